@@ -1,0 +1,29 @@
+//! Short-lived news about jobs, from the process that made a change to whoever waits for it.
+//!
+//! Events are hints. One that is lost costs a waiting caller some time, never the result: the
+//! job record in the store is what counts.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{id::JobId, job::JobState};
+
+/// One piece of news; broadcast to every API and worker process, in batches.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// The job's record was saved with this version and state.
+    Changed {
+        /// The job.
+        id: JobId,
+        /// The version that the store now holds, or a later one.
+        version: u64,
+        /// The state at that version.
+        state: JobState,
+    },
+    /// Its owner or an operator wants the job to stop; the wish is already in its record.
+    CancelRequested {
+        /// The job.
+        id: JobId,
+    },
+}

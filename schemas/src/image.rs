@@ -1,0 +1,134 @@
+//! One uploaded picture, as stored.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    id::{ImageId, JobId, UserId},
+    time::Timestamp,
+};
+
+/// Most tags of one picture.
+pub const MAX_TAGS: usize = 64;
+
+/// Longest tag, in characters.
+pub const MAX_TAG_CHARS: usize = 64;
+
+/// The record of one picture. Its bytes lie in the file store below [`ImageRecord::folder`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct ImageRecord {
+    /// Its name.
+    pub id: ImageId,
+    /// Who uploaded it, and alone may change it.
+    pub owner: UserId,
+    /// Counts the saved changes, from 1.
+    pub version: u64,
+    /// Last part of its public address; unique for each owner and hard to guess.
+    pub file_name: String,
+    /// Format of the original file.
+    pub format: ImageFormat,
+    /// Size of the original file in bytes.
+    pub bytes: u64,
+    /// SHA-256 of the original file, in hex; its entity tag.
+    pub digest: String,
+    /// Pixels, after the orientation was applied.
+    pub width: u32,
+    /// Pixels, after the orientation was applied.
+    pub height: u32,
+    /// In the order given by the owner, without doubles.
+    pub tags: Vec<String>,
+    /// When it was uploaded.
+    pub created_at: Timestamp,
+    /// Set from the moment its owner deleted it. Nobody else sees it any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletion: Option<Deletion>,
+}
+
+/// That, when and by which job a picture is deleted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Deletion {
+    /// When its owner asked.
+    pub at: Timestamp,
+    /// The job that removes the files.
+    pub job: JobId,
+}
+
+/// A picture format that is accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ImageFormat {
+    /// JPEG.
+    Jpeg,
+    /// PNG.
+    Png,
+    /// WebP.
+    WebP,
+    /// GIF, also animated.
+    Gif,
+}
+
+impl ImageFormat {
+    /// File name extension, without the dot.
+    #[must_use]
+    pub const fn extension(self) -> &'static str {
+        match self {
+            Self::Jpeg => "jpg",
+            Self::Png => "png",
+            Self::WebP => "webp",
+            Self::Gif => "gif",
+        }
+    }
+
+    /// Media type.
+    #[must_use]
+    pub const fn media_type(self) -> &'static str {
+        match self {
+            Self::Jpeg => "image/jpeg",
+            Self::Png => "image/png",
+            Self::WebP => "image/webp",
+            Self::Gif => "image/gif",
+        }
+    }
+}
+
+impl ImageRecord {
+    /// Folder in the file store that holds the original and every variant, and nothing else.
+    #[must_use]
+    pub fn folder(&self) -> String {
+        format!("images/{}/{}", self.owner, self.id)
+    }
+
+    /// Whether anybody but the owner may see it.
+    #[must_use]
+    pub const fn is_live(&self) -> bool {
+        self.deletion.is_none()
+    }
+
+    /// Hides the picture on behalf of `job`. An earlier deletion stays.
+    #[must_use]
+    pub fn delete(mut self, job: JobId, now: Timestamp) -> Self {
+        if self.deletion.is_none() {
+            self.deletion = Some(Deletion { at: now, job });
+            self.version += 1;
+        }
+        self
+    }
+
+    /// Shows the picture again after `job`, and no other, had hidden it.
+    #[must_use]
+    pub fn restore(mut self, job: JobId) -> Self {
+        if self.deletion.as_ref().is_some_and(|deletion| deletion.job == job) {
+            self.deletion = None;
+            self.version += 1;
+        }
+        self
+    }
+
+    /// Replaces the tags.
+    #[must_use]
+    pub fn tag(mut self, tags: Vec<String>) -> Self {
+        self.tags = tags;
+        self.version += 1;
+        self
+    }
+}

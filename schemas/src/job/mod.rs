@@ -1,0 +1,82 @@
+//! What a job is: the static description of its kind, its stored record and its life.
+//!
+//! The record in the store is the truth; a message only says that there may be something to do.
+
+mod record;
+mod retry;
+mod state;
+mod verdict;
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::{Serialize, de::DeserializeOwned};
+
+pub use record::{Change, Idempotency, JobFailure, JobRecord, Lease, MAX_CRASHES, NewJob};
+pub use retry::RetryPolicy;
+pub use state::{IllegalTransition, JobState};
+pub use verdict::{JobError, Verdict};
+
+use crate::queue::Queue;
+
+/// One kind of background work: its name on the wire, its data, and how it is delivered.
+pub trait Job: Send + Sync + 'static {
+    /// Name on the wire and in the store. A shipped name is never renamed or reused.
+    const KIND: &'static str;
+    /// Queue that carries it. A slow kind gets its own queue so it cannot hold back others.
+    const QUEUE: Queue;
+    /// How often, and how far apart, a failed attempt is repeated.
+    const RETRY: RetryPolicy;
+    /// Longest one attempt may run before it is cancelled and counted as failed.
+    const TIMEOUT: Duration;
+    /// Longest a job may stay unfinished, counted from its acceptance; then no attempt follows.
+    const DEADLINE: Duration = Duration::from_hours(24);
+    /// When a worker saves that it runs the job.
+    const CLAIM: Claim;
+    /// What the caller sends.
+    type Payload: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static;
+    /// What a finished job stores.
+    type Output: Serialize + DeserializeOwned + JsonSchema + Send + 'static;
+}
+
+/// When a worker takes a job under a lease, so that no other worker runs it at the same time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Claim {
+    /// Before every run: the effect must not happen twice, or the job is slow.
+    Always,
+    /// Only when the job may have been run before (redelivered or found by the sweep): the effect
+    /// is repeatable, so the first run may start without a write.
+    OnRepeat,
+}
+
+/// The consts of a [`Job`], as data, for code that meets the kind only at run time.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct JobSpec {
+    /// See [`Job::KIND`].
+    pub kind: &'static str,
+    /// See [`Job::QUEUE`].
+    pub queue: Queue,
+    /// See [`Job::RETRY`].
+    pub retry: RetryPolicy,
+    /// See [`Job::TIMEOUT`].
+    pub timeout: Duration,
+    /// See [`Job::DEADLINE`].
+    pub deadline: Duration,
+    /// See [`Job::CLAIM`].
+    pub claim: Claim,
+}
+
+impl JobSpec {
+    /// The description of kind `J`.
+    #[must_use]
+    pub const fn of<J: Job>() -> Self {
+        Self {
+            kind: J::KIND,
+            queue: J::QUEUE,
+            retry: J::RETRY,
+            timeout: J::TIMEOUT,
+            deadline: J::DEADLINE,
+            claim: J::CLAIM,
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! The vocabulary of Feat: everything that travels between its parts or is stored by them.
+//!
+//! Job kinds and the life of a job, the stored aggregates, ids, time, scopes, error codes and
+//! queue names. Nothing here does I/O; every transition is a pure function, so each rule can be
+//! tested by itself and read in one place.
+
+pub mod account;
+pub mod error_code;
+pub mod event;
+pub mod id;
+pub mod image;
+pub mod job;
+pub mod kinds;
+pub mod message;
+pub mod queue;
+pub mod schedule;
+pub mod scope;
+pub mod time;
+
+pub use error_code::ErrorCode;
+pub use event::Event;
+pub use id::{ClientId, ImageId, JobId, SessionId, UserId};
+pub use job::{Job, JobError, JobRecord, JobSpec, JobState, RetryPolicy, Verdict};
+pub use queue::Queue;
+pub use scope::{Scope, Scopes};
+pub use time::Timestamp;

@@ -1,0 +1,40 @@
+//! Work that Feat starts by itself, at the ticks of a cron expression.
+
+use crate::{
+    id::UserId,
+    job::NewJob,
+    kinds::{JobExpiry, job_expiry::Expiry},
+    time::Timestamp,
+};
+
+/// One entry of the timetable.
+pub struct Schedule {
+    /// Name, unique in the timetable; part of the key that makes each tick happen once.
+    pub name: &'static str,
+    /// When, as five cron fields in UTC.
+    pub cron: &'static str,
+    /// The job of one tick, before its key and time are set.
+    make: fn() -> Result<NewJob, serde_json::Error>,
+}
+
+/// The timetable.
+pub const SCHEDULES: &[Schedule] = &[Schedule {
+    name: "job-expiry",
+    cron: "*/5 * * * *",
+    make: || NewJob::of::<JobExpiry>(UserId::FEAT, &Expiry {}),
+}];
+
+impl Schedule {
+    /// The job for the tick at `tick`. Every process makes the same key for the same tick, so the
+    /// store accepts one of them.
+    ///
+    /// # Errors
+    ///
+    /// When the payload has no JSON form, which is a mistake in its type.
+    pub fn job(&self, tick: Timestamp) -> Result<NewJob, serde_json::Error> {
+        let mut job = (self.make)()?;
+        job.unique_key = Some(format!("schedule:{}:{tick}", self.name));
+        job.run_at = Some(tick);
+        Ok(job)
+    }
+}

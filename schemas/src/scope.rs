@@ -1,0 +1,141 @@
+//! What an access token allows.
+
+use std::{collections::BTreeSet, fmt, str::FromStr};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// One permission that a user grants to a client.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// Read and change the user's profile.
+    UserProfile,
+    /// See pictures; upload, tag and delete one's own.
+    UserImage,
+}
+
+impl Scope {
+    /// Every scope.
+    pub const ALL: [Self; 2] = [Self::UserProfile, Self::UserImage];
+
+    /// Name on the wire.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::UserProfile => "user_profile",
+            Self::UserImage => "user_image",
+        }
+    }
+
+    /// What a consent page says about it.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::UserProfile => "Your profile",
+            Self::UserImage => "Your pictures",
+        }
+    }
+}
+
+/// A text that names no scope.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+#[error("unknown scope")]
+pub struct UnknownScope;
+
+impl FromStr for Scope {
+    type Err = UnknownScope;
+
+    fn from_str(name: &str) -> Result<Self, UnknownScope> {
+        Self::ALL.into_iter().find(|scope| scope.name() == name).ok_or(UnknownScope)
+    }
+}
+
+/// A set of scopes; on the wire names parted by spaces (RFC 6749 3.3), in the store a list.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct Scopes(BTreeSet<Scope>);
+
+impl Scopes {
+    /// Every scope there is.
+    #[must_use]
+    pub fn all() -> Self {
+        Scope::ALL.into_iter().collect()
+    }
+
+    /// Whether `scope` is granted.
+    #[must_use]
+    pub fn allows(&self, scope: Scope) -> bool {
+        self.0.contains(&scope)
+    }
+
+    /// Whether every scope of `other` is in this set.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        other.0.is_subset(&self.0)
+    }
+
+    /// Whether nothing is granted.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The scopes in a fixed order.
+    pub fn iter(&self) -> impl Iterator<Item = Scope> + '_ {
+        self.0.iter().copied()
+    }
+}
+
+impl FromIterator<Scope> for Scopes {
+    fn from_iter<I: IntoIterator<Item = Scope>>(scopes: I) -> Self {
+        Self(scopes.into_iter().collect())
+    }
+}
+
+impl fmt::Display for Scopes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<_> = self.iter().map(Scope::name).collect();
+        f.write_str(&names.join(" "))
+    }
+}
+
+impl FromStr for Scopes {
+    type Err = UnknownScope;
+
+    /// Reads names parted by spaces; `all`, which clients send, means every scope.
+    fn from_str(text: &str) -> Result<Self, UnknownScope> {
+        let mut scopes = Self::default();
+        for name in text.split_ascii_whitespace() {
+            if name == "all" {
+                return Ok(Self::all());
+            }
+            scopes.0.insert(name.parse()?);
+        }
+        Ok(scopes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scopes_read_what_they_print() {
+        let both = Scopes::all();
+
+        assert_eq!(both.to_string(), "user_profile user_image");
+        assert_eq!(both.to_string().parse(), Ok(both.clone()));
+        assert_eq!("all".parse(), Ok(both));
+        assert_eq!("user_image root".parse::<Scopes>(), Err(UnknownScope));
+    }
+
+    #[test]
+    fn names_on_the_wire_and_in_the_store_agree() {
+        for scope in Scope::ALL {
+            assert_eq!(serde_json::json!(scope), scope.name());
+        }
+    }
+}
