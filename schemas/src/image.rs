@@ -51,6 +51,9 @@ pub struct Deletion {
     pub at: Timestamp,
     /// The job that removes the files.
     pub job: JobId,
+    /// Set before the first file is removed: from then on there is nothing to give back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub purge_started_at: Option<Timestamp>,
 }
 
 /// A picture format that is accepted.
@@ -107,21 +110,36 @@ impl ImageRecord {
     /// Hides the picture on behalf of `job`. An earlier deletion stays.
     #[must_use]
     pub fn delete(mut self, job: JobId, now: Timestamp) -> Self {
-        if self.deletion.is_none() {
-            self.deletion = Some(Deletion { at: now, job });
-            self.version += 1;
-        }
+        self.deletion.get_or_insert(Deletion { at: now, job, purge_started_at: None });
+        self.version += 1;
         self
     }
 
-    /// Shows the picture again after `job`, and no other, had hidden it.
+    /// Hides the picture, if it is not hidden yet, and marks that its files are being removed.
     #[must_use]
-    pub fn restore(mut self, job: JobId) -> Self {
-        if self.deletion.as_ref().is_some_and(|deletion| deletion.job == job) {
-            self.deletion = None;
-            self.version += 1;
-        }
+    pub fn purge(mut self, job: JobId, now: Timestamp) -> Self {
+        let deletion = Deletion { at: now, job, purge_started_at: None };
+        self.deletion.get_or_insert(deletion).purge_started_at.get_or_insert(now);
+        self.version += 1;
         self
+    }
+
+    /// Whether files may be missing already.
+    #[must_use]
+    pub fn is_purging(&self) -> bool {
+        self.deletion.as_ref().is_some_and(|deletion| deletion.purge_started_at.is_some())
+    }
+
+    /// Shows the picture again after `job`, and no other, had hidden it. `None` when there is
+    /// nothing to give back, because it is not hidden by that job or its files may be missing.
+    #[must_use]
+    pub fn restore(mut self, job: JobId) -> Option<Self> {
+        let deletion = self.deletion.take()?;
+        if deletion.job != job || deletion.purge_started_at.is_some() {
+            return None;
+        }
+        self.version += 1;
+        Some(self)
     }
 
     /// Replaces the tags.

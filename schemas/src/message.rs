@@ -92,8 +92,9 @@ pub fn decode(body: &[u8]) -> Result<Subject, UnreadableMessage> {
         (Some(job), None) if job.state.is_settled() => Err(UnreadableMessage::Settled(job.state)),
         (Some(job), None) => Ok(Subject::Job(job)),
         (None, Some(id)) => Ok(Subject::JobId(id)),
-        _ => Err(serde::de::Error::custom("expected either job or job_id"))
-            .map_err(UnreadableMessage::Malformed),
+        _ => Err(UnreadableMessage::Malformed(serde::de::Error::custom(
+            "expected either job or job_id",
+        ))),
     }
 }
 

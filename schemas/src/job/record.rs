@@ -204,22 +204,19 @@ impl JobRecord {
         }
     }
 
-    /// Gives the job to `holder` until `until`. A job whose lease ended may be taken over; that
-    /// its holder crashed is counted by [`Self::lose_lease`], which comes first.
+    /// Gives the job to `holder` until `until`.
     ///
     /// # Errors
     ///
-    /// [`IllegalTransition`] when the job is settled or not yet due, or when another holder's
-    /// lease has not ended: it is not ours to run.
+    /// [`IllegalTransition`] when it is not ours to run: it is settled or not yet due, or it is
+    /// held. A lease that ended is taken away by [`Self::lose_lease`] first, which counts a crash.
     pub fn claim(
         self,
         holder: &str,
         until: Timestamp,
         now: Timestamp,
     ) -> Result<Self, IllegalTransition> {
-        let held =
-            self.lease.as_ref().is_some_and(|lease| lease.until > now && lease.holder != holder);
-        if held || matches!(self.state, JobState::Scheduled | JobState::Waiting) {
+        if self.state != JobState::Queued {
             return Err(IllegalTransition { from: self.state, to: JobState::Running });
         }
         let mut next = self.change(JobState::Running, "claimed", holder, now)?;

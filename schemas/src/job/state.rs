@@ -60,7 +60,7 @@ impl JobState {
                 &[Queued, Running, Waiting, Unknown, Succeeded, Failed, Cancelled, Dead]
             }
             Waiting => &[Queued, Cancelled, Dead],
-            Unknown => &[Queued, Running, Unknown, Succeeded, Failed],
+            Unknown => &[Queued, Succeeded, Failed],
             Failed | Dead => &[Waiting],
             Succeeded | Cancelled => &[],
         }
