@@ -58,6 +58,10 @@ pub struct JobRecord {
     pub crashes: u32,
     /// Publications after the first one.
     pub republished: u32,
+    /// Since when an effect may have happened without anybody knowing. Only evidence ends this:
+    /// until then the job is neither cancelled nor dead, whatever the clock says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unknown_since: Option<Timestamp>,
     /// No attempt begins after this moment.
     pub deadline_at: Timestamp,
     /// When its owner or an operator asked to stop it.
@@ -191,6 +195,7 @@ impl JobRecord {
             attempts: 0,
             crashes: 0,
             republished: 0,
+            unknown_since: None,
             deadline_at: new.run_at.unwrap_or(now) + new.spec.deadline,
             cancel_requested_at: None,
             idempotency: new.idempotency,
@@ -287,6 +292,19 @@ impl JobRecord {
         Ok(next)
     }
 
+    /// [`Self::publish`] for a job whose due time has come.
+    ///
+    /// # Errors
+    ///
+    /// [`IllegalTransition`] when it is not due any more: another process was quicker.
+    pub fn publish_due(self, by: &str, now: Timestamp) -> Result<Self, IllegalTransition> {
+        let due = self.wake_at.is_some_and(|wake_at| wake_at <= now);
+        if !due || self.state == JobState::Queued {
+            return Err(IllegalTransition { from: self.state, to: JobState::Queued });
+        }
+        self.publish("due", by, now)
+    }
+
     /// Records how a run ended. This is the one function that turns a verdict into the next
     /// state; `jitter` between 0 and 1 spreads retries.
     ///
@@ -307,16 +325,19 @@ impl JobRecord {
                 let mut next = self.end(JobState::Succeeded, "done", by, now)?;
                 next.attempts += 1;
                 next.error = None;
+                next.unknown_since = None;
                 next.output = Some(output);
                 Ok(next)
             }
             Verdict::Error(JobError::Rejected(code)) => {
                 let mut next = self.fail(JobState::Failed, code, "refused", by, now)?;
                 next.attempts += 1;
+                next.unknown_since = None;
                 next.unique_key = None;
                 Ok(next)
             }
             Verdict::Error(JobError::Cancelled) => {
+                self.refuse_if_unknown(JobState::Cancelled)?;
                 let mut next = self.end(JobState::Cancelled, "cancelled", by, now)?;
                 next.unique_key = None;
                 Ok(next)
@@ -345,7 +366,7 @@ impl JobRecord {
             Verdict::Error(JobError::Throttled { until }) => self.wait(until, "throttled", by, now),
             Verdict::Error(JobError::Unknown { ask, again }) => {
                 let mut next = self.change(JobState::Unknown, "outcome unknown", by, now)?;
-                next.attempts += 1;
+                next.unknown_since.get_or_insert(now);
                 next.error = Some(JobFailure { code: "outcome_unknown".to_owned(), message: ask });
                 next.wake_at = again.map(|pause| now + pause);
                 Ok(next)
@@ -366,7 +387,8 @@ impl JobRecord {
     /// [`IllegalTransition`] when the job has ended, or its outcome is unknown and only evidence
     /// may end it.
     pub fn request_cancel(mut self, by: &str, now: Timestamp) -> Result<Self, IllegalTransition> {
-        if self.state.is_settled() || self.state == JobState::Unknown {
+        self.refuse_if_unknown(JobState::Cancelled)?;
+        if self.state.is_settled() {
             return Err(IllegalTransition { from: self.state, to: JobState::Cancelled });
         }
         if matches!(self.state, JobState::Scheduled | JobState::Waiting) {
@@ -438,6 +460,7 @@ impl JobRecord {
         Ok(next)
     }
 
+    /// Ends without success, unless an effect may have happened: that waits for a person.
     fn fail(
         self,
         state: JobState,
@@ -446,9 +469,22 @@ impl JobRecord {
         by: &str,
         now: Timestamp,
     ) -> Result<Self, IllegalTransition> {
-        let mut next = self.end(state, code, by, now)?;
+        let mut next = if state == JobState::Dead && self.unknown_since.is_some() {
+            let mut next = self.change(JobState::Unknown, code, by, now)?;
+            next.wake_at = None;
+            next
+        } else {
+            self.end(state, code, by, now)?
+        };
         next.error = Some(JobFailure { code: code.to_owned(), message: message.to_owned() });
         Ok(next)
+    }
+
+    fn refuse_if_unknown(&self, to: JobState) -> Result<(), IllegalTransition> {
+        match self.unknown_since {
+            Some(_) => Err(IllegalTransition { from: JobState::Unknown, to }),
+            None => Ok(()),
+        }
     }
 
     fn end(

@@ -56,9 +56,8 @@ impl JobState {
     pub const fn successors(self) -> &'static [Self] {
         match self {
             Scheduled => &[Queued, Cancelled],
-            Queued | Running => {
-                &[Queued, Running, Waiting, Unknown, Succeeded, Failed, Cancelled, Dead]
-            }
+            Queued => &[Queued, Running, Waiting, Unknown, Succeeded, Failed, Cancelled, Dead],
+            Running => &[Queued, Waiting, Unknown, Succeeded, Failed, Cancelled, Dead],
             Waiting => &[Queued, Cancelled, Dead],
             Unknown => &[Queued, Succeeded, Failed],
             Failed | Dead => &[Waiting],

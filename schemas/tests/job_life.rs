@@ -1,0 +1,245 @@
+//! The life of a job: how each verdict ends a run, and what holds whatever happens in whatever
+//! order.
+
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+use std::time::Duration;
+
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+use schemas::{
+    ImageId, JobError, JobRecord, JobSpec, JobState, Timestamp, UserId, Verdict,
+    job::{IllegalTransition, MAX_CRASHES, NewJob},
+    kinds::{ImageDelete, image_delete::ImageDeletion},
+};
+use serde_json::json;
+
+const SPEC: JobSpec = JobSpec::of::<ImageDelete>();
+
+fn new_job() -> NewJob {
+    let payload = ImageDeletion { image: ImageId::new(41).unwrap() };
+    NewJob::of::<ImageDelete>(UserId::new(7).unwrap(), &payload).unwrap()
+}
+
+fn queued(now: Timestamp) -> JobRecord {
+    let mut new = new_job();
+    new.unique_key = Some("image.delete:41".to_owned());
+    JobRecord::accept(new, "api", now)
+}
+
+fn settle(job: JobRecord, verdict: Verdict, now: Timestamp) -> JobRecord {
+    job.settle(&SPEC, verdict, "w1", now, 1.0).unwrap()
+}
+
+#[test]
+fn each_verdict_leads_to_its_state() {
+    let now = Timestamp::now();
+    let later = now + Duration::from_secs(90);
+    let again = |after| Verdict::Error(JobError::Again { after, reason: "slow disk".to_owned() });
+    let unknown = |again| Verdict::Error(JobError::Unknown { ask: "order 1".to_owned(), again });
+    let second = Duration::from_secs(1);
+    let cases = [
+        ("done", Verdict::Done(json!({})), JobState::Succeeded, None, 1),
+        ("refused", Verdict::Error(JobError::Rejected("gone")), JobState::Failed, None, 1),
+        ("cancelled", Verdict::Error(JobError::Cancelled), JobState::Cancelled, None, 0),
+        ("again", again(None), JobState::Waiting, Some(now + second), 1),
+        ("again, told when", again(Some(second * 9)), JobState::Waiting, Some(now + second * 9), 1),
+        ("panic", Verdict::Panicked, JobState::Waiting, Some(now + second), 1),
+        ("time-out", Verdict::TimedOut, JobState::Waiting, Some(now + second), 1),
+        (
+            "throttled",
+            Verdict::Error(JobError::Throttled { until: later }),
+            JobState::Waiting,
+            Some(later),
+            0,
+        ),
+        ("unknown, ask later", unknown(Some(second)), JobState::Unknown, Some(now + second), 0),
+        ("unknown, ask a person", unknown(None), JobState::Unknown, None, 0),
+        ("shutdown", Verdict::Interrupted, JobState::Queued, Some(now), 0),
+    ];
+    for (name, verdict, state, wake_at, attempts) in cases {
+        let job = settle(queued(now), verdict, now);
+        assert_eq!((job.state, job.wake_at, job.attempts), (state, wake_at, attempts), "{name}");
+        assert_eq!(job.settled_at.is_some(), state.is_settled(), "{name}");
+        assert_eq!(job.version, 2, "{name}");
+    }
+}
+
+#[test]
+fn the_first_outcome_stays() {
+    let now = Timestamp::now();
+    let done = settle(queued(now), Verdict::Done(json!({})), now);
+    let second = done.settle(&SPEC, Verdict::Panicked, "w2", now, 0.0);
+
+    let from = JobState::Succeeded;
+    assert_eq!(second, Err(IllegalTransition { from, to: JobState::Waiting }));
+}
+
+#[test]
+fn attempts_run_out() {
+    let mut now = Timestamp::now();
+    let mut job = queued(now);
+    for attempt in 1..=SPEC.retry.attempts() {
+        job = settle(job, Verdict::Panicked, now);
+        assert_eq!(job.attempts, attempt);
+        if let Some(due) = job.wake_at {
+            now = due;
+            job = job.publish_due("scheduler", now).unwrap();
+        }
+    }
+    assert_eq!(job.state, JobState::Dead);
+    assert_eq!(job.error.unwrap().code, "handler_panicked");
+}
+
+#[test]
+fn no_attempt_begins_after_the_deadline() {
+    let now = Timestamp::now();
+    let mut job = queued(now);
+    job.deadline_at = now;
+
+    assert_eq!(settle(job, Verdict::TimedOut, now).state, JobState::Dead);
+}
+
+#[test]
+fn a_job_that_kills_its_workers_is_set_aside() {
+    let mut now = Timestamp::now();
+    let mut job = queued(now);
+    for crash in 1..=MAX_CRASHES {
+        let until = now + Duration::from_secs(10);
+        job = job.claim("w1", until, now).unwrap();
+        assert!(job.clone().lose_lease("w2", now).is_err(), "the lease has not ended");
+        now = until;
+        job = job.lose_lease("w2", now).unwrap();
+        assert_eq!(job.crashes, crash);
+    }
+    assert_eq!(job.state, JobState::Dead);
+}
+
+#[test]
+fn a_held_job_is_nobody_elses() {
+    let now = Timestamp::now();
+    let until = now + Duration::from_secs(10);
+    let held = queued(now).claim("w1", until, now).unwrap();
+
+    assert!(held.clone().claim("w2", until, now).is_err());
+    assert!(held.clone().claim("w1", until, now).is_err());
+    assert!(held.clone().publish("due", "w2", now).is_err());
+    assert!(held.clone().renew("w2", until, now).is_err());
+    assert!(held.renew("w1", until + Duration::from_secs(5), now).is_ok());
+}
+
+#[test]
+fn cancelling_makes_a_waiting_job_due_and_frees_its_key() {
+    let now = Timestamp::now();
+    let waiting = settle(queued(now), Verdict::Panicked, now);
+    let asked = waiting.request_cancel("api", now).unwrap();
+
+    assert_eq!((asked.state, asked.wake_at), (JobState::Waiting, Some(now)));
+    let cancelled = asked.publish_due("w1", now).unwrap();
+    let cancelled = settle(cancelled, Verdict::Error(JobError::Cancelled), now);
+    assert_eq!((cancelled.state, cancelled.unique_key), (JobState::Cancelled, None));
+}
+
+#[test]
+fn an_unknown_outcome_cannot_be_cancelled() {
+    let now = Timestamp::now();
+    let verdict = Verdict::Error(JobError::Unknown { ask: String::new(), again: None });
+    let unknown = settle(queued(now), verdict, now);
+
+    assert!(unknown.request_cancel("api", now).is_err());
+}
+
+#[test]
+fn no_clock_ends_an_unknown_outcome() {
+    let mut now = Timestamp::now();
+    let verdict =
+        Verdict::Error(JobError::Unknown { ask: String::new(), again: Some(Duration::ZERO) });
+    let mut job = settle(queued(now), verdict, now).publish_due("w1", now).unwrap();
+    job.deadline_at = now;
+    now = now + Duration::from_hours(99);
+
+    assert!(job.clone().request_cancel("api", now).is_err());
+    let job = settle(job, Verdict::TimedOut, now);
+    assert_eq!((job.state, job.wake_at), (JobState::Unknown, None));
+}
+
+#[test]
+fn an_operator_gives_a_dead_job_new_attempts() {
+    let now = Timestamp::now();
+    let mut job = queued(now);
+    job.deadline_at = now;
+    let dead = settle(job, Verdict::TimedOut, now);
+    let retried = dead.retry(&SPEC, "operator ada", now).unwrap();
+
+    assert_eq!(
+        (retried.state, retried.attempts, retried.wake_at),
+        (JobState::Waiting, 0, Some(now))
+    );
+    assert!(retried.deadline_at > now);
+    assert!(retried.settled_at.is_none());
+    assert_eq!(retried.history.last().unwrap().by, "operator ada");
+}
+
+/// One thing that may happen to a job, at random.
+fn happen(
+    job: JobRecord,
+    now: Timestamp,
+    random: &mut StdRng,
+) -> Result<JobRecord, IllegalTransition> {
+    let worker = if random.random() { "w1" } else { "w2" };
+    let until = now + Duration::from_millis(random.random_range(0..20_000));
+    let reason = String::new();
+    let verdict = match random.random_range(0..9) {
+        0 => Verdict::Done(json!({ "n": 1 })),
+        1 => Verdict::Error(JobError::Rejected("no")),
+        2 => Verdict::Error(JobError::Again { after: None, reason }),
+        3 => Verdict::Error(JobError::Throttled { until }),
+        4 => Verdict::Error(JobError::Unknown { ask: reason, again: Some(Duration::ZERO) }),
+        5 => Verdict::Error(JobError::Cancelled),
+        6 => Verdict::Panicked,
+        7 => Verdict::TimedOut,
+        _ => Verdict::Interrupted,
+    };
+    match random.random_range(0..8) {
+        0 | 1 => job.claim(worker, until, now),
+        2 => job.renew(worker, until, now),
+        3 => job.lose_lease(worker, now),
+        4 => job.publish_due(worker, now),
+        5 => job.request_cancel("api", now),
+        6 => job.retry(&SPEC, "operator", now),
+        _ => job.settle(&SPEC, verdict, worker, now, random.random()),
+    }
+}
+
+/// What holds for every record that can be reached.
+fn check(job: &JobRecord) {
+    assert_eq!(job.lease.is_some(), job.state == JobState::Running);
+    assert_eq!(job.settled_at.is_some(), job.state.is_settled());
+    assert_eq!(job.output.is_some(), job.state == JobState::Succeeded);
+    assert!(job.unknown_since.is_none() || !job.state.is_settled());
+    // Whatever is open is looked at again, but an unknown outcome that waits for a person.
+    assert!(job.wake_at.is_some() || job.state.is_settled() || job.state == JobState::Unknown);
+    assert!(job.attempts <= SPEC.retry.attempts() && job.crashes <= MAX_CRASHES);
+    assert!(job.history.len() <= 32 && job.history[0].why == "accepted");
+    assert!(job.history.is_sorted_by_key(|change| change.version));
+}
+
+#[test]
+fn whatever_happens_the_record_stays_sound() {
+    let seed = rand::random();
+    println!("seed {seed}");
+    let mut random = StdRng::seed_from_u64(seed);
+    for _ in 0..500 {
+        let mut now = Timestamp::now();
+        let mut new = new_job();
+        new.run_at = random.random::<bool>().then_some(now);
+        let mut job = JobRecord::accept(new, "api", now);
+        for _ in 0..100 {
+            now = now + Duration::from_millis(random.random_range(0..5_000));
+            let Ok(next) = happen(job.clone(), now, &mut random) else { continue };
+            assert_eq!(next.version, job.version + 1, "one change is one version");
+            assert!(next.state == job.state || job.state.successors().contains(&next.state));
+            check(&next);
+            job = next;
+        }
+    }
+}
