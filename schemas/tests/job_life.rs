@@ -71,7 +71,7 @@ fn the_first_outcome_stays() {
     let second = done.settle(&SPEC, Verdict::Panicked, "w2", now, 0.0);
 
     let from = JobState::Succeeded;
-    assert_eq!(second, Err(IllegalTransition { from, to: JobState::Waiting }));
+    assert_eq!(second, Err(IllegalTransition { from, to: JobState::Running }));
 }
 
 #[test]
@@ -218,7 +218,10 @@ fn check(job: &JobRecord) {
     assert!(job.unknown_since.is_none() || !job.state.is_settled());
     // Whatever is open is looked at again, but an unknown outcome that waits for a person.
     assert!(job.wake_at.is_some() || job.state.is_settled() || job.state == JobState::Unknown);
-    assert!(job.attempts <= SPEC.retry.attempts() && job.crashes <= MAX_CRASHES);
+    // Evidence may settle a job whose attempts have run out.
+    let evidence = u32::from(job.state.is_settled());
+    assert!(job.attempts <= SPEC.retry.attempts() + evidence, "{job:?}");
+    assert!(job.crashes <= MAX_CRASHES, "{job:?}");
     assert!(job.history.len() <= 32 && job.history[0].why == "accepted");
     assert!(job.history.is_sorted_by_key(|change| change.version));
 }

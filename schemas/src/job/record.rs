@@ -320,6 +320,10 @@ impl JobRecord {
         now: Timestamp,
         jitter: f64,
     ) -> Result<Self, IllegalTransition> {
+        if self.state.is_settled() {
+            // The table has a way out of some ended states, but it is the operators' alone.
+            return Err(IllegalTransition { from: self.state, to: JobState::Running });
+        }
         match verdict {
             Verdict::Done(output) => {
                 let mut next = self.end(JobState::Succeeded, "done", by, now)?;
