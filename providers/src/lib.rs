@@ -1,1 +1,15 @@
-//! providers
+//! Services outside of Feat, one module each.
+//!
+//! Today the store of files. Only this crate knows how such a service is spoken to; what it
+//! answers is sorted by what the caller may do next.
+
+pub mod blobs;
+
+/// One thing that was looked at by a check of the installation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// What was looked at, in a few words.
+    pub what: String,
+    /// What is wrong and how to mend it; `None` when all is well.
+    pub problem: Option<String>,
+}
