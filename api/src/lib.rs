@@ -1,3 +1,28 @@
-//! api
+//! The HTTP API: check, store, publish, answer.
+//!
+//! A call that starts work leaves a durable job record and answers; workers do the slow and risky
+//! part. What must hold here: an accepted job is in the store before its 202; every refusal has
+//! the one error shape; memory stays bounded whatever comes in; nobody sees what another owns.
+//!
+//! - `shell`: the server around the routes: connections, limits, error shape, health, documents.
+//! - `auth`: who calls. `routes`: what can be called. `intake`: how a job is accepted.
+//! - `watch`: who waits for a job. `pictures`: what a picture must be. `view`: what is shown.
 
-pub mod pictures;
+pub mod auth;
+pub mod error;
+pub mod fault;
+mod intake;
+mod pictures;
+mod routes;
+mod settings;
+mod shell;
+mod state;
+mod view;
+mod watch;
+
+pub use crate::{
+    pictures::PictureLimits,
+    settings::{Limits, Settings, TraceLink, pass_on},
+    shell::{openapi, serve},
+    state::{Api, AppState, RequestContext},
+};

@@ -1,0 +1,117 @@
+//! What an API process can be told. The process that reads the configuration fills this in.
+
+use std::time::Duration;
+
+use tracing::Span;
+
+use crate::{auth::TokenKey, pictures::PictureLimits};
+
+/// Takes the request's span and the `traceparent` that came with the request, makes the span part
+/// of that trace, and gives the `traceparent` to pass on.
+pub type TraceLink = fn(&Span, Option<&str>) -> Option<String>;
+
+/// Settings of the API.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where clients reach Feat, such as `https://feat.example.com`, without a slash at the end:
+    /// begin of every address in a reply, and issuer of access tokens.
+    pub public_url: String,
+    /// Signs access tokens, and gives the key of refresh tokens.
+    pub token_key: TokenKey,
+    /// How long an access token counts. 15 minutes.
+    pub access_token_life: Duration,
+    /// How long a sign-in lasts without its password. 30 days.
+    pub session_life: Duration,
+    /// How long after a rotation the refresh token before it still counts as a repeated request,
+    /// for clients whose reply got lost. 30 seconds.
+    pub refresh_grace: Duration,
+    /// `Prefer: wait` of callers that send none; for clients that know only the old synchronous
+    /// API. Zero: answer at once.
+    pub default_wait: Duration,
+    /// The longest `Prefer: wait` that is honoured. 60 seconds.
+    pub max_wait: Duration,
+    /// Bounds of requests and connections.
+    pub limits: Limits,
+    /// Bounds of pictures.
+    pub pictures: PictureLimits,
+    /// Ties the request's span to a trace. [`pass_on`] when traces are not exported.
+    pub trace_link: TraceLink,
+}
+
+/// Bounds of requests and connections; what exceeds one is refused with a documented error.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Open connections; further ones wait in the listener's backlog. 8,192.
+    pub connections: usize,
+    /// Requests under way; further ones get 503. 2,048.
+    pub requests: usize,
+    /// Requests that wait for a job (`Prefer: wait`), counted by themselves. 4,096.
+    pub waiting_requests: usize,
+    /// Jobs that somebody waits for or follows at a time. 8,192.
+    pub watched_jobs: usize,
+    /// Longest time until the head of a request is there, and a connection's longest idle time.
+    /// 30 seconds.
+    pub head_time: Duration,
+    /// Bytes of a body that is not a multipart one. 1 MiB.
+    pub body_bytes: u64,
+    /// Bytes of a multipart body beyond the largest picture: part headers and tags. 256 KiB.
+    pub upload_overhead_bytes: u64,
+    /// Longest time between two pieces of a body. 10 seconds.
+    pub body_idle: Duration,
+    /// Time that any body may take, before [`Self::body_rate`] counts. 20 seconds.
+    pub body_grace: Duration,
+    /// Least bytes per second of a longer body, on average. 16 KiB.
+    pub body_rate: u64,
+    /// Longest time of a request apart from waiting for a job; its reply is then 503. 60 seconds.
+    pub request_time: Duration,
+    /// Passwords that wait for their turn to be checked; further ones get 503. 64.
+    pub waiting_passwords: usize,
+    /// Access tokens that are remembered as verified. 16,384.
+    pub cached_tokens: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections: 8_192,
+            requests: 2_048,
+            waiting_requests: 4_096,
+            watched_jobs: 8_192,
+            head_time: Duration::from_secs(30),
+            body_bytes: 1 << 20,
+            upload_overhead_bytes: 256 << 10,
+            body_idle: Duration::from_secs(10),
+            body_grace: Duration::from_secs(20),
+            body_rate: 16 << 10,
+            request_time: Duration::from_secs(60),
+            waiting_passwords: 64,
+            cached_tokens: 16_384,
+        }
+    }
+}
+
+impl Settings {
+    /// Defaults for everything but the two things that have none. A slash at the end of
+    /// `public_url` is dropped.
+    #[must_use]
+    pub fn new(public_url: impl Into<String>, token_key: TokenKey) -> Self {
+        Self {
+            public_url: public_url.into().trim_end_matches('/').to_owned(),
+            token_key,
+            access_token_life: Duration::from_mins(15),
+            session_life: Duration::from_hours(30 * 24),
+            refresh_grace: Duration::from_secs(30),
+            default_wait: Duration::ZERO,
+            max_wait: Duration::from_mins(1),
+            limits: Limits::default(),
+            pictures: PictureLimits::default(),
+            trace_link: pass_on,
+        }
+    }
+}
+
+/// The [`TraceLink`] of a process that exports no traces: passes on what came.
+#[must_use]
+pub fn pass_on(_span: &Span, trace_parent: Option<&str>) -> Option<String> {
+    trace_parent.map(str::to_owned)
+}

@@ -1,0 +1,77 @@
+//! What every route works with, and what it knows of its request.
+
+use std::{ops::Deref, sync::Arc};
+
+use broker::Broker;
+use metrics_exporter_prometheus::PrometheusHandle;
+use providers::blobs::Blobs;
+use store::Store;
+use tokio_util::sync::CancellationToken;
+
+use crate::{auth::Auth, pictures::Pictures, settings::Settings, watch::Watch};
+
+/// Everything that the API stands on; what [`crate::serve`] is given.
+pub struct Api {
+    /// Users, sessions, pictures and jobs.
+    pub store: Store,
+    /// Where accepted jobs are published.
+    pub broker: Broker,
+    /// Where the files are.
+    pub blobs: Blobs,
+    /// See [`Settings`].
+    pub settings: Settings,
+    /// Shown at `/metrics`. [`crate::serve`] runs its upkeep.
+    pub metrics: PrometheusHandle,
+}
+
+/// The state of the API process. Cheap to clone; every request carries one as poem data.
+#[derive(Clone)]
+pub struct AppState(Arc<Services>);
+
+/// What [`AppState`] holds.
+pub struct Services {
+    /// Users, sessions, pictures and jobs.
+    pub store: Store,
+    /// Where accepted jobs are published.
+    pub broker: Broker,
+    /// Where the files are.
+    pub blobs: Blobs,
+    /// See [`Settings`].
+    pub settings: Settings,
+    /// Cancelled when the process begins to stop: long replies end then.
+    pub shutdown: CancellationToken,
+    pub(crate) auth: Auth,
+    pub(crate) pictures: Pictures,
+    pub(crate) watch: Watch,
+    pub(crate) metrics: PrometheusHandle,
+}
+
+impl AppState {
+    /// Takes over what the process was given. Must be called within a tokio runtime.
+    pub(crate) fn new(api: Api, shutdown: CancellationToken) -> Self {
+        let Api { store, broker, blobs, settings, metrics } = api;
+        let auth = Auth::new(&settings);
+        let pictures = Pictures::new(settings.pictures.clone());
+        let watch = Watch::start(&broker, settings.limits.watched_jobs, shutdown.clone());
+        let services =
+            Services { store, broker, blobs, settings, shutdown, auth, pictures, watch, metrics };
+        Self(Arc::new(services))
+    }
+}
+
+impl Deref for AppState {
+    type Target = Services;
+
+    fn deref(&self) -> &Services {
+        &self.0
+    }
+}
+
+/// What names a request in logs, jobs and traces; poem data of every request.
+#[derive(Debug, Clone)]
+pub struct RequestContext {
+    /// The caller's `X-Request-Id`, or one of ours; also in the reply.
+    pub request_id: String,
+    /// The trace that the request belongs to (W3C `traceparent`), for what it causes.
+    pub trace_parent: Option<String>,
+}
