@@ -7,6 +7,7 @@
 pub mod account;
 pub mod error_code;
 pub mod event;
+pub mod export;
 pub mod id;
 pub mod image;
 pub mod job;

@@ -110,6 +110,10 @@ fn a_job_that_kills_its_workers_is_set_aside() {
         now = until;
         job = job.lose_lease("w2", now).unwrap();
         assert_eq!(job.crashes, crash);
+        if job.state == JobState::Waiting {
+            now = job.wake_at.unwrap();
+            job = job.publish_due("w2", now).unwrap();
+        }
     }
     assert_eq!(job.state, JobState::Dead);
 }

@@ -1,1 +1,112 @@
-//! workers
+//! The pipeline: take a message, run its job, settle the record, acknowledge.
+//!
+//! What must always hold: a message is acknowledged only after the outcome is saved or somebody
+//! else is known to care for the job; a run that could collide with another one holds a lease;
+//! whatever happens to a handler (panic, time-out, shutdown), its slot is freed and its job is
+//! settled, retried or returned.
+
+mod fault;
+mod handler;
+mod handlers;
+mod in_flight;
+mod lease;
+mod pipeline;
+mod registry;
+mod runner;
+mod scheduler;
+mod settings;
+mod sweep;
+mod timetable;
+mod trace;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use broker::Broker;
+use providers::blobs::Blobs;
+use store::Store;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+pub use handler::{Context, Handler, Undo};
+pub use registry::{Registry, registry};
+pub use settings::{QueueSettings, Settings};
+
+use in_flight::InFlight;
+use runner::Runner;
+use sweep::Flow;
+
+/// What a worker process works with.
+#[derive(Clone)]
+pub struct Workers {
+    /// Where jobs and pictures are.
+    pub store: Store,
+    /// Where messages come from.
+    pub broker: Broker,
+    /// Where files are.
+    pub blobs: Blobs,
+    /// How much at once, how long, how often.
+    pub settings: Settings,
+    /// The handlers, [`registry()`] but in tests.
+    pub registry: Arc<Registry>,
+}
+
+/// How the work ended at shutdown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Drained {
+    /// Runs that came to their end since the start.
+    pub finished: u64,
+    /// Runs that the deadline cut off; their jobs went back to the queue.
+    pub returned: u64,
+}
+
+/// What every part of one worker process shares.
+struct Shared {
+    workers: Workers,
+    in_flight: InFlight,
+    flow: Flow,
+    /// Set at the deadline of the shutdown: runs end now.
+    cut_off: CancellationToken,
+    finished: AtomicU64,
+    returned: AtomicU64,
+}
+
+/// Works until `shutdown` is cancelled and the work in hand has ended or the deadline of
+/// [`Settings::shutdown_deadline`] has passed. What is cut off then goes back to the queue and
+/// spends no attempt.
+pub async fn run(workers: Workers, shutdown: CancellationToken) -> Drained {
+    let shared = Arc::new(Shared {
+        workers,
+        in_flight: InFlight::default(),
+        flow: Flow::default(),
+        cut_off: CancellationToken::new(),
+        finished: AtomicU64::new(0),
+        returned: AtomicU64::new(0),
+    });
+    let parts = TaskTracker::new();
+    for (queue, settings) in shared.workers.settings.queues.clone() {
+        let runner = Runner::new(Arc::clone(&shared));
+        parts.spawn(pipeline::consume(runner, queue, settings, shutdown.clone()));
+    }
+    parts.spawn(in_flight::hear_cancellations(Arc::clone(&shared), shutdown.clone()));
+    parts.spawn(scheduler::publish_due(Arc::clone(&shared), shutdown.clone()));
+    parts.spawn(sweep::republish_lost(Arc::clone(&shared), shutdown.clone()));
+    parts.spawn(timetable::keep(Arc::clone(&shared), shutdown.clone()));
+    parts.close();
+
+    shutdown.cancelled().await;
+    let deadline = Instant::now() + shared.workers.settings.shutdown_deadline;
+    tokio::select! {
+        () = parts.wait() => {}
+        () = sleep_until(deadline) => {
+            shared.cut_off.cancel();
+            parts.wait().await;
+        }
+    }
+    Drained {
+        finished: shared.finished.load(Ordering::Relaxed),
+        returned: shared.returned.load(Ordering::Relaxed),
+    }
+}

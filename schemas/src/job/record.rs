@@ -16,8 +16,13 @@ use crate::{
     time::Timestamp,
 };
 
-/// Crashes of its worker that a job may cause before it is set aside as dead.
-pub const MAX_CRASHES: u32 = 3;
+/// Crashes of its workers that a job may see before it is set aside as dead. Every job that a
+/// crashed worker had in hand sees one, so an innocent neighbour needs more than one or two.
+pub const MAX_CRASHES: u32 = 5;
+
+/// The second crash is followed by a pause of twice this, each further one by twice the last
+/// pause: so a job that kills its workers loses its neighbours.
+const CRASH_PAUSE: Duration = Duration::from_secs(1);
 
 /// Entries of a job's history that are kept: the first and the latest ones.
 const MAX_HISTORY: usize = 32;
@@ -252,7 +257,7 @@ impl JobRecord {
     }
 
     /// Takes the lease from a holder that let it end, and counts the crash: the job is queued
-    /// again, or dead after [`MAX_CRASHES`].
+    /// again, at once or from the second crash on after a pause, or dead after [`MAX_CRASHES`].
     ///
     /// # Errors
     ///
@@ -265,11 +270,13 @@ impl JobRecord {
         let crashes = self.crashes + 1;
         let mut next = if crashes >= MAX_CRASHES {
             self.fail(JobState::Dead, "worker_crashed", "its workers crashed", by, now)?
-        } else {
+        } else if crashes == 1 {
             let mut next = self.change(JobState::Queued, "lease ended", by, now)?;
             next.republished += 1;
             next.wake_at = Some(now);
             next
+        } else {
+            self.wait(now + CRASH_PAUSE * (1 << (crashes - 1)), "lease ended", by, now)?
         };
         next.crashes = crashes;
         Ok(next)

@@ -1,0 +1,66 @@
+//! What a job kind has to provide: its work, and what cancelling it means.
+
+use providers::blobs::Blobs;
+use schemas::{Job, JobError, JobId, UserId};
+use store::{Store, StoreError};
+use tokio_util::sync::CancellationToken;
+
+/// The work of one job kind.
+///
+/// A handler reads top to bottom: load, ask, act. It never acknowledges, sleeps or retries; it
+/// says by its answer what should happen next. It may be dropped at any `await`.
+pub trait Handler: Job {
+    /// Does the work. Called again after a failed or cut-off attempt, so it must find and accept
+    /// what an earlier attempt did.
+    fn run(
+        ctx: &Context,
+        payload: &Self::Payload,
+    ) -> impl Future<Output = Result<Self::Output, JobError>> + Send;
+
+    /// Takes back what accepting the job has already changed, because it was cancelled. The job
+    /// is held under a lease meanwhile, and repeated after an error like any attempt.
+    fn undo(
+        ctx: &Context,
+        payload: &Self::Payload,
+    ) -> impl Future<Output = Result<Undo, JobError>> + Send;
+}
+
+/// What came of the attempt to cancel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Undo {
+    /// Nothing of the job remains.
+    Undone,
+    /// The effect has begun or happened: the job goes on to its end instead.
+    TooLate,
+}
+
+/// What a handler works with.
+pub struct Context {
+    /// Where pictures are recorded.
+    pub store: Store,
+    /// Where files are.
+    pub blobs: Blobs,
+    /// The job that runs.
+    pub job: JobId,
+    /// Whose job it is.
+    pub owner: UserId,
+    /// Whether the job is held under a lease, so that nobody else runs or cancels it now.
+    pub claimed: bool,
+    /// How long settled jobs are kept.
+    pub retention: std::time::Duration,
+    pub(crate) cancelled: CancellationToken,
+}
+
+impl Context {
+    /// Whether somebody asked to cancel this job. A handler that sees it before its first effect
+    /// answers [`JobError::Cancelled`]; after that it goes on.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.cancelled.is_cancelled()
+    }
+}
+
+/// A store that does not answer is a reason to try again; nothing was decided.
+pub(crate) fn store_again(error: StoreError) -> JobError {
+    JobError::again(error)
+}

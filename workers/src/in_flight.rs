@@ -1,0 +1,137 @@
+//! The jobs that this process has in hand, and the cancellations that it has heard of.
+
+use std::{
+    collections::{HashMap, HashSet, VecDeque},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use schemas::{Event, JobId};
+use tokio::sync::broadcast::error::RecvError;
+use tokio_util::sync::CancellationToken;
+
+use crate::Shared;
+
+/// Cancellations remembered for jobs whose message has not come yet. A forgotten one costs
+/// nothing but a job that runs although its owner changed their mind.
+const REMEMBERED: usize = 10_000;
+
+/// A job is in hand once at most, however often its message comes.
+#[derive(Default)]
+pub(crate) struct InFlight(Arc<Mutex<Inner>>);
+
+#[derive(Default)]
+struct Inner {
+    jobs: HashMap<JobId, CancellationToken>,
+    wishes: HashSet<JobId>,
+    wish_order: VecDeque<JobId>,
+}
+
+/// The place of one job in hand; dropping it, in whatever way a run ends, frees the place.
+pub(crate) struct InHand {
+    inner: Arc<Mutex<Inner>>,
+    job: JobId,
+    pub(crate) cancelled: CancellationToken,
+    /// A cancellation was heard of before the message came.
+    pub(crate) wished: bool,
+}
+
+fn lock(inner: &Mutex<Inner>) -> MutexGuard<'_, Inner> {
+    // The maps stay whole at every panic: each change is one call.
+    inner.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl InFlight {
+    /// Takes `job` in hand; `None` when this process already has it.
+    pub(crate) fn take(&self, job: JobId) -> Option<InHand> {
+        let mut inner = lock(&self.0);
+        if inner.jobs.contains_key(&job) {
+            return None;
+        }
+        let cancelled = CancellationToken::new();
+        inner.jobs.insert(job, cancelled.clone());
+        let wished = inner.wishes.contains(&job);
+        Some(InHand { inner: Arc::clone(&self.0), job, cancelled, wished })
+    }
+
+    /// Whether this process has `job` in hand.
+    pub(crate) fn has(&self, job: JobId) -> bool {
+        lock(&self.0).jobs.contains_key(&job)
+    }
+
+    fn cancel(&self, job: JobId) {
+        let mut inner = lock(&self.0);
+        if let Some(token) = inner.jobs.get(&job) {
+            token.cancel();
+        } else if inner.wishes.insert(job) {
+            inner.wish_order.push_back(job);
+            if inner.wish_order.len() > REMEMBERED
+                && let Some(oldest) = inner.wish_order.pop_front()
+            {
+                inner.wishes.remove(&oldest);
+            }
+        }
+    }
+}
+
+impl Drop for InHand {
+    fn drop(&mut self) {
+        lock(&self.inner).jobs.remove(&self.job);
+    }
+}
+
+/// Passes cancellations on to the runs in hand until `shutdown`.
+pub(crate) async fn hear_cancellations(shared: Arc<Shared>, shutdown: CancellationToken) {
+    let mut events = shared.workers.broker.events();
+    loop {
+        let event = tokio::select! {
+            event = events.recv() => event,
+            () = shutdown.cancelled() => return,
+        };
+        match event {
+            Ok(Event::CancelRequested { id }) => shared.in_flight.cancel(id),
+            Ok(Event::Changed { .. }) | Err(RecvError::Lagged(_)) => {}
+            Err(RecvError::Closed) => return,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+    use super::*;
+
+    #[test]
+    fn a_job_is_in_hand_once_until_its_run_ends() {
+        let jobs = InFlight::default();
+        let id = JobId::generate();
+        let first = jobs.take(id).unwrap();
+
+        assert!(jobs.take(id).is_none());
+        drop(first);
+        assert!(jobs.take(id).is_some());
+    }
+
+    #[test]
+    fn a_wish_reaches_the_run_before_and_after_it_starts() {
+        let jobs = InFlight::default();
+        let (early, late) = (JobId::generate(), JobId::generate());
+        let running = jobs.take(late).unwrap();
+        jobs.cancel(early);
+        jobs.cancel(late);
+
+        assert!(jobs.take(early).unwrap().wished);
+        assert!(running.cancelled.is_cancelled());
+    }
+
+    #[test]
+    fn wishes_for_jobs_that_never_come_do_not_pile_up() {
+        let jobs = InFlight::default();
+        for _ in 0..REMEMBERED + 100 {
+            jobs.cancel(JobId::generate());
+        }
+
+        let inner = lock(&jobs.0);
+        assert_eq!((inner.wishes.len(), inner.wish_order.len()), (REMEMBERED, REMEMBERED));
+    }
+}

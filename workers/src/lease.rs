@@ -1,0 +1,65 @@
+//! The right of one worker to run a job, kept while the run goes on.
+
+use schemas::{JobRecord, Timestamp};
+use store::Save;
+use tokio_util::sync::CancellationToken;
+
+use crate::Shared;
+
+/// Who may run a job.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Held {
+    /// This process.
+    ByUs,
+    /// Another process.
+    ByAnother,
+    /// No process.
+    ByNobody,
+}
+
+/// Who holds `job`, as seen by the process called `me`.
+pub(crate) fn held(job: &JobRecord, me: &str) -> Held {
+    match &job.lease {
+        Some(lease) if lease.holder == me => Held::ByUs,
+        Some(_) => Held::ByAnother,
+        None => Held::ByNobody,
+    }
+}
+
+/// Renews the lease of `job` three times in its length. Returns only when the lease is lost: the
+/// run must stop. Passes on a cancellation that it finds in the record.
+pub(crate) async fn keep(shared: &Shared, job: &JobRecord, cancelled: &CancellationToken) {
+    let settings = &shared.workers.settings;
+    let jobs = &shared.workers.store.jobs;
+    let mut job = job.clone();
+    let mut valid_until = job.wake_at;
+    loop {
+        tokio::time::sleep(settings.lease / 3).await;
+        let now = Timestamp::now();
+        if valid_until.is_none_or(|until| until <= now) {
+            return;
+        }
+        let until = now + settings.lease;
+        let Ok(next) = job.clone().renew(&settings.name, until, now) else {
+            return;
+        };
+        match jobs.save(&next).await {
+            Ok(Save::Stored) => {
+                valid_until = Some(until);
+                job = next;
+            }
+            Ok(Save::Stale) => match jobs.get(job.id).await {
+                Ok(Some(current)) if held(&current, &settings.name) == Held::ByUs => {
+                    if current.cancel_requested_at.is_some() {
+                        cancelled.cancel();
+                    }
+                    valid_until = current.wake_at;
+                    job = current;
+                }
+                Ok(_) => return,
+                Err(error) => tracing::warn!(?error, "a lease could not be read"),
+            },
+            Err(error) => tracing::warn!(?error, "a lease could not be renewed"),
+        }
+    }
+}

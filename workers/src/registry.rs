@@ -1,0 +1,71 @@
+//! Every handler, by kind, with its types taken away.
+
+use std::{collections::HashMap, sync::Arc};
+
+use futures::{FutureExt, future::BoxFuture};
+use schemas::{JobError, JobSpec};
+use serde_json::Value;
+
+use crate::handler::{Context, Handler, Undo};
+
+type Run = fn(Arc<Context>, Value) -> BoxFuture<'static, Result<Value, JobError>>;
+type TakeBack = fn(Arc<Context>, Value) -> BoxFuture<'static, Result<Undo, JobError>>;
+
+/// The handler of one kind.
+#[derive(Clone, Copy)]
+pub(crate) struct Entry {
+    pub(crate) spec: JobSpec,
+    pub(crate) run: Run,
+    pub(crate) undo: TakeBack,
+}
+
+/// The handlers that a worker has.
+#[derive(Default, Clone)]
+pub struct Registry {
+    entries: HashMap<&'static str, Entry>,
+}
+
+impl Registry {
+    /// Adds the handler of kind `J`, in place of an earlier one.
+    #[must_use]
+    pub fn register<J: Handler>(mut self) -> Self {
+        let entry = Entry { spec: JobSpec::of::<J>(), run: run::<J>, undo: undo::<J> };
+        self.entries.insert(J::KIND, entry);
+        self
+    }
+
+    pub(crate) fn entry(&self, kind: &str) -> Option<Entry> {
+        self.entries.get(kind).copied()
+    }
+}
+
+macro_rules! register_all {
+    ($($module:ident :: $job:ident,)+) => {
+        Registry::default()$(.register::<schemas::kinds::$job>())+
+    };
+}
+
+/// Every handler, by kind. A job kind without a handler does not compile.
+#[must_use]
+pub fn registry() -> Registry {
+    schemas::for_each_job!(register_all)
+}
+
+fn payload<J: Handler>(payload: Value) -> Result<J::Payload, JobError> {
+    serde_json::from_value(payload).map_err(|_| JobError::Rejected("payload_unreadable"))
+}
+
+fn run<J: Handler>(
+    ctx: Arc<Context>,
+    raw: Value,
+) -> BoxFuture<'static, Result<Value, JobError>> {
+    async move {
+        let output = J::run(&ctx, &payload::<J>(raw)?).await?;
+        serde_json::to_value(output).map_err(|_| JobError::Rejected("output_unwritable"))
+    }
+    .boxed()
+}
+
+fn undo<J: Handler>(ctx: Arc<Context>, raw: Value) -> BoxFuture<'static, Result<Undo, JobError>> {
+    async move { J::undo(&ctx, &payload::<J>(raw)?).await }.boxed()
+}

@@ -1,0 +1,314 @@
+//! One delivery of one job: take it in hand, run it, settle it.
+
+use std::{panic::AssertUnwindSafe, sync::Arc, sync::atomic::Ordering};
+
+use broker::Broker;
+use futures::FutureExt;
+use schemas::{
+    Event, JobError, JobId, JobRecord, JobState, Timestamp, Verdict,
+    job::Claim,
+};
+use store::{Save, StoreError};
+use tokio::time::{Instant, timeout};
+use tracing::Instrument;
+
+use crate::{
+    Shared, fault,
+    handler::{Context, Undo},
+    in_flight::InHand,
+    lease::{self, Held},
+    registry::Entry,
+    trace,
+};
+
+/// What to tell the broker about a message.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// Done with, or cared for elsewhere.
+    Ack,
+    /// Not worked on: give it to another worker.
+    Requeue,
+    /// No worker of this build can ever work on it, for this reason.
+    Park(String),
+}
+
+/// Why a run ends before its job is settled; the answer says who cares for the job from here on.
+struct Leave(Answer);
+
+/// The job is settled, not due, or held by another worker: its record takes care of it.
+const CARED_FOR: Leave = Leave(Answer::Ack);
+
+/// Runs jobs for the pipelines of one process.
+#[derive(Clone)]
+pub(crate) struct Runner(Arc<Shared>);
+
+impl Runner {
+    pub(crate) const fn new(shared: Arc<Shared>) -> Self {
+        Self(shared)
+    }
+
+    pub(crate) fn broker(&self) -> &Broker {
+        &self.0.workers.broker
+    }
+
+    /// Runs the job whose record is too large for a message.
+    pub(crate) async fn run_by_id(&self, id: JobId) -> Answer {
+        match self.0.workers.store.jobs.get(id).await {
+            // Read from the store, so it is not certain to be the first delivery.
+            Ok(Some(job)) => self.run(job, true).await,
+            Ok(None) => Answer::Ack,
+            Err(error) => {
+                tracing::warn!(job_id = %id, ?error, "a job cannot be read now");
+                Answer::Requeue
+            }
+        }
+    }
+
+    /// Runs `job` as its message shows it. `again` when the message may have been worked on.
+    pub(crate) async fn run(&self, job: JobRecord, again: bool) -> Answer {
+        let Some(entry) = self.0.workers.registry.entry(&job.kind) else {
+            return Answer::Park(format!("unknown kind {}", job.kind));
+        };
+        if !again && let Some(published_at) = job.wake_at {
+            self.0.flow.delivered(job.queue, published_at);
+        }
+        let Some(in_hand) = self.0.in_flight.take(job.id) else {
+            return Answer::Ack;
+        };
+        let span = trace::span(&job);
+        let result = self.work(entry, job, again, &in_hand).instrument(span).await;
+        match result {
+            Ok(()) => Answer::Ack,
+            Err(Leave(answer)) => answer,
+        }
+    }
+
+    async fn work(
+        &self,
+        entry: Entry,
+        job: JobRecord,
+        again: bool,
+        in_hand: &InHand,
+    ) -> Result<(), Leave> {
+        let started = Instant::now();
+        fault::point("worker.before_run");
+        let repeat = again || job.republished > 0 || job.cancel_requested_at.is_some() || in_hand.wished;
+        let claim = repeat || entry.spec.claim == Claim::Always;
+        let job = if claim { self.claim(job.id).await? } else { job };
+
+        let verdict = self.verdict(entry, &job, claim, in_hand).await;
+        let Some(verdict) = verdict else {
+            // The lease went to another worker, so the outcome is theirs to record.
+            tracing::warn!("a run lost its lease");
+            return Err(CARED_FOR);
+        };
+        fault::point("worker.after_effect");
+        let label = self.settle(entry, job, verdict, claim).await?;
+        fault::point("worker.after_settle");
+        metrics::histogram!("feat_job_run_seconds", "kind" => entry.spec.kind, "verdict" => label)
+            .record(started.elapsed());
+        Ok(())
+    }
+
+    /// Takes the job under a lease, as its record stands now.
+    async fn claim(&self, id: JobId) -> Result<JobRecord, Leave> {
+        let settings = &self.0.workers.settings;
+        loop {
+            let job = self.read(id).await?;
+            let now = Timestamp::now();
+            let next = if job.lease.is_some() {
+                job.lose_lease(&settings.name, now)
+            } else {
+                job.claim(&settings.name, now + settings.lease, now)
+            };
+            let next = next.map_err(|_| CARED_FOR)?;
+            match self.save(&next).await? {
+                Save::Stored if next.state == JobState::Running => return Ok(next),
+                // Saved another step, or somebody else did: look again.
+                Save::Stored | Save::Stale => {}
+            }
+        }
+    }
+
+    /// Runs the handler; `None` when the lease was lost meanwhile.
+    async fn verdict(
+        &self,
+        entry: Entry,
+        job: &JobRecord,
+        claimed: bool,
+        in_hand: &InHand,
+    ) -> Option<Verdict> {
+        let workers = &self.0.workers;
+        let ctx = Arc::new(Context {
+            store: workers.store.clone(),
+            blobs: workers.blobs.clone(),
+            job: job.id,
+            owner: job.owner,
+            claimed,
+            retention: workers.settings.retention,
+            cancelled: in_hand.cancelled.clone(),
+        });
+        let run = guarded(entry, ctx, job);
+        if !claimed {
+            return tokio::select! {
+                verdict = run => Some(verdict),
+                () = self.0.cut_off.cancelled() => Some(self.interrupted()),
+            };
+        }
+        tokio::select! {
+            verdict = run => Some(verdict),
+            () = lease::keep(&self.0, job, &in_hand.cancelled) => None,
+            () = self.0.cut_off.cancelled() => Some(self.interrupted()),
+        }
+    }
+
+    fn interrupted(&self) -> Verdict {
+        self.0.returned.fetch_add(1, Ordering::Relaxed);
+        Verdict::Interrupted
+    }
+
+    /// Saves how the run ended, over whatever else was saved meanwhile.
+    async fn settle(
+        &self,
+        entry: Entry,
+        job: JobRecord,
+        verdict: Verdict,
+        claimed: bool,
+    ) -> Result<&'static str, Leave> {
+        if verdict == Verdict::Interrupted && !claimed {
+            // Nothing was saved, so nothing has to be taken back but the message.
+            return Err(Leave(Answer::Requeue));
+        }
+        let me = &self.0.workers.settings.name;
+        let label = label(&verdict);
+        tracing::Span::current().record("verdict", label);
+        let jitter = rand::random();
+        let mut current = job;
+        loop {
+            let (id, now) = (current.id, Timestamp::now());
+            let next = current
+                .settle(&entry.spec, verdict.clone(), me, now, jitter)
+                .map_err(|_| CARED_FOR)?;
+            if self.save(&next).await? == Save::Stored {
+                self.settled(&next, label);
+                return if label == "interrupted" { Err(Leave(Answer::Requeue)) } else { Ok(label) };
+            }
+            current = self.read(id).await?;
+            let ours = match lease::held(&current, me) {
+                Held::ByUs => true,
+                // A repeatable effect that happened is recorded, whoever else is at it.
+                Held::ByNobody | Held::ByAnother => !claimed && matches!(verdict, Verdict::Done(_)),
+            };
+            if !ours {
+                return Err(CARED_FOR);
+            }
+        }
+    }
+
+    fn settled(&self, job: &JobRecord, label: &'static str) {
+        if label != "interrupted" {
+            self.0.finished.fetch_add(1, Ordering::Relaxed);
+        }
+        metrics::counter!("feat_jobs_run_total", "kind" => job.kind.clone(), "verdict" => label)
+            .increment(1);
+        match (&job.error, job.state) {
+            (Some(failure), JobState::Dead) => {
+                tracing::error!(code = failure.code, reason = failure.message, "job is dead");
+            }
+            (Some(failure), state) => {
+                tracing::warn!(code = failure.code, reason = failure.message, %state, "attempt did not succeed");
+            }
+            (None, state) => tracing::debug!(%state, "job settled"),
+        }
+        let (id, version, state) = (job.id, job.version, job.state);
+        self.broker().send_event(Event::Changed { id, version, state });
+    }
+
+    /// Reads a record, for as long as this process lives.
+    async fn read(&self, id: JobId) -> Result<JobRecord, Leave> {
+        let jobs = &self.0.workers.store.jobs;
+        self.patiently(|| jobs.get(id)).await?.ok_or(CARED_FOR)
+    }
+
+    /// Saves a record, for as long as this process lives. A save that was repeated because its
+    /// answer was lost may be stale; the reader of the record then finds its own change.
+    async fn save(&self, job: &JobRecord) -> Result<Save, Leave> {
+        let jobs = &self.0.workers.store.jobs;
+        self.patiently(|| jobs.save(job)).await
+    }
+
+    /// Calls the store until it answers, unless the shutdown's deadline comes first: then the
+    /// message goes back and its next delivery finds what was saved.
+    async fn patiently<T, F, C>(&self, call: C) -> Result<T, Leave>
+    where
+        F: Future<Output = Result<T, StoreError>>,
+        C: Fn() -> F,
+    {
+        let mut pause = std::time::Duration::from_millis(50);
+        loop {
+            match call().await {
+                Ok(answer) => return Ok(answer),
+                Err(StoreError::Unreadable { .. }) => return Err(Leave(Answer::Park("record unreadable".to_owned()))),
+                Err(error) => tracing::warn!(?error, "the store does not answer"),
+            }
+            tokio::select! {
+                () = tokio::time::sleep(pause) => pause = (pause * 2).min(std::time::Duration::from_secs(1)),
+                () = self.0.cut_off.cancelled() => return Err(Leave(Answer::Requeue)),
+            }
+        }
+    }
+}
+
+/// The handler's answer, or what befell it.
+async fn guarded(entry: Entry, ctx: Arc<Context>, job: &JobRecord) -> Verdict {
+    let attempt = attempt(entry, ctx, job);
+    match timeout(entry.spec.timeout, AssertUnwindSafe(attempt).catch_unwind()).await {
+        Ok(Ok(Ok(output))) => Verdict::Done(output),
+        Ok(Ok(Err(error))) => Verdict::Error(error),
+        Ok(Err(_panic)) => Verdict::Panicked,
+        Err(_elapsed) => Verdict::TimedOut,
+    }
+}
+
+/// Runs the job, or takes it back when it was cancelled and that is still possible.
+async fn attempt(
+    entry: Entry,
+    ctx: Arc<Context>,
+    job: &JobRecord,
+) -> Result<serde_json::Value, JobError> {
+    let undo = || async {
+        match (entry.undo)(Arc::clone(&ctx), job.payload.clone()).await? {
+            Undo::Undone => Err(JobError::Cancelled),
+            Undo::TooLate => Ok(()),
+        }
+    };
+    if job.cancel_requested_at.is_some() {
+        undo().await?;
+    }
+    match (entry.run)(Arc::clone(&ctx), job.payload.clone()).await {
+        Err(JobError::Cancelled) if ctx.claimed => {
+            undo().await?;
+            Err(JobError::again("too late to cancel"))
+        }
+        // Without a lease nothing may be taken back: come again with one.
+        Err(JobError::Cancelled) => Err(JobError::Again {
+            after: Some(std::time::Duration::ZERO),
+            reason: "cancellation heard of".to_owned(),
+        }),
+        answer => answer,
+    }
+}
+
+const fn label(verdict: &Verdict) -> &'static str {
+    match verdict {
+        Verdict::Done(_) => "done",
+        Verdict::Error(JobError::Rejected(_)) => "rejected",
+        Verdict::Error(JobError::Again { .. }) => "again",
+        Verdict::Error(JobError::Throttled { .. }) => "throttled",
+        Verdict::Error(JobError::Unknown { .. }) => "unknown",
+        Verdict::Error(JobError::Cancelled) => "cancelled",
+        Verdict::Panicked => "panicked",
+        Verdict::TimedOut => "timed_out",
+        Verdict::Interrupted => "interrupted",
+    }
+}
