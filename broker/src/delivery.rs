@@ -71,6 +71,14 @@ impl Delivery {
         Self { body, redelivered, receipt: Receipt::Rabbit(receipt) }
     }
 
+    /// Whether it is delivered again anyway because its connection is gone.
+    pub(crate) fn is_lost(&self) -> bool {
+        match &self.receipt {
+            Receipt::Local(_) => false,
+            Receipt::Rabbit(receipt) => receipt.is_lost(),
+        }
+    }
+
     /// The work is done: the message is gone. If the connection was lost meanwhile, it comes
     /// again instead.
     #[expect(clippy::unused_async, reason = "an engine may have to wait one day")]
@@ -93,7 +101,7 @@ impl Delivery {
     pub async fn park(self, reason: &str) {
         match self.receipt {
             Receipt::Local(receipt) => receipt.park(self.body, reason),
-            Receipt::Rabbit(receipt) => receipt.park(&self.body, reason).await,
+            Receipt::Rabbit(receipt) => receipt.park(self.body, reason).await,
         }
     }
 }

@@ -142,7 +142,7 @@ impl Broker {
         })?;
         match &self.engine {
             Engine::Local(local) => local.publish(job.queue, body.into()),
-            Engine::Rabbit(rabbit) => rabbit.publish(job, &body).await,
+            Engine::Rabbit(rabbit) => rabbit.publish(job, body).await,
         }
     }
 

@@ -1,0 +1,250 @@
+//! Events to and from the other processes, in batches.
+//!
+//! One task sends: what arrives while the server has not confirmed the batch before goes with the
+//! next one. So a single event leaves at once, and a flood in few messages.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use futures::StreamExt;
+use lapin::{
+    BasicProperties, Channel, Connection,
+    options::{
+        BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions,
+        ConfirmSelectOptions,
+    },
+    types::{FieldTable, ShortString},
+};
+use schemas::Event;
+use tokio::{
+    sync::{Notify, broadcast, watch},
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
+
+use super::{link::Lost, topology};
+use crate::EVENTS_KEPT;
+
+/// So many events wait to be sent before the oldest are dropped.
+const WAITING: usize = 16_384;
+/// The largest batch.
+const BATCH: usize = 1_000;
+/// Batches that the server sends ahead of their acknowledgement.
+const PREFETCH: u16 = 64;
+/// The last batches get this long when the broker closes.
+const CLOSING: Duration = Duration::from_secs(1);
+
+/// Events of this process on their way out, and of all processes on their way in.
+pub(super) struct Events {
+    /// Marks own batches, which have been delivered here before they were sent.
+    sender: ShortString,
+    waiting: Mutex<VecDeque<Event>>,
+    arrived: Notify,
+    receivers: broadcast::Sender<Event>,
+    subscribed: watch::Sender<bool>,
+}
+
+impl Events {
+    pub(super) fn new() -> Self {
+        Self {
+            sender: Uuid::now_v7().to_string().into(),
+            waiting: Mutex::default(),
+            arrived: Notify::new(),
+            receivers: broadcast::Sender::new(EVENTS_KEPT),
+            subscribed: watch::Sender::new(false),
+        }
+    }
+
+    pub(super) fn send(&self, event: Event) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let full = waiting.len() >= WAITING;
+        if full {
+            waiting.pop_front();
+        }
+        waiting.push_back(event.clone());
+        drop(waiting);
+        self.arrived.notify_one();
+        count_dropped(usize::from(full));
+        // Nobody listening is no error.
+        let _ = self.receivers.send(event);
+    }
+
+    pub(super) fn receiver(&self) -> broadcast::Receiver<Event> {
+        self.receivers.subscribe()
+    }
+
+    /// Returns once events of other processes arrive.
+    pub(super) async fn subscribed(&self) {
+        // Fails only without a sender, and that is in `self`.
+        let _ = self.subscribed.subscribe().wait_for(|subscribed| *subscribed).await;
+    }
+
+    fn take(&self) -> Vec<Event> {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = waiting.len().min(BATCH);
+        waiting.drain(..count).collect()
+    }
+
+    async fn batch(&self) -> Vec<Event> {
+        loop {
+            let arrived = self.arrived.notified();
+            let batch = self.take();
+            if !batch.is_empty() {
+                return batch;
+            }
+            arrived.await;
+        }
+    }
+
+    /// Sends what is waiting over `connection` until it is lost or `stop`, then what is left.
+    pub(super) async fn send_on(
+        &self,
+        connection: Arc<Connection>,
+        stop: &CancellationToken,
+    ) -> Result<(), Lost> {
+        let Some(channel) = stop.run_until_cancelled(prepare(&connection)).await else {
+            return Ok(());
+        };
+        let channel = channel?;
+        while let Some(batch) = stop.run_until_cancelled(self.batch()).await {
+            let Some(sent) = stop.run_until_cancelled(self.send_batch(&channel, &batch)).await
+            else {
+                break;
+            };
+            sent?;
+        }
+        let rest = async {
+            loop {
+                let batch = self.take();
+                if batch.is_empty() || self.send_batch(&channel, &batch).await.is_err() {
+                    break;
+                }
+            }
+        };
+        // Events are best effort.
+        let _ = timeout(CLOSING, rest).await;
+        Ok(())
+    }
+
+    /// Sends one batch and waits for the confirm. A batch that fails is not sent again.
+    async fn send_batch(&self, channel: &Channel, batch: &[Event]) -> Result<(), Lost> {
+        let body = serde_json::to_vec(batch).unwrap_or_default();
+        let properties = BasicProperties::default()
+            .with_content_type("application/json".into())
+            .with_app_id(self.sender.clone());
+        let sent = async {
+            channel
+                .basic_publish(
+                    topology::EVENTS.into(),
+                    ShortString::default(),
+                    BasicPublishOptions::default(),
+                    &body,
+                    properties,
+                )
+                .await?
+                .await
+        };
+        let sent = sent.await.map(drop);
+        if sent.is_err() {
+            count_dropped(batch.len());
+        }
+        Ok(sent?)
+    }
+
+    /// Receives over `connection` until it is lost or `stop`.
+    pub(super) async fn receive_on(
+        &self,
+        connection: Arc<Connection>,
+        stop: &CancellationToken,
+    ) -> Result<(), Lost> {
+        let received = stop.run_until_cancelled(self.receive(&connection)).await;
+        self.subscribed.send_replace(false);
+        received.unwrap_or(Ok(()))
+    }
+
+    async fn receive(&self, connection: &Connection) -> Result<(), Lost> {
+        let channel = connection.create_channel().await?;
+        let queue = topology::declare_own_events(&channel).await?;
+        channel.basic_qos(PREFETCH, BasicQosOptions::default()).await?;
+        let options = BasicConsumeOptions { exclusive: true, ..BasicConsumeOptions::default() };
+        let tag = ShortString::default();
+        let mut incoming =
+            channel.basic_consume(queue, tag, options, FieldTable::default()).await?;
+        self.subscribed.send_replace(true);
+        while let Some(delivery) = incoming.next().await {
+            let delivery = delivery?;
+            if delivery.properties.app_id().as_ref() != Some(&self.sender) {
+                self.announce(&delivery.data);
+            }
+            delivery.acker.ack(BasicAckOptions::default()).await?;
+        }
+        Err(Lost::Cancelled)
+    }
+
+    fn announce(&self, body: &[u8]) {
+        for event in parse(body) {
+            let _ = self.receivers.send(event);
+        }
+    }
+}
+
+/// The events of a batch that this build knows; a newer one may send others among them.
+fn parse(body: &[u8]) -> Vec<Event> {
+    if let Ok(events) = serde_json::from_slice(body) {
+        return events;
+    }
+    let values: Vec<serde_json::Value> = serde_json::from_slice(body).unwrap_or_default();
+    values.into_iter().filter_map(|value| serde_json::from_value(value).ok()).collect()
+}
+
+async fn prepare(connection: &Connection) -> Result<Channel, Lost> {
+    let channel = connection.create_channel().await?;
+    channel.confirm_select(ConfirmSelectOptions::default()).await?;
+    topology::declare_events(&channel).await?;
+    Ok(channel)
+}
+
+fn count_dropped(count: usize) {
+    if count > 0 {
+        metrics::counter!("feat_events_dropped_total").increment(count as u64);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+    use schemas::JobId;
+
+    use super::*;
+
+    fn event() -> Event {
+        Event::CancelRequested { id: JobId::generate() }
+    }
+
+    #[test]
+    fn a_batch_with_unheard_of_events_gives_the_others() {
+        let (first, last) = (event(), event());
+        let mut values = vec![serde_json::json!(first), serde_json::json!(last)];
+        values.insert(1, serde_json::json!({ "event": "invented_later", "id": 7 }));
+
+        assert_eq!(parse(&serde_json::to_vec(&values).unwrap()), [first, last]);
+        assert_eq!(parse(b"{}"), []);
+    }
+
+    #[test]
+    fn too_many_waiting_events_push_out_the_oldest() {
+        let events = Events::new();
+        let sent: Vec<_> = (0..WAITING + 3).map(|_| event()).collect();
+        for event in &sent {
+            events.send(event.clone());
+        }
+
+        assert_eq!(events.take(), sent[3..BATCH + 3]);
+        assert_eq!(events.waiting.lock().unwrap().len(), WAITING - BATCH);
+    }
+}
