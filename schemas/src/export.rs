@@ -140,7 +140,7 @@ fn events_channel() -> Value {
         "messages": { "events": { "$ref": "#/components/messages/events" } },
         "bindings": { "amqp": {
             "is": "routingKey",
-            "exchange": { "name": EVENTS, "type": "fanout" },
+            "exchange": { "name": EVENTS, "type": "fanout", "durable": true },
             "bindingVersion": "0.3.0",
         } },
     })

@@ -18,6 +18,12 @@ struct Arguments {
 enum Command {
     /// Start, stop or show the servers that the tests use
     Services(command::services::Arguments),
+    /// Run every test of the workspace, with the servers that they need
+    Test(command::test::Arguments),
+    /// Write what travels to schemas/: OpenAPI, AsyncAPI, JSON Schema
+    Schemas(command::schemas::Arguments),
+    /// Check formatting, lints, documentation, written schemas and dependencies
+    Ci(command::ci::Arguments),
 }
 
 #[tokio::main]
@@ -25,6 +31,9 @@ async fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let outcome = match arguments.command {
         Command::Services(arguments) => command::services::run(arguments).await,
+        Command::Test(arguments) => command::test::run(arguments).await,
+        Command::Schemas(arguments) => command::schemas::run(arguments).await,
+        Command::Ci(arguments) => command::ci::run(arguments).await,
     };
     outcome.unwrap_or_else(|error| {
         eprintln!("error: {error}");

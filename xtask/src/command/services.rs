@@ -8,7 +8,7 @@ use xtask::services::{
     shared::{Description, Services},
 };
 
-use super::Outcome;
+use super::{Interrupts, Outcome, child::Ended};
 
 #[derive(Debug, Args)]
 pub(crate) struct Arguments {
@@ -55,10 +55,11 @@ async fn up(version: RabbitMqVersion, json: bool) -> Outcome {
         }
         running.stop()?;
     }
+    let mut interrupts = Interrupts::listen()?;
     let progress = Progress::shown();
     let services = tokio::select! {
         services = Services::start_shared(version, &progress) => services?,
-        () = super::interrupted() => return Ok(ExitCode::from(130)),
+        signal = interrupts.next() => return Ok(Ended::Interrupted(signal).exit_code()),
     };
     print(&services.leave_running(), json)?;
     Ok(ExitCode::SUCCESS)

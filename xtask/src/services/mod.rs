@@ -14,7 +14,7 @@ mod install;
 mod launch;
 mod mongodb;
 mod ports;
-mod process;
+pub mod process;
 mod progress;
 mod rabbitmq;
 mod s3;

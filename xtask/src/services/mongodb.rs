@@ -42,15 +42,12 @@ impl MongoDb {
         progress: &Progress,
     ) -> Result<Self, ServiceError> {
         let folder = std::path::absolute(folder).map_err(ServiceError::at(folder))?;
-        let program = match docker::answers() {
-            true => None,
-            false => Some(install::mongod(progress)?),
-        };
+        let program = if docker::answers() { None } else { Some(install::mongod(progress)?) };
         progress.step("starting MongoDB");
-        // The member's address is in its data: a folder that was used before is begun anew.
-        install::remove_folder(&folder.join("data"))?;
         let mut last = None;
         for _ in 0..3 {
+            // The member's address is in its data: a folder that was used before is begun anew.
+            install::remove_folder(&folder.join("data"))?;
             let mut mongo = Self::describe(&folder, program.as_deref())?;
             match mongo.start_again().await {
                 Ok(()) => return Ok(mongo),

@@ -17,7 +17,12 @@ pub(super) const MARK: &str = "FEAT_SERVICE_FOLDER";
 
 /// The living processes of the server in `folder`, in no special order.
 pub(super) fn of(folder: &Path) -> Vec<Pid> {
-    let mark = format!("{MARK}={}", folder.display());
+    marked(MARK, folder)
+}
+
+/// The living processes whose environment has `folder` in `variable`.
+fn marked(variable: &str, folder: &Path) -> Vec<Pid> {
+    let mark = format!("{variable}={}", folder.display());
     let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
     entries
         .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok())
@@ -45,9 +50,15 @@ pub(super) fn stop(folder: &Path, pid: Pid, within: Duration) {
 
 /// Ends every process of `folder` by force and waits until they are gone.
 pub(super) fn kill(folder: &Path) {
+    kill_marked(MARK, folder);
+}
+
+/// Ends by force every process whose environment has `folder` in `variable`, and waits until they
+/// are gone.
+pub fn kill_marked(variable: &str, folder: &Path) {
     let deadline = Instant::now() + Duration::from_secs(10);
     loop {
-        let left = of(folder);
+        let left = marked(variable, folder);
         if left.is_empty() || Instant::now() > deadline {
             return;
         }

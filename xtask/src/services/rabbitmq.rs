@@ -109,10 +109,8 @@ impl RabbitMq {
         progress: &Progress,
     ) -> Result<Self, ServiceError> {
         let folder = std::path::absolute(folder).map_err(ServiceError::at(folder))?;
-        let home = match docker::answers() {
-            true => None,
-            false => Some(install::rabbitmq(version, progress)?),
-        };
+        let home =
+            if docker::answers() { None } else { Some(install::rabbitmq(version, progress)?) };
         progress.step("starting RabbitMQ");
         let mut last = None;
         // A port that was free may be taken by the time the server wants it.

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::{ServiceError, docker, launch, launch::Launch, process};
 
 /// How long a server may take to answer after its start.
-pub(super) const START: Duration = Duration::from_secs(120);
+pub(super) const START: Duration = Duration::from_mins(2);
 /// How long a server may take to end when it is asked to.
 const STOP: Duration = Duration::from_secs(30);
 
@@ -42,7 +42,7 @@ impl Plan {
     }
 
     /// Asks it to end, waits, and ends by force what is left.
-    pub(super) fn stop(&self) {
+    fn stop(&self) {
         match &self.launch {
             Launch::Native(_) => match Pid::from_raw(self.pid) {
                 Some(pid) => process::stop(&self.folder, pid, STOP),
@@ -51,13 +51,12 @@ impl Plan {
             Launch::Container { name, .. } => docker::stop(name),
         }
     }
-}
 
-impl Plan {
-    /// Removes what outlives the server's processes: its container. The folder stays.
+    /// Ends it by force, with all its processes or its container. Its folder stays.
     pub(super) fn remove(&self) {
-        if let Launch::Container { name, .. } = &self.launch {
-            docker::remove(name);
+        match &self.launch {
+            Launch::Native(_) => process::kill(&self.folder),
+            Launch::Container { name, .. } => docker::remove(name),
         }
     }
 }

@@ -49,10 +49,7 @@ impl Description {
     ///
     /// [`ServiceError::File`] when the data cannot be removed.
     pub fn stop(&self) -> Result<(), ServiceError> {
-        for server in &self.servers {
-            server.stop();
-            server.remove();
-        }
+        self.servers.iter().for_each(Plan::remove);
         super::install::remove_folder(&home())
     }
 }
@@ -177,21 +174,13 @@ impl Services {
         &self.description
     }
 
-    /// Asks the servers that were started to end, waits, and removes their data.
+    /// Ends the servers that were started, and removes their data.
     ///
     /// # Errors
     ///
     /// [`ServiceError::File`] when the data cannot be removed.
-    pub fn stop(mut self) -> Result<(), ServiceError> {
-        if let Some(rabbitmq) = &mut self.rabbitmq {
-            rabbitmq.stop();
-        }
-        if let Some(mongodb) = &mut self.mongodb {
-            mongodb.stop();
-        }
-        if let Some(s3) = &mut self.s3 {
-            s3.stop();
-        }
+    pub fn stop(self) -> Result<(), ServiceError> {
+        drop((self.rabbitmq, self.mongodb, self.s3));
         super::install::remove_folder(&self.folder)
     }
 

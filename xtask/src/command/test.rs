@@ -1,0 +1,167 @@
+//! `cargo xtask test`: builds, starts the servers, runs every test, stops the servers.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::Args;
+use tokio::process::Command;
+use xtask::{
+    services::{Progress, RabbitMqVersion, process, shared::Services},
+    workspace,
+};
+
+use super::{
+    Interrupts, Outcome,
+    child::{self, Ended},
+};
+
+/// Marks every process of a run, so that none outlives it.
+const RUN: &str = "FEAT_TEST_RUN";
+
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// Major version of RabbitMQ, 3 or 4; without it what this machine has
+    #[arg(long, value_name = "MAJOR")]
+    rabbitmq: Option<RabbitMqVersion>,
+    /// Run the seeded tests for much longer
+    #[arg(long)]
+    long: bool,
+    /// Handed on to the test runner: names of tests, or its options
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "FILTER")]
+    filter: Vec<String>,
+}
+
+pub(crate) async fn run(arguments: Arguments) -> Outcome {
+    let mut interrupts = Interrupts::listen()?;
+    let folder = workspace::target().join("test-run").join(std::process::id().to_string());
+    fs::create_dir_all(&folder)?;
+    let run = Run { arguments, features: features().await?, folder };
+    let outcome = run.all(&mut interrupts).await;
+    process::kill_marked(RUN, &run.folder);
+    let _ = fs::remove_dir_all(&run.folder);
+    outcome
+}
+
+struct Run {
+    arguments: Arguments,
+    /// Flags that switch on what the end-to-end tests need in the program that they start.
+    features: &'static [&'static str],
+    folder: PathBuf,
+}
+
+impl Run {
+    async fn all(&self, interrupts: &mut Interrupts) -> Outcome {
+        let progress = Progress::shown();
+        let built = child::run(self.build(), interrupts).await?;
+        if !built.is_success() {
+            return Ok(built.exit_code());
+        }
+        let program = self.keep_program()?;
+
+        let version = self.arguments.rabbitmq.unwrap_or_default();
+        let servers = self.folder.join("services");
+        let services = tokio::select! {
+            services = Services::start(&servers, version, &progress) => services?,
+            signal = interrupts.next() => return Ok(Ended::Interrupted(signal).exit_code()),
+        };
+        let ended = self.test(&services, &program, interrupts).await;
+        services.stop()?;
+        ended
+    }
+
+    /// Everything at once, so that nothing is compiled while servers and tests run.
+    fn build(&self) -> Command {
+        let mut build = cargo(&["build", "--workspace", "--bins", "--tests"]);
+        build.args(self.features);
+        build
+    }
+
+    /// Puts the built program where no later build of it with other features replaces it.
+    fn keep_program(&self) -> Result<PathBuf, std::io::Error> {
+        let kept = self.folder.join("feat");
+        fs::copy(workspace::target().join("debug/feat"), &kept)?;
+        Ok(kept)
+    }
+
+    async fn test(
+        &self,
+        services: &Services,
+        program: &Path,
+        interrupts: &mut Interrupts,
+    ) -> Outcome {
+        let mut ended = ExitCode::SUCCESS;
+        for mut command in self.test_commands() {
+            command.envs(&services.description().environment);
+            command.env("FEAT_TEST_BIN", program).env(RUN, &self.folder);
+            if self.arguments.long {
+                command.env("FEAT_TEST_LONG", "1");
+            }
+            let outcome = child::run(command, interrupts).await?;
+            ended = outcome.exit_code();
+            if !outcome.is_success() {
+                break;
+            }
+        }
+        Ok(ended)
+    }
+
+    /// The last one has the last word.
+    fn test_commands(&self) -> Vec<Command> {
+        let filter = &self.arguments.filter;
+        let names_package = filter.iter().any(|part| {
+            part == "-p" || part.starts_with("--package") || part.starts_with("--manifest-path")
+        });
+        let with_all = |mut command: Command| {
+            if !names_package {
+                command.arg("--workspace").args(self.features);
+            }
+            command.args(filter);
+            command
+        };
+        if !has_subcommand("nextest") {
+            return vec![with_all(cargo(&["test", "--no-fail-fast"]))];
+        }
+        let all = with_all(cargo(&["nextest", "run", "--no-fail-fast"]));
+        if filter.is_empty() {
+            vec![with_all(cargo(&["test", "--doc", "--quiet"])), all]
+        } else {
+            vec![all]
+        }
+    }
+}
+
+/// The program's fault points, as soon as it has any.
+async fn features() -> Result<&'static [&'static str], Box<dyn std::error::Error>> {
+    let output = cargo(&["metadata", "--no-deps", "--format-version", "1"]).output().await?;
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+    let mut packages = metadata["packages"].as_array().into_iter().flatten();
+    let has_points = packages.any(|package| {
+        package["name"] == "cli" && package["features"].get("fault-points").is_some()
+    });
+    Ok(if has_points { &["--features", "cli/fault-points"] } else { &[] })
+}
+
+/// Cargo, in the workspace.
+pub(crate) fn cargo(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(arguments).current_dir(workspace::root());
+    // Set for this program by `cargo run`; to a build they would say that it has changed.
+    for (name, _) in env::vars_os() {
+        if name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_")) {
+            command.env_remove(name);
+        }
+    }
+    command.env_remove("CARGO_MANIFEST_DIR").env_remove("CARGO_MANIFEST_PATH");
+    command
+}
+
+/// Whether `cargo NAME` is installed.
+pub(crate) fn has_subcommand(name: &str) -> bool {
+    let program = format!("cargo-{name}");
+    let path = env::var_os("PATH").unwrap_or_default();
+    let home = env::home_dir().map(|home| home.join(".cargo/bin"));
+    env::split_paths(&path).chain(home).any(|folder| folder.join(&program).is_file())
+}
