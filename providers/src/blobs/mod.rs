@@ -4,6 +4,10 @@
 //! was put is on the disk (or confirmed by the service) when the call returns.
 
 mod error;
+mod folder;
+mod key;
+mod probe;
+mod s3;
 
 use std::{ops::Range, path::Path};
 
@@ -12,11 +16,20 @@ use futures::stream::BoxStream;
 use secrecy::SecretString;
 
 pub use self::error::BlobError;
+use self::{folder::Folder, s3::Bucket};
 use crate::Finding;
 
 /// A store of files. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Blobs {}
+pub struct Blobs {
+    engine: Engine,
+}
+
+#[derive(Debug, Clone)]
+enum Engine {
+    Folder(Folder),
+    Bucket(Bucket),
+}
 
 /// Where an S3-compatible store is, and who asks.
 #[derive(Debug, Clone)]
@@ -50,8 +63,7 @@ impl Blobs {
     ///
     /// [`BlobError::NotWritable`] when the folder cannot be made or written.
     pub fn folder(path: &Path) -> Result<Self, BlobError> {
-        let _ = path;
-        Ok(Self {})
+        Ok(Self { engine: Engine::Folder(Folder::open(path)?) })
     }
 
     /// Keeps the files in a bucket. Nothing is asked of the service yet: see [`Self::check`].
@@ -60,14 +72,16 @@ impl Blobs {
     ///
     /// [`BlobError::Misconfigured`] when the settings cannot be right.
     pub fn s3(settings: S3Settings) -> Result<Self, BlobError> {
-        let _ = settings;
-        Ok(Self {})
+        Ok(Self { engine: Engine::Bucket(Bucket::open(settings)?) })
     }
 
     /// Stores `bytes` under `key`; what was there is replaced at once. Again is safe.
     pub async fn put(&self, key: &str, bytes: Bytes) -> Result<(), BlobError> {
-        let _ = (key, bytes);
-        Ok(())
+        key::check(key)?;
+        match &self.engine {
+            Engine::Folder(files) => files.put(key, bytes).await,
+            Engine::Bucket(files) => files.put(key, bytes).await,
+        }
     }
 
     /// Reads the file at `key`, or a range of it in bytes (what lies past its end is left out).
@@ -77,26 +91,35 @@ impl Blobs {
         key: &str,
         range: Option<Range<u64>>,
     ) -> Result<Option<BlobRead>, BlobError> {
-        let _ = (key, range);
-        Ok(None)
+        key::check(key)?;
+        match &self.engine {
+            Engine::Folder(files) => files.get(key, range).await,
+            Engine::Bucket(files) => files.get(key, range).await,
+        }
     }
 
     /// Removes every file below `folder` and reads back that nothing is left.
     ///
     /// Answers how many files this call removed: 0 when they were gone before. Again is safe.
     pub async fn remove_folder(&self, folder: &str) -> Result<u32, BlobError> {
-        let _ = folder;
-        Ok(0)
+        key::check(folder)?;
+        match &self.engine {
+            Engine::Folder(files) => files.remove_folder(folder).await,
+            Engine::Bucket(files) => files.remove_folder(folder).await,
+        }
     }
 
     /// The keys of every file below `folder`, sorted.
     pub async fn list(&self, folder: &str) -> Result<Vec<String>, BlobError> {
-        let _ = folder;
-        Ok(Vec::new())
+        key::check(folder)?;
+        match &self.engine {
+            Engine::Folder(files) => files.list(folder).await,
+            Engine::Bucket(files) => files.list(folder).await,
+        }
     }
 
     /// Writes, reads and removes a probe.
     pub async fn check(&self) -> Vec<Finding> {
-        Vec::new()
+        probe::run(self).await
     }
 }
