@@ -1,1 +1,72 @@
-//! The server around the routes.
+//! The server around the routes: connections, bounds, the one error shape, health, documents.
+//!
+//! A request passes through these, outermost first (`app` holds the order):
+//!
+//! 1. `server`: the connection, with a bound on how many there are and on slow heads;
+//! 2. `context`: request id, trace and span, and the log line and metrics of the reply;
+//! 3. `finish`: headers that every reply carries;
+//! 4. (the place of CORS, which must see every reply and answer preflights itself;)
+//! 5. `slash`: the address in its one spelling;
+//! 6. `app`: how many requests run at a time, how long, and what happens when one panics;
+//! 7. `body`: how many bytes come in, and how slowly;
+//! 8. `envelope`: whatever went wrong gets the one shape of errors;
+//! 9. `site`: health, metrics and documents, pictures, and the operations of poem-openapi.
+
+mod app;
+mod body;
+mod context;
+mod document;
+mod envelope;
+mod finish;
+mod health;
+mod server;
+mod site;
+mod slash;
+
+use std::{io, sync::Arc, time::Duration};
+
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+pub use self::document::openapi;
+use self::{app::App, site::Site};
+use crate::state::{Api, AppState};
+
+/// How often the metrics recorder tidies up.
+const METRICS_UPKEEP: Duration = Duration::from_secs(5);
+
+/// Serves the API over HTTP/1.1 until `shutdown`, then stops accepting, ends long replies,
+/// finishes the requests that are under way, and returns after `deadline` at the latest. Installs
+/// no signal handler.
+///
+/// # Errors
+///
+/// When the listener can say no address of its own; nothing was served then. Errors of single
+/// connections, and of accepting, are survived.
+pub async fn serve(
+    api: Api,
+    listener: TcpListener,
+    shutdown: CancellationToken,
+    deadline: Duration,
+) -> io::Result<()> {
+    let address = listener.local_addr()?;
+    context::describe_metrics();
+    let state = AppState::new(api, shutdown.clone());
+    let upkeep = tokio::spawn(keep_metrics(state.clone()));
+    let settings = state.settings.clone();
+    let app = Arc::new(App::new(&settings, Site::new(&state)));
+    tracing::info!(%address, "listening");
+    server::run(listener, app, &settings.limits, shutdown, deadline).await;
+    upkeep.abort();
+    tracing::info!(%address, "stopped listening");
+    Ok(())
+}
+
+/// Lets the recorder drain its histograms, which grow otherwise.
+async fn keep_metrics(state: AppState) {
+    let mut ticks = tokio::time::interval(METRICS_UPKEEP);
+    loop {
+        ticks.tick().await;
+        state.metrics.run_upkeep();
+    }
+}

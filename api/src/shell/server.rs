@@ -1,0 +1,125 @@
+//! Connections: accepted within a bound, read with time limits, ended in order.
+//!
+//! HTTP/1.1 only. poem's own server has no limit on slow heads, spins when accepting fails and
+//! leaves small replies waiting for `TCP_NODELAY`, so connections are driven here.
+
+use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+
+use futures::FutureExt as _;
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use poem::{
+    Addr, Endpoint, Request, Response,
+    http::uri::Scheme,
+    web::{LocalAddr, RemoteAddr},
+};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{sleep, timeout},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use super::app::App;
+use crate::settings::Limits;
+
+/// How long to wait after accepting failed, as it does when file handles run out.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Largest head of a request, in bytes; a larger one is answered 431.
+const MAX_HEAD: usize = 64 << 10;
+
+/// Serves connections until `shutdown`, and finishes them within `deadline` after it.
+pub(super) async fn run<E>(
+    listener: TcpListener,
+    app: Arc<App<E>>,
+    limits: &Limits,
+    shutdown: CancellationToken,
+    deadline: Duration,
+) where
+    E: Endpoint<Output = Response> + 'static,
+{
+    let places = Arc::new(Semaphore::new(limits.connections));
+    let connections = TaskTracker::new();
+    let cut = CancellationToken::new();
+    let start = |(socket, peer), place| {
+        let ending = Ending { shutdown: shutdown.clone(), cut: cut.clone() };
+        connections.spawn(connection(socket, peer, Arc::clone(&app), limits.head_time, ending, place));
+    };
+    loop {
+        let Some(Ok(place)) =
+            shutdown.run_until_cancelled(Arc::clone(&places).acquire_owned()).await
+        else {
+            break;
+        };
+        match shutdown.run_until_cancelled(listener.accept()).await {
+            None => break,
+            Some(Ok(accepted)) => start(accepted, place),
+            Some(Err(error)) => {
+                tracing::warn!(%error, "cannot accept connections");
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    // Whoever connected before the end is still served: closing the listener would reset them.
+    while let Ok(place) = Arc::clone(&places).try_acquire_owned()
+        && let Some(Ok(accepted)) = listener.accept().now_or_never()
+    {
+        start(accepted, place);
+    }
+    drop(listener);
+    connections.close();
+    if timeout(deadline, connections.wait()).await.is_err() {
+        tracing::warn!(open = connections.len(), "connections are cut at the deadline");
+        cut.cancel();
+        connections.wait().await;
+    }
+}
+
+/// How a connection is told to end.
+struct Ending {
+    /// After the request that is under way.
+    shutdown: CancellationToken,
+    /// Now.
+    cut: CancellationToken,
+}
+
+async fn connection<E>(
+    socket: TcpStream,
+    peer: SocketAddr,
+    app: Arc<App<E>>,
+    head_time: Duration,
+    ending: Ending,
+    _place: OwnedSemaphorePermit,
+) where
+    E: Endpoint<Output = Response> + 'static,
+{
+    // Small replies must not wait for the client's acknowledgement; a socket that refuses the
+    // option is merely slower.
+    let _ = socket.set_nodelay(true);
+    let local = socket.local_addr().map_or_else(
+        |_| LocalAddr(Addr::custom("unknown", "")),
+        |address| LocalAddr(Addr::SocketAddr(address)),
+    );
+    let remote = RemoteAddr(Addr::SocketAddr(peer));
+    let service = service_fn(move |request: hyper::Request<Incoming>| {
+        let app = Arc::clone(&app);
+        let request: Request = (request, local.clone(), remote.clone(), Scheme::HTTP).into();
+        async move { Ok::<hyper::Response<_>, Infallible>(app.answer(request).await.into()) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(head_time)
+        .max_buf_size(MAX_HEAD)
+        .serve_connection(TokioIo::new(socket), service);
+    tokio::pin!(connection);
+    // Whatever ends a connection early concerns its client alone, and it has noticed.
+    tokio::select! {
+        _ = connection.as_mut() => return,
+        () = ending.shutdown.cancelled() => connection.as_mut().graceful_shutdown(),
+    }
+    tokio::select! {
+        _ = connection.as_mut() => {}
+        () = ending.cut.cancelled() => {}
+    }
+}

@@ -1,0 +1,120 @@
+//! What is where: health and documents, the files of pictures, and the operations.
+
+use bytes::Bytes;
+use poem::{
+    Endpoint, Request, Response, Result, Route,
+    endpoint::BoxEndpoint,
+    http::{HeaderValue, Method, StatusCode, header},
+    route::PathPattern,
+};
+
+use super::{
+    document::{self, Allowed, DOCS_PATH, OPENAPI_PATH},
+    envelope, health, slash,
+};
+use crate::{
+    auth::TokenApi,
+    routes::{JobApi, Media, UserImageApi},
+    state::AppState,
+};
+
+const READ_ONLY: HeaderValue = HeaderValue::from_static("GET, HEAD");
+
+/// Whether the path asks about the process itself. Such requests are answered under any load.
+pub(super) fn is_about_the_process(path: &str) -> bool {
+    matches!(path, "/livez" | "/readyz" | "/metrics")
+}
+
+/// Every route.
+pub(super) struct Site {
+    state: AppState,
+    operations: BoxEndpoint<'static>,
+    media: Route,
+    allowed: Allowed,
+    openapi: Bytes,
+    docs: Bytes,
+}
+
+impl Site {
+    pub(super) fn new(state: &AppState) -> Self {
+        let operations = (
+            TokenApi(state.clone()),
+            UserImageApi::new(state.clone()),
+            JobApi::new(state.clone()),
+        );
+        let media = Route::new().at("/media/:uid/UserImage/:file", Media::new(state.clone()));
+        Self {
+            state: state.clone(),
+            operations: document::endpoint(operations),
+            media,
+            allowed: Allowed::of_operations(),
+            openapi: document::openapi().to_string().into(),
+            docs: document::docs_page().into(),
+        }
+    }
+
+    /// The pages and documents that are the same for everybody.
+    async fn page(&self, path: &str) -> Option<Response> {
+        let reply = match path {
+            "/livez" => health::live(),
+            "/readyz" => health::ready(&self.state).await,
+            "/metrics" => health::metrics(&self.state),
+            OPENAPI_PATH => document("application/json", &self.openapi),
+            DOCS_PATH => document("text/html; charset=utf-8", &self.docs),
+            _ => return None,
+        };
+        Some(reply)
+    }
+}
+
+impl Endpoint for Site {
+    type Output = Response;
+
+    async fn call(&self, mut request: Request) -> Result<Response> {
+        let path = request.uri().path().to_owned();
+        let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
+        if is_page(&path) {
+            if !is_read {
+                return Ok(not_allowed(READ_ONLY));
+            }
+            if let Some(mut reply) = self.page(&path).await {
+                reply.set_data(PathPattern(path.into()));
+                return Ok(reply);
+            }
+        }
+        if !slash::is_api(&path) {
+            return match self.media.call(request).await {
+                Err(error) if error.status() == StatusCode::METHOD_NOT_ALLOWED => {
+                    Ok(not_allowed(READ_ONLY))
+                }
+                other => other,
+            };
+        }
+        request.set_data(self.state.clone());
+        let reply = self.operations.call(request).await?;
+        if reply.status() == StatusCode::METHOD_NOT_ALLOWED
+            && let Some(methods) = self.allowed.methods(&path)
+        {
+            return Ok(not_allowed(methods.clone()));
+        }
+        Ok(reply)
+    }
+}
+
+fn is_page(path: &str) -> bool {
+    is_about_the_process(path) || matches!(path, OPENAPI_PATH | DOCS_PATH)
+}
+
+fn document(content_type: &str, text: &Bytes) -> Response {
+    Response::builder()
+        .content_type(content_type)
+        .header(header::CACHE_CONTROL, "no-cache")
+        .body(text.clone())
+}
+
+fn not_allowed(methods: HeaderValue) -> Response {
+    let error: poem::Error = poem::error::MethodNotAllowedError.into();
+    let mut reply = envelope::of_error(error);
+    reply.headers_mut().insert(header::ALLOW, methods);
+    reply
+}
