@@ -49,6 +49,8 @@ pub struct Limits {
     pub waiting_requests: usize,
     /// Jobs that somebody waits for or follows at a time. 8,192.
     pub watched_jobs: usize,
+    /// Streams of events that are open at a time; further ones get 503. 1,024.
+    pub event_streams: usize,
     /// Longest time until the head of a request is there, and a connection's longest idle time.
     /// 30 seconds.
     pub head_time: Duration,
@@ -77,6 +79,7 @@ impl Default for Limits {
             requests: 2_048,
             waiting_requests: 4_096,
             watched_jobs: 8_192,
+            event_streams: 1_024,
             head_time: Duration::from_secs(30),
             body_bytes: 1 << 20,
             upload_overhead_bytes: 256 << 10,

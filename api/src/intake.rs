@@ -1,0 +1,139 @@
+//! How work is accepted: checked, recorded durably, announced, answered.
+//!
+//! A job counts as accepted when its record is stored. Whatever happens afterwards to the
+//! announcement costs time and never the job, because the workers' sweep finds the record. Two
+//! keys make a repeated call safe: the caller's `Idempotency-Key`, and the key of work that a
+//! thing needs only once. The store guards both, so two calls at once cannot both win.
+
+mod idempotency;
+mod prefer;
+mod reply;
+
+use std::time::Duration;
+
+use broker::{PublishError, Status};
+use schemas::{
+    JobRecord, Timestamp,
+    job::{Idempotency, NewJob},
+    kinds,
+};
+use store::Insert;
+use tracing::{info, warn};
+
+pub(crate) use idempotency::{IdempotencyKey, Request};
+pub(crate) use prefer::Patience;
+pub(crate) use reply::{WorkReply, problem_of};
+
+use crate::{error::ApiError, fault, state::AppState};
+use schemas::ErrorCode;
+
+/// When callers come back after the broker asked us to stop.
+const BLOCKED_PAUSE: Duration = Duration::from_secs(5);
+
+/// Tries to record a job whose key belongs to a job that is gone a moment later.
+const TRIES: usize = 3;
+
+/// The job that answers a call.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Accepted {
+    /// A new one, recorded now: announce it.
+    New(JobRecord),
+    /// An earlier one, recorded for the same `Idempotency-Key`.
+    Replayed(JobRecord),
+    /// An earlier one that does the same work.
+    Same(JobRecord),
+}
+
+impl Accepted {
+    /// The job.
+    pub(crate) fn job(&self) -> &JobRecord {
+        match self {
+            Self::New(job) | Self::Replayed(job) | Self::Same(job) => job,
+        }
+    }
+
+    /// The job, taken out.
+    pub(crate) fn into_job(self) -> JobRecord {
+        match self {
+            Self::New(job) | Self::Replayed(job) | Self::Same(job) => job,
+        }
+    }
+}
+
+/// Refuses new work while the broker asks publishers to stop. A broker that is away is no reason:
+/// the record waits for it.
+///
+/// # Errors
+///
+/// 503; nothing was written.
+pub(crate) fn open(state: &AppState) -> Result<(), ApiError> {
+    match state.broker.status() {
+        Status::Blocked => Err(ApiError::unavailable(BLOCKED_PAUSE)),
+        Status::Ready | Status::Down => Ok(()),
+    }
+}
+
+/// Records `new`, or finds the job that stands for it already.
+///
+/// # Errors
+///
+/// 422 when the idempotency key belongs to another request; 503 when the store does not answer:
+/// the same call again is safe.
+pub(crate) async fn record(state: &AppState, new: NewJob) -> Result<Accepted, ApiError> {
+    for _ in 0..TRIES {
+        let job = JobRecord::accept(new.clone(), "api", Timestamp::now());
+        fault::point("api.before_insert");
+        match state.store.jobs.insert(&job).await? {
+            Insert::Stored => {
+                fault::point("api.after_insert");
+                count_accepted(&job);
+                return Ok(Accepted::New(job));
+            }
+            Insert::Taken => {
+                if let Some(earlier) = earlier(state, &job).await? {
+                    return Ok(earlier);
+                }
+            }
+        }
+    }
+    Err(ApiError::unavailable(Duration::from_secs(1)))
+}
+
+/// The job that holds one of the keys of `job`; `None` when it has been forgotten meanwhile.
+async fn earlier(state: &AppState, job: &JobRecord) -> Result<Option<Accepted>, ApiError> {
+    if let Some(Idempotency { key, fingerprint }) = &job.idempotency
+        && let Some(earlier) = state.store.jobs.by_idempotency_key(job.owner, key).await?
+    {
+        let same = earlier.idempotency.as_ref().is_some_and(|one| one.fingerprint == *fingerprint);
+        return if same { Ok(Some(Accepted::Replayed(earlier))) } else { Err(key_reused()) };
+    }
+    let Some(key) = &job.unique_key else { return Ok(None) };
+    Ok(state.store.jobs.by_unique_key(job.owner, key).await?.map(Accepted::Same))
+}
+
+fn key_reused() -> ApiError {
+    ApiError::of(ErrorCode::KeyReused, "This idempotency key was used for another request.")
+}
+
+/// Tells the workers of `job`. A failure is logged and counted; the sweep makes up for it.
+pub(crate) async fn announce(state: &AppState, job: &JobRecord) {
+    let published = state.broker.publish(job).await;
+    fault::point("api.after_publish");
+    if let Err(error) = published {
+        count_unpublished(job, &error);
+    }
+}
+
+fn count_accepted(job: &JobRecord) {
+    info!(job.id = %job.id, job.kind = job.kind, "job accepted");
+    metrics::counter!("feat_jobs_accepted_total", "kind" => kind_label(job)).increment(1);
+}
+
+fn count_unpublished(job: &JobRecord, error: &PublishError) {
+    warn!(job.id = %job.id, job.kind = job.kind, %error, "job not published; the sweep will");
+    metrics::counter!("feat_publish_failures_total").increment(1);
+}
+
+fn kind_label(job: &JobRecord) -> &'static str {
+    kinds::spec(&job.kind).map_or("unknown", |spec| spec.kind)
+}

@@ -1,0 +1,108 @@
+//! How a call that starts work is answered.
+
+use poem::http::{HeaderName, HeaderValue, header};
+use poem_openapi::{ApiResponse, payload::Json, types::ToJSON};
+use schemas::{ErrorCode, JobRecord, JobState};
+use serde_json::json;
+
+use super::Patience;
+use crate::{
+    error::ApiError,
+    view::{Job, Resource},
+};
+
+/// Seconds after which a caller looks for the job again.
+const LOOK_AGAIN: u32 = 1;
+
+/// The reply to a call that starts work.
+#[derive(Debug, ApiResponse)]
+pub(crate) enum WorkReply {
+    /// The work is done; under `Prefer: wait`.
+    #[oai(status = 204)]
+    Done(
+        /// The wait that was honoured.
+        #[oai(header = "Preference-Applied")]
+        Option<String>,
+        /// `true` when an earlier call with the same `Idempotency-Key` started the work.
+        #[oai(header = "Idempotency-Replayed")]
+        Option<String>,
+    ),
+    /// The work is recorded and will be done.
+    #[oai(status = 202)]
+    Accepted(
+        Json<Resource<Job>>,
+        /// The job.
+        #[oai(header = "Location")]
+        String,
+        /// Seconds after which it is worth asking for the job.
+        #[oai(header = "Retry-After")]
+        u32,
+        /// The wait that was honoured.
+        #[oai(header = "Preference-Applied")]
+        Option<String>,
+        /// `true` when an earlier call with the same `Idempotency-Key` started the work.
+        #[oai(header = "Idempotency-Replayed")]
+        Option<String>,
+    ),
+}
+
+impl WorkReply {
+    /// The reply for `job` as it is after the caller's patience. A caller that has no patience
+    /// gets the job, whatever became of it.
+    ///
+    /// # Errors
+    ///
+    /// The error of a job that ended without success.
+    pub(crate) fn of(
+        job: &JobRecord,
+        patience: Patience,
+        replayed: bool,
+    ) -> Result<Self, ApiError> {
+        let replayed = replayed.then(|| "true".to_owned());
+        let applied = patience.applied();
+        if patience.wait.is_zero() || !job.state.is_settled() {
+            let view = Json(Resource { data: Job::of(job) });
+            return Ok(Self::Accepted(view, Job::path(job.id), LOOK_AGAIN, applied, replayed));
+        }
+        match problem_of(job) {
+            None => Ok(Self::Done(applied, replayed)),
+            Some(problem) => Err(with_headers(problem, job, applied, replayed)),
+        }
+    }
+}
+
+/// The error that tells how `job` ended, or `None` when it succeeded or has not ended.
+pub(crate) fn problem_of(job: &JobRecord) -> Option<ApiError> {
+    let (code, message) = match job.state {
+        JobState::Failed => (ErrorCode::JobFailed, "The work was refused."),
+        JobState::Cancelled => (ErrorCode::JobCancelled, "The work was cancelled."),
+        JobState::Dead => (ErrorCode::JobDead, "The work could not be done."),
+        JobState::Scheduled
+        | JobState::Queued
+        | JobState::Running
+        | JobState::Waiting
+        | JobState::Unknown
+        | JobState::Succeeded => return None,
+    };
+    let view = Job::of(job).to_json();
+    Some(ApiError::of(code, message).with_data(json!({ "job": view })))
+}
+
+fn with_headers(
+    problem: ApiError,
+    job: &JobRecord,
+    applied: Option<String>,
+    replayed: Option<String>,
+) -> ApiError {
+    let headers = [
+        (header::LOCATION, Some(Job::path(job.id))),
+        (HeaderName::from_static("preference-applied"), applied),
+        (HeaderName::from_static("idempotency-replayed"), replayed),
+    ];
+    headers.into_iter().fold(problem, |problem, (name, value)| {
+        match value.and_then(|value| HeaderValue::try_from(value).ok()) {
+            Some(value) => problem.with_header(name, value),
+            None => problem,
+        }
+    })
+}

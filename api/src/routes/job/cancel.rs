@@ -1,0 +1,60 @@
+//! Asking a job to stop. The wish is saved here; a worker ends the job, because only it knows what
+//! has to be given back.
+
+use std::time::Duration;
+
+use schemas::{ErrorCode, Event, JobId, JobRecord, JobState, Timestamp, UserId};
+use serde_json::json;
+use store::Save;
+use tracing::Instrument;
+
+use crate::{error::ApiError, intake, state::AppState, view::Job, watch::Watcher};
+use poem_openapi::types::ToJSON;
+
+/// Saves that are tried when others change the job at the same time.
+const TRIES: usize = 8;
+
+/// Saves the wish of `owner` to stop job `id`, and tells the workers. With `watch`, also begins to
+/// watch what becomes of it.
+///
+/// # Errors
+///
+/// 404 for what is not the caller's; 409 when the job has ended or its outcome is unknown.
+pub(super) async fn request(
+    state: &AppState,
+    owner: UserId,
+    id: JobId,
+    watch: bool,
+) -> Result<(JobRecord, Option<Watcher>), ApiError> {
+    let state = state.clone();
+    let watcher = if watch { state.watch.of(id) } else { None };
+    let save_and_tell = async move {
+        let job = save(&state, owner, id).await?;
+        state.broker.send_event(Event::CancelRequested { id });
+        if job.state == JobState::Queued {
+            intake::announce(&state, &job).await;
+        }
+        Ok::<_, ApiError>(job)
+    };
+    // A client that hangs up now must not leave the wish untold.
+    let job = tokio::spawn(save_and_tell.in_current_span()).await.map_err(ApiError::internal)??;
+    Ok((job, watcher))
+}
+
+async fn save(state: &AppState, owner: UserId, id: JobId) -> Result<JobRecord, ApiError> {
+    for _ in 0..TRIES {
+        let job = state.store.jobs.get_owned(owner, id).await?.ok_or_else(ApiError::not_found)?;
+        let asked = job.clone().request_cancel("owner", Timestamp::now());
+        let asked = asked.map_err(|_| conflict(&job))?;
+        if state.store.jobs.save(&asked).await? == Save::Stored {
+            return Ok(asked);
+        }
+    }
+    Err(ApiError::unavailable(Duration::from_secs(1)))
+}
+
+/// The refusal to stop a job that has ended in its own way.
+pub(super) fn conflict(job: &JobRecord) -> ApiError {
+    let text = format!("A job that is {} cannot be cancelled.", job.state);
+    ApiError::of(ErrorCode::Conflict, text).with_data(json!({ "job": Job::of(job).to_json() }))
+}

@@ -1,0 +1,108 @@
+//! A job's changes as Server-Sent Events.
+//!
+//! Each event carries the version as its id, so a client that lost the connection says where it
+//! was (`Last-Event-ID`) and gets what it missed, as far as the job's history is kept. The stream
+//! ends with the event that settles the job, after a while (clients then resume by themselves, with
+//! a fresh token), and when the process shuts down.
+
+use std::{collections::VecDeque, time::Duration};
+
+use futures::Stream;
+use poem::web::sse::Event;
+use poem_openapi::types::ToJSON;
+use schemas::JobRecord;
+use tokio::{sync::OwnedSemaphorePermit, time::Instant};
+
+use crate::{
+    state::AppState,
+    view::Job,
+    watch::{Watcher, Woken},
+};
+
+/// Longest time of one stream; no longer than an access token counts.
+pub(super) const LONGEST: Duration = Duration::from_mins(10);
+
+/// Time between two comments that keep proxies from closing a quiet stream.
+pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// One event: the job after one of its changes.
+#[derive(Debug)]
+pub(super) struct Change {
+    version: u64,
+    pub(super) job: Job,
+}
+
+impl Change {
+    /// The event on the wire.
+    pub(super) fn into_event(self) -> Event {
+        let data = self.job.to_json_string();
+        Event::message(data).event_type("status").id(self.version.to_string())
+    }
+}
+
+/// Follows one job.
+pub(super) struct Follower {
+    state: AppState,
+    watcher: Watcher,
+    job: JobRecord,
+    /// Version of the latest change that was taken over into `ready`.
+    seen: u64,
+    ready: VecDeque<Change>,
+    until: Instant,
+    _slot: OwnedSemaphorePermit,
+}
+
+impl Follower {
+    /// Follows `job` from version `last` on, or from how it is now. `watcher` began to watch
+    /// before the job was read.
+    pub(super) fn new(
+        state: AppState,
+        watcher: Watcher,
+        job: JobRecord,
+        last: Option<u64>,
+        slot: OwnedSemaphorePermit,
+    ) -> Self {
+        let ready = match last {
+            Some(last) => changes_since(&job, last),
+            None => VecDeque::from([Change { version: job.version, job: Job::of(&job) }]),
+        };
+        let (seen, until) = (job.version, Instant::now() + LONGEST);
+        Self { state, watcher, job, seen, ready, until, _slot: slot }
+    }
+
+    /// The events.
+    pub(super) fn stream(self) -> impl Stream<Item = Change> + Send + 'static {
+        futures::stream::unfold(self, |mut follower| async move {
+            let change = follower.next().await?;
+            Some((change, follower))
+        })
+    }
+
+    async fn next(&mut self) -> Option<Change> {
+        loop {
+            if let Some(change) = self.ready.pop_front() {
+                return Some(change);
+            }
+            if self.job.state.is_settled() || self.watcher.next(self.until).await == Woken::Stop {
+                return None;
+            }
+            // A store that does not answer ends the stream; the client resumes.
+            self.job =
+                self.state.store.jobs.get_owned(self.job.owner, self.job.id).await.ok()??;
+            self.ready = changes_since(&self.job, self.seen);
+            self.seen = self.seen.max(self.job.version);
+        }
+    }
+}
+
+/// The changes of `job` after version `last`, oldest first. The latest one shows the job as it is.
+fn changes_since(job: &JobRecord, last: u64) -> VecDeque<Change> {
+    let missed = job.history.iter().filter(|change| change.version > last);
+    let mut changes: VecDeque<_> = missed
+        .map(|change| Change { version: change.version, job: Job::at(job, change) })
+        .collect();
+    if let Some(latest) = changes.back_mut() {
+        *latest = Change { version: job.version, job: Job::of(job) };
+    }
+    changes
+}

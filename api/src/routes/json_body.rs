@@ -1,0 +1,78 @@
+//! A JSON body, bounded, whose fields a route judges by itself, so that it names them in errors.
+
+use std::marker::PhantomData;
+
+use poem::{Request, RequestBody, error::ReadBodyError};
+use poem_openapi::{
+    ApiExtractor, ApiExtractorType, ExtractParamOptions,
+    payload::{Json, Payload},
+    registry::{MetaMediaType, MetaRequest, Registry},
+    types::Type,
+};
+use schemas::ErrorCode;
+use serde_json::Value;
+
+use crate::error::ApiError;
+
+/// Most bytes of a body.
+const MAX_BODY: usize = 64 << 10;
+
+/// A body that is a JSON object; `T` describes it in the OpenAPI document.
+pub(crate) struct JsonBody<T> {
+    fields: serde_json::Map<String, Value>,
+    form: PhantomData<fn() -> T>,
+}
+
+impl<T> JsonBody<T> {
+    /// The value of field `name`.
+    ///
+    /// # Errors
+    ///
+    /// 400 when it is missing.
+    pub(crate) fn required(&self, name: &str) -> Result<&Value, ApiError> {
+        self.fields.get(name).ok_or_else(|| ApiError::invalid(name, "This field is required."))
+    }
+}
+
+impl<'a, T: Type> ApiExtractor<'a> for JsonBody<T> {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
+
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+
+    fn request_meta() -> Option<MetaRequest> {
+        let content_type = "application/json";
+        let content = vec![MetaMediaType { content_type, schema: T::schema_ref() }];
+        Some(MetaRequest { description: None, content, required: true })
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        body: &mut RequestBody,
+        _options: ExtractParamOptions<()>,
+    ) -> poem::Result<Self> {
+        if !request.content_type().is_some_and(Json::<T>::check_content_type) {
+            let text = "The content type must be application/json.";
+            return Err(ApiError::of(ErrorCode::UnsupportedMediaType, text).into());
+        }
+        let bytes = match body.take()?.into_bytes_limit(MAX_BODY).await {
+            Ok(bytes) => bytes,
+            Err(ReadBodyError::PayloadTooLarge) => {
+                return Err(ApiError::too_large(MAX_BODY as u64).into());
+            }
+            Err(error) => return Err(error.into()),
+        };
+        match serde_json::from_slice(&bytes) {
+            Ok(Value::Object(fields)) => Ok(Self { fields, form: PhantomData }),
+            Ok(_) => Err(ApiError::invalid("non_field_errors", "Send a JSON object.").into()),
+            Err(error) => {
+                let text = format!("The body is not valid JSON: {error}.");
+                Err(ApiError::invalid("non_field_errors", text).into())
+            }
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! Who waits for news of which job, in this process.
+//!
+//! The broker's events are hints and may get lost, so a waiter also looks by itself every second;
+//! the store gathers such reads. An event wakes only those who wait for its job. The number of
+//! waiters is bounded, and all of them stop waiting when the process shuts down.
+
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use broker::Broker;
+use schemas::{Event, JobId, JobRecord};
+use store::{Store, StoreError};
+use tokio::{
+    sync::{
+        broadcast::{self, error::RecvError},
+        watch,
+    },
+    time::Instant,
+};
+use tokio_util::sync::CancellationToken;
+
+/// How long a waiter relies on events alone.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// The waiters of this process. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(crate) struct Watch(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    waiting: Mutex<HashMap<JobId, Waiting>>,
+    most: usize,
+    shutdown: CancellationToken,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    news: watch::Sender<()>,
+    watchers: usize,
+}
+
+/// One who waits for news of one job. Dropping it ends the waiting.
+#[derive(Debug)]
+pub(crate) struct Watcher {
+    news: watch::Receiver<()>,
+    id: JobId,
+    shared: Arc<Shared>,
+}
+
+/// Why a [`Watcher`] returned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Woken {
+    /// There may be news: read the job.
+    Look,
+    /// The time is up, or the process shuts down.
+    Stop,
+}
+
+impl Watch {
+    /// Follows the events of `broker` until `shutdown`, for at most `most` jobs at a time.
+    pub(crate) fn start(broker: &Broker, most: usize, shutdown: CancellationToken) -> Self {
+        let waiting = Mutex::default();
+        let shared = Arc::new(Shared { waiting, most, shutdown });
+        tokio::spawn(follow(broker.events(), shared.clone()));
+        Self(shared)
+    }
+
+    /// Waits for news of job `id` from now on, or `None` when too many wait already. Begin before
+    /// the job is published or read, so that no news falls in between.
+    pub(crate) fn of(&self, id: JobId) -> Option<Watcher> {
+        let mut waiting = self.0.lock();
+        if waiting.len() >= self.0.most && !waiting.contains_key(&id) {
+            return None;
+        }
+        let first = || Waiting { news: watch::channel(()).0, watchers: 0 };
+        let entry = waiting.entry(id).or_insert_with(first);
+        entry.watchers += 1;
+        Some(Watcher { news: entry.news.subscribe(), id, shared: self.0.clone() })
+    }
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, HashMap<JobId, Waiting>> {
+        // Nothing below panics half-way through a change, so a poisoned map is whole.
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wake(&self, id: JobId) {
+        if let Some(waiting) = self.lock().get(&id) {
+            waiting.news.send_replace(());
+        }
+    }
+
+    fn wake_all(&self) {
+        for waiting in self.lock().values() {
+            waiting.news.send_replace(());
+        }
+    }
+}
+
+async fn follow(mut events: broadcast::Receiver<Event>, shared: Arc<Shared>) {
+    loop {
+        let event = tokio::select! {
+            () = shared.shutdown.cancelled() => return,
+            event = events.recv() => event,
+        };
+        match event {
+            Ok(Event::Changed { id, .. } | Event::CancelRequested { id }) => shared.wake(id),
+            Err(RecvError::Lagged(_)) => shared.wake_all(),
+            Err(RecvError::Closed) => return,
+        }
+    }
+}
+
+impl Watcher {
+    /// Returns at the next news, after a second without any, or at `deadline`.
+    pub(crate) async fn next(&mut self, deadline: Instant) -> Woken {
+        let look_again = Instant::now() + LOOK_AGAIN;
+        tokio::select! {
+            biased;
+            () = self.shared.shutdown.cancelled() => Woken::Stop,
+            _ = self.news.changed() => Woken::Look,
+            () = tokio::time::sleep_until(deadline) => Woken::Stop,
+            () = tokio::time::sleep_until(look_again) => Woken::Look,
+        }
+    }
+
+    /// The latest record of `job`: when it has ended, or after `patience` at the latest.
+    pub(crate) async fn ended(
+        mut self,
+        store: &Store,
+        mut job: JobRecord,
+        patience: Duration,
+    ) -> Result<JobRecord, StoreError> {
+        let deadline = Instant::now() + patience;
+        while !job.state.is_settled() && self.next(deadline).await == Woken::Look {
+            match store.jobs.get_owned(job.owner, job.id).await? {
+                Some(latest) => job = latest,
+                None => break,
+            }
+        }
+        Ok(job)
+    }
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        let mut waiting = self.shared.lock();
+        if let Entry::Occupied(mut entry) = waiting.entry(self.id) {
+            entry.get_mut().watchers -= 1;
+            if entry.get().watchers == 0 {
+                entry.remove();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+    use schemas::JobState;
+
+    use super::*;
+
+    fn changed(id: JobId) -> Event {
+        Event::Changed { id, version: 2, state: JobState::Succeeded }
+    }
+
+    fn far() -> Instant {
+        Instant::now() + Duration::from_mins(5)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn news_wake_those_who_wait_for_the_job_and_nobody_else() {
+        let broker = Broker::local(8);
+        let watch = Watch::start(&broker, 8, CancellationToken::new());
+        let (ours, theirs) = (JobId::generate(), JobId::generate());
+        let (mut first, mut second) = (watch.of(ours).unwrap(), watch.of(ours).unwrap());
+        let mut other = watch.of(theirs).unwrap();
+        let start = Instant::now();
+        broker.send_event(changed(ours));
+
+        assert_eq!(first.next(far()).await, Woken::Look);
+        assert_eq!(second.next(far()).await, Woken::Look);
+        assert_eq!(start.elapsed(), Duration::ZERO);
+        assert_eq!(other.next(far()).await, Woken::Look);
+        assert_eq!(start.elapsed(), LOOK_AGAIN);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_waiter_stops_at_its_deadline_and_at_shutdown() {
+        let shutdown = CancellationToken::new();
+        let watch = Watch::start(&Broker::local(8), 8, shutdown.clone());
+        let mut waiter = watch.of(JobId::generate()).unwrap();
+
+        let soon = Instant::now() + Duration::from_millis(10);
+        assert_eq!(waiter.next(soon).await, Woken::Stop);
+        shutdown.cancel();
+        assert_eq!(waiter.next(far()).await, Woken::Stop);
+    }
+
+    #[tokio::test]
+    async fn those_who_have_gone_leave_nothing_behind_and_too_many_are_refused() {
+        let watch = Watch::start(&Broker::local(8), 1, CancellationToken::new());
+        let id = JobId::generate();
+        let first = watch.of(id).unwrap();
+        let second = watch.of(id).unwrap();
+
+        assert!(watch.of(JobId::generate()).is_none());
+        drop(first);
+        assert_eq!(watch.0.lock().len(), 1);
+        drop(second);
+        assert_eq!(watch.0.lock().len(), 0);
+        assert!(watch.of(JobId::generate()).is_some());
+    }
+}
