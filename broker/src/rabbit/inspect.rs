@@ -81,9 +81,10 @@ pub(super) async fn parked(link: &Link, queue: Queue) -> Result<Vec<Parked>, Bro
 
 /// Everything that Feat needs of the server.
 pub(super) async fn check(publishing: &Link, consuming: &Link) -> Vec<Finding> {
+    let (to_publish, to_consume) = tokio::join!(reach(publishing), reach(consuming));
     let mut findings = vec![
-        finding("RabbitMQ: connection to publish", reach(publishing).await),
-        finding("RabbitMQ: connection to consume", reach(consuming).await),
+        finding("RabbitMQ: connection to publish", to_publish),
+        finding("RabbitMQ: connection to consume", to_consume),
     ];
     if findings.iter().any(|finding| finding.problem.is_some()) {
         return findings;
