@@ -4,12 +4,28 @@
 //! anything is decoded, one full decode proves it intact, and what is stored carries no metadata
 //! and nothing after the end of the image. Decoding runs off the async threads, on a bounded pool.
 
+mod cursor;
+mod decode;
 mod error;
+mod gif;
+mod jpeg;
 mod limits;
+mod png;
+mod pool;
+mod shape;
+mod sniff;
+#[cfg(test)]
+mod tests;
+mod thumbnail;
+mod webp;
+mod work;
+
+use std::sync::Arc;
 
 use bytes::Bytes;
 use schemas::image::ImageFormat;
 
+use self::pool::Pool;
 pub use self::{error::PictureError, limits::PictureLimits};
 
 /// A picture that is fit to be stored or served.
@@ -30,14 +46,15 @@ pub struct Picture {
 /// The pool that decodes pictures. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Pictures {
-    limits: PictureLimits,
+    limits: Arc<PictureLimits>,
+    pool: Pool,
 }
 
 impl Pictures {
     /// A pool with these limits.
     #[must_use]
     pub fn new(limits: PictureLimits) -> Self {
-        Self { limits }
+        Self { pool: Pool::new(&limits), limits: Arc::new(limits) }
     }
 
     /// Judges an upload and answers the form in which it is stored.
@@ -47,8 +64,12 @@ impl Pictures {
     /// [`PictureError::Busy`]: nothing was looked at, the same upload may come again shortly.
     /// Everything else is the fault of the upload and stays so.
     pub async fn admit(&self, upload: Bytes) -> Result<Picture, PictureError> {
-        let _ = (&self.limits, upload);
-        Err(PictureError::Busy)
+        let size = upload.len();
+        if size as u64 > self.limits.max_bytes {
+            return Err(PictureError::TooLarge { limit: self.limits.max_bytes });
+        }
+        let limits = Arc::clone(&self.limits);
+        self.pool.run(size, move || work::admit(&upload, &limits)).await
     }
 
     /// Makes a picture of at most `width` pixels across (at least 1) from a stored `original`.
@@ -65,8 +86,9 @@ impl Pictures {
         format: ImageFormat,
         width: u32,
     ) -> Result<Picture, PictureError> {
-        let _ = (&self.limits, original, format, width);
-        Err(PictureError::Busy)
+        let limits = Arc::clone(&self.limits);
+        let size = original.len();
+        self.pool.run(size, move || work::shrink(original, format, width, &limits)).await
     }
 }
 
