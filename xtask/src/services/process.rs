@@ -13,10 +13,10 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 
 /// The environment variable that marks the processes of a server.
-pub(super) const MARK: &str = "FEAT_SERVICE_FOLDER";
+pub(super) const MARK: &str = "FEAT_TEST_SERVICE_FOLDER";
 
 /// The living processes of the server in `folder`, in no special order.
-pub(super) fn of(folder: &Path) -> Vec<Pid> {
+pub fn of(folder: &Path) -> Vec<Pid> {
     marked(MARK, folder)
 }
 
