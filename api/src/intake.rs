@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use broker::{PublishError, Status};
 use schemas::{
-    JobRecord, Timestamp,
+    ErrorCode, JobRecord, Timestamp,
     job::{Idempotency, NewJob},
     kinds,
 };
@@ -22,10 +22,9 @@ use tracing::{info, warn};
 
 pub(crate) use idempotency::{IdempotencyKey, Request};
 pub(crate) use prefer::Patience;
-pub(crate) use reply::{WorkReply, problem_of};
+pub(crate) use reply::WorkReply;
 
 use crate::{error::ApiError, fault, state::AppState};
-use schemas::ErrorCode;
 
 /// When callers come back after the broker asked us to stop.
 const BLOCKED_PAUSE: Duration = Duration::from_secs(5);
@@ -120,7 +119,7 @@ pub(crate) async fn announce(state: &AppState, job: &JobRecord) {
     let published = state.broker.publish(job).await;
     fault::point("api.after_publish");
     if let Err(error) = published {
-        count_unpublished(job, &error);
+        count_unpublished(job, error);
     }
 }
 
@@ -129,7 +128,7 @@ fn count_accepted(job: &JobRecord) {
     metrics::counter!("feat_jobs_accepted_total", "kind" => kind_label(job)).increment(1);
 }
 
-fn count_unpublished(job: &JobRecord, error: &PublishError) {
+fn count_unpublished(job: &JobRecord, error: PublishError) {
     warn!(job.id = %job.id, job.kind = job.kind, %error, "job not published; the sweep will");
     metrics::counter!("feat_publish_failures_total").increment(1);
 }

@@ -86,7 +86,7 @@ impl Default for Limits {
             body_idle: Duration::from_secs(10),
             body_grace: Duration::from_secs(20),
             body_rate: 16 << 10,
-            request_time: Duration::from_secs(60),
+            request_time: Duration::from_mins(1),
             waiting_passwords: 64,
             cached_tokens: 16_384,
         }

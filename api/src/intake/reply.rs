@@ -16,6 +16,7 @@ const LOOK_AGAIN: u32 = 1;
 
 /// The reply to a call that starts work.
 #[derive(Debug, ApiResponse)]
+#[expect(clippy::large_enum_variant, reason = "made once and written out at once")]
 pub(crate) enum WorkReply {
     /// The work is done; under `Prefer: wait`.
     #[oai(status = 204)]
@@ -72,7 +73,7 @@ impl WorkReply {
 }
 
 /// The error that tells how `job` ended, or `None` when it succeeded or has not ended.
-pub(crate) fn problem_of(job: &JobRecord) -> Option<ApiError> {
+fn problem_of(job: &JobRecord) -> Option<ApiError> {
     let (code, message) = match job.state {
         JobState::Failed => (ErrorCode::JobFailed, "The work was refused."),
         JobState::Cancelled => (ErrorCode::JobCancelled, "The work was cancelled."),

@@ -31,6 +31,9 @@ pub(crate) struct Job {
     error: Option<JobProblem>,
     /// Where to go from here.
     links: JobLinks,
+    /// Version of the record; on the wire as entity tag and as id of events.
+    #[oai(skip)]
+    version: u64,
 }
 
 /// Why an attempt did not succeed.
@@ -119,7 +122,13 @@ impl Job {
                 cancel: stoppable.then(|| format!("{this}cancel/")),
                 this,
             },
+            version: job.version,
         }
+    }
+
+    /// Version of the record that this is the view of.
+    pub(crate) const fn version(&self) -> u64 {
+        self.version
     }
 
     /// The view of `job` at one of its earlier changes: what is known only of now is left out.
@@ -133,6 +142,7 @@ impl Job {
             cancel_requested,
             result: None,
             error: None,
+            version: change.version,
             ..now
         }
     }

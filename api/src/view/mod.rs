@@ -13,7 +13,7 @@ use poem_openapi::{
 };
 
 pub(crate) use image::UserImage;
-pub(crate) use job::{Job, JobStatus};
+pub(crate) use job::Job;
 pub(crate) use moment::Moment;
 
 /// One resource.

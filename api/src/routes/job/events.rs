@@ -25,19 +25,9 @@ pub(super) const LONGEST: Duration = Duration::from_mins(10);
 /// Time between two comments that keep proxies from closing a quiet stream.
 pub(super) const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
-/// One event: the job after one of its changes.
-#[derive(Debug)]
-pub(super) struct Change {
-    version: u64,
-    pub(super) job: Job,
-}
-
-impl Change {
-    /// The event on the wire.
-    pub(super) fn into_event(self) -> Event {
-        let data = self.job.to_json_string();
-        Event::message(data).event_type("status").id(self.version.to_string())
-    }
+/// The event that shows `job` after one of its changes.
+pub(super) fn event(job: &Job) -> Event {
+    Event::message(job.to_json_string()).event_type("status").id(job.version().to_string())
 }
 
 /// Follows one job.
@@ -47,7 +37,7 @@ pub(super) struct Follower {
     job: JobRecord,
     /// Version of the latest change that was taken over into `ready`.
     seen: u64,
-    ready: VecDeque<Change>,
+    ready: VecDeque<Job>,
     until: Instant,
     _slot: OwnedSemaphorePermit,
 }
@@ -64,21 +54,21 @@ impl Follower {
     ) -> Self {
         let ready = match last {
             Some(last) => changes_since(&job, last),
-            None => VecDeque::from([Change { version: job.version, job: Job::of(&job) }]),
+            None => VecDeque::from([Job::of(&job)]),
         };
         let (seen, until) = (job.version, Instant::now() + LONGEST);
         Self { state, watcher, job, seen, ready, until, _slot: slot }
     }
 
     /// The events.
-    pub(super) fn stream(self) -> impl Stream<Item = Change> + Send + 'static {
+    pub(super) fn stream(self) -> impl Stream<Item = Job> + Send + 'static {
         futures::stream::unfold(self, |mut follower| async move {
             let change = follower.next().await?;
             Some((change, follower))
         })
     }
 
-    async fn next(&mut self) -> Option<Change> {
+    async fn next(&mut self) -> Option<Job> {
         loop {
             if let Some(change) = self.ready.pop_front() {
                 return Some(change);
@@ -96,13 +86,11 @@ impl Follower {
 }
 
 /// The changes of `job` after version `last`, oldest first. The latest one shows the job as it is.
-fn changes_since(job: &JobRecord, last: u64) -> VecDeque<Change> {
+fn changes_since(job: &JobRecord, last: u64) -> VecDeque<Job> {
     let missed = job.history.iter().filter(|change| change.version > last);
-    let mut changes: VecDeque<_> = missed
-        .map(|change| Change { version: change.version, job: Job::at(job, change) })
-        .collect();
+    let mut changes: VecDeque<_> = missed.map(|change| Job::at(job, change)).collect();
     if let Some(latest) = changes.back_mut() {
-        *latest = Change { version: job.version, job: Job::of(job) };
+        *latest = Job::of(job);
     }
     changes
 }

@@ -14,7 +14,7 @@ use poem_openapi::{
 use schemas::{JobId, JobRecord, JobState, UserId};
 use tokio::sync::Semaphore;
 
-use self::events::{Change, Follower};
+use self::events::Follower;
 use super::{conditional::Etag, path_id::JobPathId};
 use crate::{
     auth::Bearer,
@@ -42,6 +42,7 @@ impl JobApi {
 }
 
 #[derive(ApiResponse)]
+#[expect(clippy::large_enum_variant, reason = "made once and written out at once")]
 enum JobReply {
     /// The job.
     #[oai(status = 200)]
@@ -78,7 +79,7 @@ enum CancelReply {
 enum EventsReply {
     /// The changes, each with `event: status`, its version as `id`, and the job as `data`.
     #[oai(status = 200)]
-    Events(EventStream<futures::stream::BoxStream<'static, Change>>),
+    Events(EventStream<futures::stream::BoxStream<'static, Job>>),
     /// The job has ended and the caller has seen its last change.
     #[oai(status = 204)]
     Over,
@@ -172,7 +173,7 @@ impl JobApi {
         }
         let follower = Follower::new(self.state.clone(), watcher, job, last, slot);
         let stream = EventStream::new(Box::pin(follower.stream()) as _);
-        let stream = stream.to_event(Change::into_event).keep_alive(events::KEEP_ALIVE);
+        let stream = stream.to_event(|job| events::event(&job)).keep_alive(events::KEEP_ALIVE);
         Ok(EventsReply::Events(stream))
     }
 

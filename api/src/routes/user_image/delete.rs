@@ -66,10 +66,11 @@ impl Deletion {
 
     async fn accept(self, state: &AppState) -> Result<(Accepted, Option<Watcher>), ApiError> {
         let image = super::own(state, self.caller, self.image).await?;
-        let accepted = intake::record(state, self.job()?).await?;
+        let patient = !self.patience.wait.is_zero();
+        let accepted = intake::record(state, self.into_job()?).await?;
         let job = accepted.job();
-        let patient = !self.patience.wait.is_zero() && !job.state.is_settled();
-        let watcher = if patient { state.watch.of(job.id) } else { None };
+        let wait = patient && !job.state.is_settled();
+        let watcher = if wait { state.watch.of(job.id) } else { None };
         match &accepted {
             Accepted::New(job) => {
                 let (hidden, ()) =
@@ -81,14 +82,14 @@ impl Deletion {
         Ok((accepted, watcher))
     }
 
-    fn job(&self) -> Result<NewJob, ApiError> {
+    fn into_job(self) -> Result<NewJob, ApiError> {
         let payload = ImageDeletion { image: self.image };
         let mut job =
             NewJob::of::<ImageDelete>(self.caller, &payload).map_err(ApiError::internal)?;
         job.unique_key = Some(payload.unique_key());
-        job.idempotency = self.idempotency.clone();
-        job.request_id = Some(self.request.request_id.clone());
-        job.trace_parent = self.request.trace_parent.clone();
+        job.idempotency = self.idempotency;
+        job.request_id = Some(self.request.request_id);
+        job.trace_parent = self.request.trace_parent;
         Ok(job)
     }
 }

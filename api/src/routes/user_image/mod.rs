@@ -56,7 +56,6 @@ impl UserImageApi {
 #[oai(rename = "UserImageChange")]
 struct Change {
     /// Replaces the tags: at most 64, each of at most 64 characters.
-    #[expect(dead_code, reason = "describes the body; the route reads the field by itself")]
     tags: Vec<String>,
 }
 

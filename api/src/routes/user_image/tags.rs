@@ -10,21 +10,21 @@ pub(super) const FIELD: &str = "tags";
 
 /// Reads the `tags` parts of a form: one part for each tag, or a single part that holds a JSON
 /// array of texts or texts parted by commas.
-pub(super) fn of_parts(parts: Vec<String>) -> Result<Vec<String>, ApiError> {
-    let [only] = parts.as_slice() else { return checked(parts) };
+pub(super) fn of_parts(parts: &[String]) -> Result<Vec<String>, ApiError> {
+    let [only] = parts else { return checked(parts.iter().map(String::as_str)) };
     let only = only.trim();
     if only.starts_with('[') && only.ends_with(']') {
         let array = serde_json::from_str(only).map_err(|_| not_texts())?;
         return of_json(&array);
     }
-    checked(only.split(',').map(str::to_owned).collect())
+    checked(only.split(','))
 }
 
 /// Reads a JSON array of texts.
 pub(super) fn of_json(array: &Value) -> Result<Vec<String>, ApiError> {
-    let texts = array.as_array().ok_or_else(not_texts)?.iter();
-    let texts = texts.map(|text| text.as_str().map(str::to_owned).ok_or_else(not_texts));
-    checked(texts.collect::<Result<_, _>>()?)
+    let texts = array.as_array().ok_or_else(not_texts)?.iter().map(Value::as_str);
+    let texts: Option<Vec<_>> = texts.collect();
+    checked(texts.ok_or_else(not_texts)?.into_iter())
 }
 
 fn not_texts() -> ApiError {
@@ -32,9 +32,9 @@ fn not_texts() -> ApiError {
 }
 
 /// Trims tags, drops empty ones and doubles, keeps their order, and refuses what may not be.
-fn checked(raw: Vec<String>) -> Result<Vec<String>, ApiError> {
+fn checked<'a>(raw: impl Iterator<Item = &'a str>) -> Result<Vec<String>, ApiError> {
     let mut tags: Vec<String> = Vec::new();
-    for tag in raw.iter().map(|tag| tag.trim()) {
+    for tag in raw.map(str::trim) {
         if tag.chars().any(char::is_control) {
             return Err(ApiError::invalid(FIELD, "A tag holds no control characters."));
         }
@@ -65,7 +65,8 @@ mod tests {
     use super::*;
 
     fn parts(parts: &[&str]) -> Option<Vec<String>> {
-        of_parts(parts.iter().map(|&part| part.to_owned()).collect()).ok()
+        let parts: Vec<_> = parts.iter().map(|&part| part.to_owned()).collect();
+        of_parts(&parts).ok()
     }
 
     #[test]

@@ -8,9 +8,9 @@ use poem::{
     web::{Field, Multipart},
 };
 use poem_openapi::{
-    ApiExtractor, ApiExtractorType, ExtractParamOptions, Object,
-    registry::{MetaMediaType, MetaRequest, Registry},
-    types::{Binary, Type},
+    ApiExtractor, ApiExtractorType, ExtractParamOptions, Multipart as MultipartForm,
+    registry::{MetaRequest, Registry},
+    types,
 };
 use schemas::{ErrorCode, image::MAX_TAGS};
 use tokio::{
@@ -61,23 +61,22 @@ pub(super) struct Upload {
     pub(super) client_name: Option<String>,
     /// Checked tags.
     pub(super) tags: Vec<String>,
-    /// Freed together with `img`.
-    memory: Vec<OwnedSemaphorePermit>,
+    /// To be dropped when the picture is stored.
+    pub(super) memory: Vec<OwnedSemaphorePermit>,
 }
 
 /// The form of an upload, not yet read.
 pub(super) struct UploadForm(Multipart);
 
 /// The parts of the form, for the OpenAPI document.
-#[derive(Object)]
-#[oai(rename = "UserImageUpload")]
+#[derive(MultipartForm)]
+#[expect(dead_code, reason = "describes the form; the parts are read one by one")]
 struct UploadParts {
     /// The picture: JPEG, PNG, WebP or GIF.
-    img: Binary<Vec<u8>>,
+    img: types::multipart::Upload,
     /// At most 64 tags of at most 64 characters: the part repeated for each tag, or one part with
     /// tags parted by commas, or one part with a JSON array.
-    #[oai(default)]
-    tags: Vec<String>,
+    tags: Option<Vec<String>>,
 }
 
 impl<'a> ApiExtractor<'a> for UploadForm {
@@ -87,18 +86,11 @@ impl<'a> ApiExtractor<'a> for UploadForm {
     type ParamRawType = ();
 
     fn register(registry: &mut Registry) {
-        UploadParts::register(registry);
+        <UploadParts as ApiExtractor>::register(registry);
     }
 
     fn request_meta() -> Option<MetaRequest> {
-        Some(MetaRequest {
-            description: None,
-            content: vec![MetaMediaType {
-                content_type: "multipart/form-data",
-                schema: UploadParts::schema_ref(),
-            }],
-            required: true,
-        })
+        <UploadParts as ApiExtractor>::request_meta()
     }
 
     async fn from_request(
@@ -118,7 +110,7 @@ impl<'a> ApiExtractor<'a> for UploadForm {
             let text = "The content type must be multipart/form-data.";
             return Err(ApiError::of(ErrorCode::UnsupportedMediaType, text).into());
         }
-        let form = Multipart::from_request(request, body).await;
+        let form = <Multipart as FromRequest>::from_request(request, body).await;
         Ok(Self(form.map_err(|_| unreadable())?))
     }
 }
@@ -146,7 +138,7 @@ impl UploadForm {
         let (mut file, mut texts) = (None, Vec::new());
         for _ in 0..MAX_PARTS {
             let Some(part) = self.0.next_field().await.map_err(|_| unreadable())? else {
-                return finish(file, texts);
+                return finish(file, &texts);
             };
             match part.name() {
                 Some("img") if file.is_none() => {
@@ -175,7 +167,7 @@ impl UploadForm {
 
 type File = (Bytes, Vec<OwnedSemaphorePermit>);
 
-fn finish(file: Option<(Option<String>, File)>, texts: Vec<String>) -> Result<Upload, ApiError> {
+fn finish(file: Option<(Option<String>, File)>, texts: &[String]) -> Result<Upload, ApiError> {
     let tags = tags::of_parts(texts);
     match (file, tags) {
         (Some((client_name, (img, memory))), Ok(tags)) => {
