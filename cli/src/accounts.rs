@@ -1,0 +1,265 @@
+//! `feat user` and `feat client`: the people who can sign in, and the applications they use.
+
+use std::io::Read;
+
+use schemas::{
+    ClientId, Scope, Scopes, Timestamp, UserId,
+    account::{ClientRecord, Grant, UserRecord},
+};
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::json;
+use store::{Insert, Store};
+
+use crate::{
+    args::{AddClient, AddUser, Client, User},
+    failure::Failure,
+    output::{self, Form},
+    place::{self, Opened},
+};
+
+/// Longest name of a user.
+const MAX_USERNAME: usize = 128;
+
+/// Accounts in memory at a time.
+const PAGE: usize = 500;
+
+/// Does what was asked of users.
+///
+/// # Errors
+///
+/// [`Failure`]; nothing was added then.
+pub(crate) async fn user(command: User) -> Result<(), Failure> {
+    match command {
+        User::Add(args) => {
+            let password = password(&args)?;
+            let opened = place::open(&args.place.inner).await?;
+            let outcome = add_user(&opened, &args, password).await;
+            opened.close().await;
+            outcome
+        }
+        User::List(place) => {
+            let opened = place::open(&place.inner).await?;
+            let outcome = list_users(&opened.store, Form::chosen(place.json)).await;
+            opened.close().await;
+            outcome
+        }
+    }
+}
+
+/// Does what was asked of clients.
+///
+/// # Errors
+///
+/// [`Failure`]; nothing was added then.
+pub(crate) async fn client(command: Client) -> Result<(), Failure> {
+    match command {
+        Client::Add(args) => {
+            let scopes = scopes(&args.scopes)?;
+            let opened = place::open(&args.place.inner).await?;
+            let outcome = add_client(&opened.store, args, scopes).await;
+            opened.close().await;
+            outcome
+        }
+        Client::List(place) => {
+            let opened = place::open(&place.inner).await?;
+            let outcome = list_clients(&opened.store, Form::chosen(place.json)).await;
+            opened.close().await;
+            outcome
+        }
+    }
+}
+
+/// Adds a user who does not exist yet.
+///
+/// # Errors
+///
+/// The password cannot be hashed, or the store does not answer.
+pub(crate) async fn insert_user(
+    store: &Store,
+    username: &str,
+    password: SecretString,
+) -> Result<Insert, Failure> {
+    let hash = api::auth::hash_password(password).await;
+    let password_hash = hash.map_err(|error| Failure::setup(error, "Try again"))?;
+    let user = UserRecord {
+        id: UserId::generate(),
+        version: 1,
+        username: username.to_owned(),
+        password_hash,
+        created_at: Timestamp::now(),
+        disabled_at: None,
+    };
+    Ok(store.users.insert(&user).await?)
+}
+
+/// Adds a client that does not exist yet; without a `secret` it is a public one.
+///
+/// # Errors
+///
+/// The store does not answer.
+pub(crate) async fn insert_client(
+    store: &Store,
+    id: ClientId,
+    name: String,
+    secret: Option<&SecretString>,
+    grants: Vec<Grant>,
+    scopes: Scopes,
+) -> Result<Insert, Failure> {
+    let client = ClientRecord {
+        id,
+        version: 1,
+        name,
+        secret_digest: secret.map(api::auth::digest_secret),
+        grants,
+        scopes,
+        created_at: Timestamp::now(),
+    };
+    Ok(store.clients.insert(&client).await?)
+}
+
+/// The password on standard input, or none to have one made.
+fn password(args: &AddUser) -> Result<Option<SecretString>, Failure> {
+    let name = args.username.trim();
+    if name.is_empty() || name.len() > MAX_USERNAME || name != args.username {
+        let text = format!("a username has 1 to {MAX_USERNAME} bytes and no blanks around it");
+        return Err(Failure::Misuse(text));
+    }
+    if !args.password_stdin {
+        return Ok(None);
+    }
+    let mut text = String::new();
+    std::io::stdin().lock().take(4_096).read_to_string(&mut text)?;
+    let text = text.trim_end_matches(['\r', '\n']);
+    if text.chars().count() < 8 {
+        return Err(Failure::Misuse("a password needs 8 characters or more".to_owned()));
+    }
+    Ok(Some(SecretString::from(text)))
+}
+
+async fn add_user(
+    opened: &Opened,
+    args: &AddUser,
+    password: Option<SecretString>,
+) -> Result<(), Failure> {
+    let made = password.is_none().then(random_secret);
+    let given = password.or_else(|| made.clone()).unwrap_or_default();
+    if insert_user(&opened.store, &args.username, given).await? == Insert::Taken {
+        let text = format!("there is a user {} already", args.username);
+        return Err(Failure::setup(text, "Choose another username"));
+    }
+    let user = opened.store.users.by_username(&args.username).await?;
+    let id = user.map(|user| user.id);
+    let made = made.as_ref().map(ExposeSecret::expose_secret);
+    match Form::chosen(args.place.json) {
+        Form::Json => {
+            output::json(&json!({ "id": id, "username": args.username, "password": made }))?;
+        }
+        Form::Table => {
+            output::line(format!("user      {}", args.username))?;
+            if let Some(id) = id {
+                output::line(format!("id        {id}"))?;
+            }
+            if let Some(made) = made {
+                output::line(format!("password  {made}   (shown this once)"))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn list_users(store: &Store, form: Form) -> Result<(), Failure> {
+    let mut rows = output::table(["id", "username", "added", "disabled"]);
+    let mut after = None;
+    loop {
+        let page = store.users.list(after, PAGE).await?;
+        for user in &page {
+            let disabled = user.disabled_at.map(|at| at.to_string()).unwrap_or_default();
+            match form {
+                Form::Json => output::json(&json!({
+                    "id": user.id,
+                    "username": user.username,
+                    "created_at": user.created_at,
+                    "disabled_at": user.disabled_at,
+                }))?,
+                Form::Table => {
+                    let (id, added) = (user.id.to_string(), user.created_at.to_string());
+                    rows.add_row([id, user.username.clone(), added, disabled]);
+                }
+            }
+        }
+        after = page.last().map(|user| user.id);
+        if page.len() < PAGE {
+            break;
+        }
+    }
+    if form == Form::Table {
+        output::line(rows)?;
+    }
+    Ok(())
+}
+
+async fn add_client(store: &Store, args: AddClient, scopes: Scopes) -> Result<(), Failure> {
+    let secret = (!args.public).then(random_secret);
+    let name = args.name.unwrap_or_else(|| args.id.to_string());
+    let id = args.id;
+    let added = insert_client(store, id.clone(), name, secret.as_ref(), args.grants, scopes);
+    if added.await? == Insert::Taken {
+        return Err(Failure::setup(format!("there is a client {id} already"), "Choose another id"));
+    }
+    let secret = secret.as_ref().map(ExposeSecret::expose_secret);
+    match Form::chosen(args.place.json) {
+        Form::Json => output::json(&json!({ "client_id": id, "client_secret": secret }))?,
+        Form::Table => {
+            output::line(format!("client_id      {id}"))?;
+            if let Some(secret) = secret {
+                output::line(format!("client_secret  {secret}   (shown this once)"))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn list_clients(store: &Store, form: Form) -> Result<(), Failure> {
+    let mut rows = output::table(["client_id", "name", "kind", "grants", "scopes", "added"]);
+    for client in store.clients.list().await? {
+        let kind = if client.secret_digest.is_some() { "confidential" } else { "public" };
+        let grants: Vec<_> = client.grants.iter().map(|grant| grant.name()).collect();
+        match form {
+            Form::Json => output::json(&json!({
+                "client_id": client.id,
+                "name": client.name,
+                "kind": kind,
+                "grants": grants,
+                "scopes": client.scopes,
+                "created_at": client.created_at,
+            }))?,
+            Form::Table => {
+                rows.add_row([
+                    client.id.to_string(),
+                    client.name,
+                    kind.to_owned(),
+                    grants.join(" "),
+                    client.scopes.to_string(),
+                    client.created_at.to_string(),
+                ]);
+            }
+        }
+    }
+    if form == Form::Table {
+        output::line(rows)?;
+    }
+    Ok(())
+}
+
+fn scopes(names: &[String]) -> Result<Scopes, Failure> {
+    names.join(" ").parse().map_err(|_| {
+        let known: Vec<_> = Scope::ALL.into_iter().map(Scope::name).collect();
+        Failure::Misuse(format!("unknown scope; there are {} and all", known.join(", ")))
+    })
+}
+
+/// 256 random bits in hex.
+fn random_secret() -> SecretString {
+    let halves: [u128; 2] = rand::random();
+    format!("{:032x}{:032x}", halves[0], halves[1]).into()
+}

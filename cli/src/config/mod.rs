@@ -1,0 +1,123 @@
+//! The configuration of the distributed processes: read once, checked as a whole.
+//!
+//! `feat.toml` and `FEAT_…` variables are layers ([`sources`]); every setting is read in one place
+//! of [`groups`], which is also how unknown ones are told; whatever is wrong is reported together
+//! ([`problem`]). There is no default for a secret or for the address of an outside service.
+
+pub(crate) mod duration;
+mod groups;
+mod problem;
+mod reader;
+mod setting;
+mod sources;
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+
+pub(crate) use groups::{ApiPart, FileStore, MongoDb, Process, WorkerPart};
+pub(crate) use problem::{Problem, Problems};
+pub(crate) use reader::Effective;
+
+use groups::{Groups, Needs};
+use reader::{Need, Reader};
+use sources::Sources;
+
+/// The file that is read when no other is named.
+const DEFAULT_FILE: &str = "feat.toml";
+
+const API: Needs =
+    Needs { mongodb: Need::Must, rabbitmq: Need::Must, files: Need::Must, api: Need::Must };
+const WORKER: Needs = Needs { api: Need::Not, ..API };
+const OPERATOR: Needs =
+    Needs { mongodb: Need::Must, rabbitmq: Need::May, files: Need::Not, api: Need::Not };
+
+/// The configuration as it was found, before it is known what it is needed for.
+#[derive(Debug)]
+pub(crate) struct Config {
+    sources: Sources,
+}
+
+/// What operators' commands need.
+pub(crate) struct Operator {
+    /// Where the records are.
+    pub(crate) mongodb: MongoDb,
+    /// The broker, when one is configured.
+    pub(crate) rabbitmq: Option<secrecy::SecretString>,
+}
+
+impl Config {
+    /// Reads `file`, or `./feat.toml` when there is one, and this process's variables.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read or is not TOML.
+    pub(crate) fn load(file: Option<&Path>) -> Result<Self, Problems> {
+        let default = || Some(PathBuf::from(DEFAULT_FILE)).filter(|path| path.exists());
+        let file = file.map(Path::to_owned).or_else(default);
+        let variables = std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        });
+        Self::from(file.as_deref(), variables)
+    }
+
+    /// Reads `file` and `variables`.
+    fn from(
+        file: Option<&Path>,
+        variables: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, Problems> {
+        let sources = Sources::read(file, variables).map_err(|problem| Problems(vec![problem]))?;
+        Ok(Self { sources })
+    }
+
+    /// Whether a database is configured, rightly or not.
+    pub(crate) fn has_database(&self) -> bool {
+        ["mongodb.url", "mongodb.url_file"].iter().any(|key| self.sources.find(key).is_some())
+    }
+
+    /// The settings of `feat api`, or everything wrong with them.
+    pub(crate) fn api(&self) -> Result<(Process, ApiPart), Problems> {
+        let (groups, problems, _) = self.read(API);
+        match (groups.process(), groups.api) {
+            (Some(process), Some(api)) if problems.0.is_empty() => Ok((process, api)),
+            _ => Err(problems),
+        }
+    }
+
+    /// The settings of `feat worker`, or everything wrong with them.
+    pub(crate) fn worker(&self) -> Result<(Process, WorkerPart), Problems> {
+        let (groups, problems, _) = self.read(WORKER);
+        match groups.process() {
+            Some(process) if problems.0.is_empty() => Ok((process, groups.worker)),
+            _ => Err(problems),
+        }
+    }
+
+    /// The settings of commands for operators, or everything wrong with them.
+    pub(crate) fn operator(&self) -> Result<Operator, Problems> {
+        let (groups, problems, _) = self.read(OPERATOR);
+        match groups.mongodb {
+            Some(mongodb) if problems.0.is_empty() => {
+                Ok(Operator { mongodb, rabbitmq: groups.rabbitmq })
+            }
+            _ => Err(problems),
+        }
+    }
+
+    /// Every setting with its effective value, secrets hidden, and everything wrong.
+    pub(crate) fn effective(&self) -> (BTreeMap<String, Effective>, Problems) {
+        let (_, problems, effective) = self.read(API);
+        (effective, problems)
+    }
+
+    fn read(&self, needs: Needs) -> (Groups, Problems, BTreeMap<String, Effective>) {
+        let mut reader = Reader::new(&self.sources);
+        let groups = Groups::read(&mut reader, needs);
+        let (effective, problems) = reader.finish();
+        (groups, problems, effective)
+    }
+}
+
+#[cfg(test)]
+mod tests;

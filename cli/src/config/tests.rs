@@ -1,0 +1,234 @@
+//! What a wrong configuration is told, what a right one means, and what never prints.
+
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a panic is how a test fails")]
+
+use std::{fs, path::PathBuf, time::Duration};
+
+use secrecy::ExposeSecret;
+use tempfile::TempDir;
+
+use super::{Config, FileStore, Problems};
+
+const EXAMPLE: &str = include_str!("../../../feat.example.toml");
+
+fn file(text: &str) -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("feat.toml");
+    fs::write(&path, text).unwrap();
+    (folder, path)
+}
+
+fn variables(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+fn config(text: &str, pairs: &[(&str, &str)]) -> Config {
+    let (_folder, path) = file(text);
+    Config::from(Some(&path), variables(pairs)).unwrap()
+}
+
+fn problems_of<T>(result: Result<T, Problems>) -> String {
+    match result {
+        Ok(_) => panic!("accepted"),
+        Err(problems) => problems.to_string(),
+    }
+}
+
+const WORKER: &[(&str, &str)] = &[
+    ("FEAT_MONGODB__URL", "mongodb://db/"),
+    ("FEAT_RABBITMQ__URL", "amqp://mq/"),
+    ("FEAT_FILES__STORE", "folder"),
+    ("FEAT_FILES__FOLDER", "/files"),
+];
+
+#[test]
+fn an_empty_configuration_is_told_everything_that_is_missing() {
+    let text = problems_of(config("", &[]).api());
+
+    for key in ["mongodb.url", "rabbitmq.url", "files.store", "api.public_url", "api.token_key"] {
+        assert!(text.contains(&format!("{key} is missing")), "{key}: {text}");
+    }
+    assert!(text.contains("FEAT_MONGODB__URL"), "{text}");
+}
+
+#[test]
+fn every_problem_is_told_at_once_with_its_place() {
+    let text = r#"
+        colour = "red"
+        shutdown_deadline = 5
+        [mongodb]
+        uri = "mongodb://db/"
+        [rabbitmq]
+        url = "http://mq:s3cret@x/"
+        [files]
+        store = "tape"
+        [api]
+        public_url = "feat.example.com/"
+        listen = "8080"
+        default_wait = "50s"
+        max_wait = "10s"
+        [worker]
+        lease = "1s"
+        [worker.queues.images]
+        concurrency = 0
+        prefetch = -1
+        [telemetry]
+        log = "in=fo=x"
+    "#;
+    let told = problems_of(config(text, &[("FEAT_WORKER__RETENTION", "soon")]).api());
+
+    let expected = [
+        ("unknown key", "colour is no setting"),
+        ("wrong type", "shutdown_deadline: expected a whole number with a unit"),
+        ("misspelt key", "mongodb.uri is no setting"),
+        ("missing key", "mongodb.url is missing"),
+        ("wrong scheme", "rabbitmq.url: expected an address that begins with amqp://"),
+        ("unknown word", "files.store: expected \"folder\" or \"s3\""),
+        ("wrong address", "api.public_url: expected"),
+        ("no address", "api.listen: expected an address with a port"),
+        ("missing secret", "api.token_key is missing"),
+        ("two that do not fit", "api.default_wait: must not be longer"),
+        ("out of range", "worker.lease: expected a span from 3s to 5m"),
+        ("number out of range", "worker.queues.images.concurrency: expected a number from 1"),
+        ("negative number", "worker.queues.images.prefetch: expected a whole number"),
+        ("filter", "telemetry.log: expected a filter"),
+        ("variable", "variable FEAT_WORKER__RETENTION: worker.retention: expected"),
+    ];
+    for (name, line) in expected {
+        assert!(told.contains(line), "{name}: {line:?} is not in\n{told}");
+    }
+    assert!(told.contains("feat.toml: colour"), "the place is not told:\n{told}");
+    assert!(!told.contains("s3cret"), "a secret is told:\n{told}");
+}
+
+#[test]
+fn a_file_that_is_not_toml_is_told_with_its_line() {
+    let (_folder, path) = file("[mongodb]\nurl = \"mongodb://u:hunter2@db/");
+    let told = problems_of(Config::from(Some(&path), []));
+
+    assert!(told.contains("feat.toml") && told.contains("line 2"), "{told}");
+    assert!(!told.contains("hunter2"), "a secret is told: {told}");
+}
+
+#[test]
+fn a_file_that_is_not_there_is_told() {
+    let told = problems_of(Config::from(Some(&PathBuf::from("/nowhere/feat.toml")), []));
+
+    assert!(told.contains("/nowhere/feat.toml: cannot read it"), "{told}");
+}
+
+#[test]
+fn the_example_is_complete_and_right() {
+    let (folder, path) = file(EXAMPLE);
+    let secret = folder.path().join("secret");
+    fs::write(&secret, "key\n").unwrap();
+    let secret = secret.to_str().unwrap();
+    let text = EXAMPLE
+        .replace("/run/secrets/feat_token_key", secret)
+        .replace("/run/secrets/feat_s3_key", secret);
+    fs::write(&path, text).unwrap();
+    let config = Config::from(Some(&path), []).unwrap();
+
+    let (process, api) = config.api().unwrap_or_else(|problems| panic!("{problems}"));
+    assert!(matches!(process.files, FileStore::S3(_)));
+    assert_eq!(api.token_key.expose_secret(), "key");
+    config.worker().unwrap_or_else(|problems| panic!("{problems}"));
+    for key in config.effective().0.keys() {
+        let name = key.rsplit('.').next().unwrap();
+        let shown = EXAMPLE.contains(&format!("{name} ="));
+        assert!(shown || name.ends_with("_file"), "the example does not show {key}");
+    }
+}
+
+#[test]
+fn the_defaults_in_the_example_are_the_defaults() {
+    let commented = EXAMPLE.lines().filter_map(|line| line.strip_prefix("# "));
+    let shown: Vec<_> = commented.filter(|line| line.contains(" = ")).collect();
+    let (effective, _) = config("", &[]).effective();
+
+    for (key, setting) in effective.iter().filter(|(_, setting)| setting.source == "default") {
+        let name = key.rsplit('.').next().unwrap();
+        let forms =
+            [format!("{name} = {}", setting.value), format!("{name} = \"{}\"", setting.value)];
+        let written = shown.iter().any(|line| forms.iter().any(|form| form == line));
+        // The machine's name differs, and the address has its default in a comment.
+        let excepted = ["worker.name", "api.listen"].contains(&key.as_str());
+        assert!(written || excepted, "{key} = {} is not in the example", setting.value);
+    }
+}
+
+#[test]
+fn variables_win_over_the_file_and_keep_their_text() {
+    let text = "[mongodb]\nurl = \"mongodb://file/\"\ndatabase = \"file\"\n";
+    let mut pairs = WORKER.to_vec();
+    pairs.push(("FEAT_MONGODB__DATABASE", "007"));
+    pairs.push(("FEAT_WORKER__QUEUES__IMAGES__CONCURRENCY", "7"));
+    let (process, worker) = config(text, &pairs).worker().unwrap();
+
+    assert_eq!(process.mongodb.url.expose_secret(), "mongodb://db/");
+    assert_eq!(process.mongodb.database, "007");
+    let images = worker.settings.queues[&schemas::Queue::Images];
+    assert_eq!(images.concurrency, 7);
+    assert_eq!(worker.settings.lease, Duration::from_secs(10));
+}
+
+#[test]
+fn a_secret_may_lie_in_a_file() {
+    let (_folder, path) = file("mongodb://from-a-file/\n");
+    let mut pairs = WORKER[1..].to_vec();
+    pairs.push(("FEAT_MONGODB__URL_FILE", path.to_str().unwrap()));
+    let (process, _) = config("", &pairs).worker().unwrap();
+    assert_eq!(process.mongodb.url.expose_secret(), "mongodb://from-a-file/");
+
+    pairs.push(WORKER[0]);
+    let told = problems_of(config("", &pairs).worker());
+    assert!(told.contains("one of mongodb.url and mongodb.url_file"), "{told}");
+}
+
+#[test]
+fn a_variable_with_one_underscore_too_few_is_told() {
+    let told = problems_of(config("", &[("FEAT_MONGODB_URL", "mongodb://db/")]).worker());
+
+    assert!(told.contains("write FEAT_MONGODB__URL"), "{told}");
+}
+
+#[test]
+fn variables_that_an_orchestrator_makes_are_no_settings() {
+    let mut pairs = WORKER.to_vec();
+    pairs.push(("FEAT_API_SERVICE_HOST", "10.0.0.1"));
+    pairs.push(("PATH", "/bin"));
+
+    assert!(config("", &pairs).worker().is_ok());
+}
+
+#[test]
+fn secrets_do_not_print() {
+    let secret = "mongodb://u:hunter2@db/";
+    let mut pairs = WORKER[1..].to_vec();
+    pairs.push(("FEAT_MONGODB__URL", secret));
+    let config = config("", &pairs);
+    let (effective, _) = config.effective();
+
+    assert_eq!(effective["mongodb.url"].value, "(secret)");
+    assert_eq!(effective["mongodb.url"].source, "variable FEAT_MONGODB__URL");
+    let (process, _) = config.worker().unwrap();
+    assert!(!format!("{:?} {:?}", effective, process.mongodb.url).contains("hunter2"));
+}
+
+#[test]
+fn secrets_of_other_processes_stay_unread() {
+    let mut pairs = WORKER.to_vec();
+    pairs.push(("FEAT_API__TOKEN_KEY_FILE", "/nowhere/token-key.pem"));
+
+    assert!(config("", &pairs).worker().is_ok());
+    let told = problems_of(config("", &pairs).api());
+    assert!(told.contains("api.token_key_file: cannot read /nowhere/token-key.pem"), "{told}");
+}
+
+#[test]
+fn operators_need_the_database_only() {
+    let text = "[mongodb]\nurl = \"mongodb://db/\"\n";
+
+    assert!(config(text, &[]).operator().is_ok());
+    assert!(problems_of(config("", &[]).operator()).contains("mongodb.url is missing"));
+}

@@ -1,0 +1,63 @@
+//! What `feat dev` prints: lines to paste into another terminal, in an order that works.
+
+use std::path::Path;
+
+use super::demo::{CLIENT, PASSWORD, SECRET, USERNAME};
+
+/// A picture of one pixel.
+const PICTURE: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
+
+/// Where Feat is, and what to try when there is a demo account.
+pub(super) fn welcome(url: &str, folder: &Path, demo: bool) -> String {
+    let folder = folder.display();
+    let mut text = format!(
+        "Feat is ready: {url}   documentation: {url}/api/docs/   data: {folder}   Ctrl-C ends it"
+    );
+    if demo {
+        text.push_str("\n\nTo try it, paste these lines into another terminal:\n\n");
+        text.push_str(&lines(url));
+    }
+    text
+}
+
+/// One call after the other; a variable carries what the next one needs.
+fn lines(url: &str) -> String {
+    format!(
+        r#"# a token for the demo user
+FEAT={url}
+TOKEN=$(curl -sS "$FEAT/api/o/token/" -d grant_type=password -d client_id={CLIENT} -d client_secret={SECRET} \
+  --data-urlencode username={USERNAME} -d password={PASSWORD} -d device_id=shell:1 | sed 's/.*"access_token": *"\([^"]*\)".*/\1/')
+AUTH="Authorization: Bearer $TOKEN"
+
+# upload a picture
+FILE=$(mktemp); echo {PICTURE} | base64 --decode > "$FILE"
+REPLY=$(curl -sS "$FEAT/api/user/user-image/" -H "$AUTH" -F "img=@$FILE;filename=pixel.png" -F tags=demo,pixel); echo "$REPLY"
+IMAGE=$(echo "$REPLY" | sed 's/.*"id": *\([0-9]*\).*/\1/'); OWNER=$(echo "$REPLY" | sed 's/.*"user": *\([0-9]*\).*/\1/')
+
+# list your pictures
+curl -sS "$FEAT/api/user/user-image/?uid=$OWNER&tags__contains=demo" -H "$AUTH"; echo
+
+# delete it: the answer is a job
+REPLY=$(curl -sS -X DELETE "$FEAT/api/user/user-image/$IMAGE/" -H "$AUTH"); echo "$REPLY"
+JOB=$(echo "$REPLY" | sed 's/.*"id": *"\([0-9a-f-]*\)".*/\1/')
+
+# follow the job: wait for its end, then read its events
+curl -sS "$FEAT/api/job/$JOB/" -H "$AUTH" -H "Prefer: wait=10"; echo
+curl -sSN "$FEAT/api/job/$JOB/events/" -H "$AUTH"
+"#
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_a_demo_account_there_is_nothing_to_paste() {
+        let with = welcome("http://127.0.0.1:8080", Path::new("./data"), true);
+        let without = welcome("http://127.0.0.1:8080", Path::new("./data"), false);
+
+        assert!(with.contains("curl") && with.contains("FEAT=http://127.0.0.1:8080\n"));
+        assert_eq!(without.lines().count(), 1);
+    }
+}

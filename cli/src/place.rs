@@ -1,0 +1,139 @@
+//! Opens what operators' commands work on: an embedded data folder, or the configured services.
+
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use broker::{Broker, RabbitSettings};
+use secrecy::SecretString;
+use store::{OpenError, Store};
+
+use crate::{
+    args::Place,
+    config::{Config, MongoDb},
+    failure::Failure,
+};
+
+/// Folder of `feat dev` when none is named.
+const DEFAULT_FOLDER: &str = "./data";
+
+/// How long a command waits for a broker that it can do without.
+const BROKER_WAIT: Duration = Duration::from_secs(3);
+
+/// An open store, and the broker if one is configured.
+pub(crate) struct Opened {
+    pub(crate) store: Store,
+    pub(crate) broker: Option<Broker>,
+}
+
+impl Opened {
+    /// Waits for the broker for a moment; without it the workers find changes by themselves.
+    pub(crate) async fn broker_ready(&self) {
+        if let Some(broker) = &self.broker
+            && let Err(error) = broker.ready(BROKER_WAIT).await
+        {
+            tracing::warn!(%error, "going on without the broker: workers look at the store by themselves");
+        }
+    }
+
+    /// Sends what is gathered and closes everything.
+    pub(crate) async fn close(self) {
+        if let Some(broker) = &self.broker {
+            broker.close().await;
+        }
+        self.store.close().await;
+    }
+}
+
+/// The embedded folder that `place` is about: `--data`, or `./data` when no database is
+/// configured. None when it is about the configured services.
+///
+/// # Errors
+///
+/// The configuration cannot be read, or there is neither a database nor a folder.
+pub(crate) fn folder(place: &Place) -> Result<Option<PathBuf>, Failure> {
+    if let Some(folder) = &place.data {
+        return Ok(Some(folder.clone()));
+    }
+    let config = place.configured.config.as_deref();
+    if config.is_some() || Config::load(config)?.has_database() {
+        return Ok(None);
+    }
+    let folder = PathBuf::from(DEFAULT_FOLDER);
+    if folder.is_dir() {
+        return Ok(Some(folder));
+    }
+    Err(Failure::setup(
+        "there is no ./data folder and no configured database",
+        "Name the folder of `feat dev` with --data, or the configuration with --config",
+    ))
+}
+
+/// Opens the store, and the broker if one is configured.
+///
+/// # Errors
+///
+/// [`Failure`] says what to do.
+pub(crate) async fn open(place: &Place) -> Result<Opened, Failure> {
+    if let Some(folder) = folder(place)? {
+        return Ok(Opened { store: existing(&folder).await?, broker: None });
+    }
+    let operator = Config::load(place.configured.config.as_deref())?.operator()?;
+    let store = database(&operator.mongodb).await?;
+    let broker = operator.rabbitmq.map(|url| rabbit(url, "feat-operator", BROKER_WAIT));
+    Ok(Opened { store, broker: broker.transpose()? })
+}
+
+/// Opens the SQLite file that `feat dev` has made in `folder`.
+///
+/// # Errors
+///
+/// There is none, or as [`embedded`].
+pub(crate) async fn existing(folder: &Path) -> Result<Store, Failure> {
+    if folder.join("feat.db").is_file() {
+        return embedded(folder).await;
+    }
+    Err(Failure::setup(
+        format!("there is no Feat data in {}", folder.display()),
+        "Name the folder of `feat dev` with --data",
+    ))
+}
+
+/// Opens the SQLite file in `folder`.
+///
+/// # Errors
+///
+/// [`Failure`] says what to do with the folder.
+pub(crate) async fn embedded(folder: &Path) -> Result<Store, Failure> {
+    Store::sqlite(folder).await.map_err(|error| refused(&error))
+}
+
+/// Opens the configured database.
+///
+/// # Errors
+///
+/// [`Failure`]: it does not answer.
+pub(crate) async fn database(mongodb: &MongoDb) -> Result<Store, Failure> {
+    Store::mongo(&mongodb.url, &mongodb.database).await.map_err(|error| refused(&error))
+}
+
+/// The store's own words say what to do.
+fn refused(error: &OpenError) -> Failure {
+    Failure::Setup(error.to_string())
+}
+
+/// A broker that connects by itself from now on; `name` is what this process is called there.
+///
+/// # Errors
+///
+/// The address cannot be right.
+pub(crate) fn rabbit(
+    uri: SecretString,
+    name: &str,
+    publish_timeout: Duration,
+) -> Result<Broker, Failure> {
+    let settings = RabbitSettings { uri, name: name.to_owned(), publish_timeout };
+    Broker::rabbit(settings)
+        .map_err(|error| Failure::setup(format!("rabbitmq.url: {error}"), "Correct it"))
+}

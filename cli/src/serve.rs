@@ -1,0 +1,163 @@
+//! Runs the API and the workers: together in one process, or each in its own.
+
+use std::{
+    io::{Error, ErrorKind},
+    net::SocketAddr,
+    time::Duration,
+};
+
+use api::Api;
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+use workers::Workers;
+
+use crate::{
+    check::open_files,
+    config::{ApiPart, Process, WorkerPart},
+    failure::Failure,
+    place, probes, signals, telemetry,
+};
+
+/// How long the start of a process waits for the broker before it goes on without.
+const BROKER_WAIT: Duration = Duration::from_secs(5);
+
+/// Runs the API until a signal ends it.
+///
+/// # Errors
+///
+/// Something that it needs at its start is not there; [`Failure`] says what.
+pub(crate) async fn api(
+    process: Process,
+    part: ApiPart,
+    trace_link: api::TraceLink,
+) -> Result<(), Failure> {
+    let shutdown = signals::shutdown()?;
+    let metrics = telemetry::metrics()?;
+    let token_key = api::auth::TokenKey::from_pem(part.token_key.clone())
+        .map_err(|error| Failure::setup(error, "Correct api.token_key"))?;
+    let listener = listen(part.listen, "api.listen").await?;
+    let store = place::database(&process.mongodb).await?;
+    store.migrate().await?;
+    let name = format!("feat-api-{:08x}", rand::random::<u32>());
+    let broker = place::rabbit(process.rabbitmq.clone(), &name, process.publish_timeout)?;
+    let blobs = open_files(&process.files)?;
+    let settings = settings(&part, token_key, trace_link);
+    let api = Api { store: store.clone(), broker: broker.clone(), blobs, settings, metrics };
+
+    tracing::info!(address = %part.listen, name, "the API listens");
+    let outcome = api::serve(api, listener, shutdown, process.shutdown_deadline).await;
+    broker.close().await;
+    store.close().await;
+    tracing::info!("stopped");
+    outcome.map_err(Failure::Output)
+}
+
+/// Runs a worker until a signal ends it.
+///
+/// # Errors
+///
+/// Something that it needs at its start is not there; [`Failure`] says what.
+pub(crate) async fn worker(process: Process, part: WorkerPart) -> Result<(), Failure> {
+    let shutdown = signals::shutdown()?;
+    let metrics = telemetry::metrics()?;
+    telemetry::keep(metrics.clone());
+    let listener = match part.listen {
+        Some(address) => Some(listen(address, "worker.listen").await?),
+        None => None,
+    };
+    let store = place::database(&process.mongodb).await?;
+    store.migrate().await?;
+    let name = part.settings.name.clone();
+    let broker = place::rabbit(process.rabbitmq.clone(), &name, process.publish_timeout)?;
+    let blobs = open_files(&process.files)?;
+    let workers = Workers {
+        store: store.clone(),
+        broker: broker.clone(),
+        blobs,
+        settings: part.settings,
+        registry: workers::registry().into(),
+    };
+    if let Some(listener) = listener {
+        probes::spawn(listener, store.clone(), broker.clone(), metrics, shutdown.clone());
+    }
+    if let Err(error) = broker.ready(BROKER_WAIT).await {
+        tracing::warn!(%error, "the broker is not there yet; work begins when it is");
+    }
+
+    tracing::info!(name, "the worker runs");
+    let drained = workers::run(workers, shutdown).await;
+    broker.close().await;
+    store.close().await;
+    tracing::info!(finished = drained.finished, returned = drained.returned, "stopped");
+    Ok(())
+}
+
+/// Runs the API and the workers in this process until `shutdown`; whichever ends by itself takes
+/// the other along.
+///
+/// # Errors
+///
+/// The API could not go on, or one of them panicked.
+pub(crate) async fn both(
+    api: Api,
+    workers: Workers,
+    listener: TcpListener,
+    shutdown: CancellationToken,
+) -> Result<(), Failure> {
+    let deadline = workers.settings.shutdown_deadline;
+    let (for_api, for_workers) = (shutdown.clone(), shutdown.clone());
+    let api = tokio::spawn(async move { api::serve(api, listener, for_api, deadline).await });
+    let workers = tokio::spawn(async move {
+        workers::run(workers, for_workers).await;
+        Ok(())
+    });
+    let (api, workers) = tokio::join!(ended(api, &shutdown), ended(workers, &shutdown));
+    api.and(workers).map_err(Failure::Output)
+}
+
+async fn ended(
+    part: JoinHandle<std::io::Result<()>>,
+    shutdown: &CancellationToken,
+) -> std::io::Result<()> {
+    let outcome = part.await.unwrap_or_else(|panic| Err(Error::other(panic)));
+    shutdown.cancel();
+    outcome
+}
+
+/// Takes the address; `setting` is what names it.
+///
+/// # Errors
+///
+/// It is taken, not allowed or not of this machine.
+pub(crate) async fn listen(address: SocketAddr, setting: &str) -> Result<TcpListener, Failure> {
+    TcpListener::bind(address).await.map_err(|error| {
+        let (why, advice) = match error.kind() {
+            ErrorKind::AddrInUse => (
+                "another program listens there".to_owned(),
+                format!("Stop it, or choose another port with {setting}"),
+            ),
+            ErrorKind::PermissionDenied => (
+                "this user may not listen there".to_owned(),
+                format!("Choose a port above 1023 with {setting}"),
+            ),
+            _ => (error.to_string(), format!("Choose an address of this machine with {setting}")),
+        };
+        Failure::setup(format!("cannot listen on {address}: {why}"), advice)
+    })
+}
+
+fn settings(
+    part: &ApiPart,
+    token_key: api::auth::TokenKey,
+    trace_link: api::TraceLink,
+) -> api::Settings {
+    let mut settings = api::Settings::new(part.public_url.clone(), token_key);
+    settings.access_token_life = part.access_token_life;
+    settings.session_life = part.session_life;
+    settings.default_wait = part.default_wait;
+    settings.max_wait = part.max_wait;
+    settings.pictures.max_bytes = part.max_picture_bytes;
+    settings.limits.connections = part.connections;
+    settings.trace_link = trace_link;
+    settings
+}

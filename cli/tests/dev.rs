@@ -1,0 +1,153 @@
+//! `feat dev`, as a person meets it: its first start, its second, and its refusals.
+
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod support;
+
+use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt, path::Path, process::Command};
+
+use support::{Dev, assert_refused, error_of, feat, run};
+
+/// Starts that should fail end by themselves; this one names the folder.
+fn refused(folder: &Path, words: &[&str]) -> std::process::Output {
+    let folder = folder.to_str().unwrap();
+    let mut all = vec!["dev", "--data", folder];
+    if !words.contains(&"--listen") {
+        all.extend(["--listen", "127.0.0.1:0"]);
+    }
+    all.extend(words);
+    run(&all)
+}
+
+#[test]
+fn the_first_start_makes_everything_and_the_second_keeps_it() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join("data");
+    let dev = Dev::start(&folder);
+
+    assert_eq!(dev.sign_in(), 200);
+    let key = fs::metadata(folder.join("token-key.pem")).unwrap();
+    assert_eq!(key.permissions().mode() & 0o777, 0o600);
+    assert!(dev.interrupt().success());
+    let key = fs::read(folder.join("token-key.pem")).unwrap();
+    let users = support::json(&["user", "list", "--data", folder.to_str().unwrap()]);
+    assert_eq!(users.len(), 1);
+
+    let again = Dev::start(&folder);
+    assert_eq!(again.sign_in(), 200);
+    assert!(again.interrupt().success());
+    assert_eq!(fs::read(folder.join("token-key.pem")).unwrap(), key);
+    assert_eq!(support::json(&["user", "list", "--data", folder.to_str().unwrap()]), users);
+}
+
+#[test]
+fn the_printed_lines_can_be_pasted_as_they_are() {
+    let home = tempfile::tempdir().unwrap();
+    let dev = Dev::start(home.path());
+    let script = dev.printed.split_once("terminal:\n").unwrap().1;
+    let pasted = Command::new("sh").args(["-eu", "-c", script]).output().unwrap();
+    let answer = String::from_utf8_lossy(&pasted.stdout);
+
+    assert!(pasted.status.success(), "{}\n{answer}", error_of(&pasted));
+    for word in ["\"tags\"", "pixel", "image.delete", "succeeded"] {
+        assert!(answer.contains(word), "{word:?} is not in\n{answer}\n{}", error_of(&pasted));
+    }
+    assert!(dev.interrupt().success());
+}
+
+#[test]
+fn health_asks_a_running_process() {
+    let home = tempfile::tempdir().unwrap();
+    let dev = Dev::start(home.path());
+    let ready = format!("{}/readyz", dev.url);
+    let nothing = format!("{}/api/nothing/", dev.url);
+
+    assert!(run(&["health", "--url", &ready]).status.success());
+    assert_refused(&run(&["health", "--url", &nothing]), &["answers 404"]);
+    assert!(dev.interrupt().success());
+    assert_refused(&run(&["health", "--url", &ready]), &["log"]);
+}
+
+#[test]
+fn a_taken_port_is_one_clear_line() {
+    let home = tempfile::tempdir().unwrap();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let output = refused(home.path(), &["--listen", &address]);
+
+    assert_refused(&output, &[&address, "another program", "--listen"]);
+}
+
+#[test]
+fn a_folder_that_cannot_be_made_is_one_clear_line() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("file");
+    fs::write(&file, "").unwrap();
+    let output = refused(&file.join("data"), &[]);
+
+    assert_refused(&output, &["file/data", "--data"]);
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_is_one_clear_line() {
+    // Nobody can write there, not even root.
+    let output = refused(Path::new("/proc/self"), &[]);
+
+    assert_refused(&output, &["/proc/self", "--data"]);
+}
+
+#[test]
+fn a_corrupt_database_is_one_clear_line() {
+    let home = tempfile::tempdir().unwrap();
+    fs::write(home.path().join("feat.db"), "this was a database once ".repeat(1_000)).unwrap();
+    let output = refused(home.path(), &[]);
+
+    assert_refused(&output, &[home.path().to_str().unwrap(), "feat.db"]);
+    let kept = fs::read_to_string(home.path().join("feat.db")).unwrap();
+    assert!(kept.starts_with("this was a database once"), "it was overwritten");
+}
+
+#[test]
+fn a_damaged_token_key_is_one_clear_line() {
+    let home = tempfile::tempdir().unwrap();
+    fs::write(home.path().join("token-key.pem"), "no key").unwrap();
+
+    assert_refused(&refused(home.path(), &[]), &["token-key.pem", "remove it"]);
+}
+
+#[test]
+fn a_second_instance_on_the_same_folder_is_one_clear_line() {
+    let home = tempfile::tempdir().unwrap();
+    let dev = Dev::start(home.path());
+    let folder = home.path().to_str().unwrap();
+
+    assert_refused(&refused(home.path(), &[]), &[folder, "in use"]);
+    assert_refused(&run(&["jobs", "list", "--data", folder]), &[folder, "in use"]);
+    assert_eq!(dev.sign_in(), 200);
+}
+
+#[test]
+fn demo_accounts_stay_on_this_machine() {
+    let home = tempfile::tempdir().unwrap();
+    let open = &["--listen", "0.0.0.0:0"];
+
+    assert_refused(&refused(home.path(), open), &["demo password", "--allow-demo-on-network"]);
+    assert!(Dev::start(home.path()).interrupt().success());
+    let without = refused(home.path(), &["--listen", "0.0.0.0:0", "--no-demo"]);
+    assert_refused(&without, &["--allow-demo-on-network"]);
+}
+
+#[test]
+fn dev_is_what_happens_without_a_command() {
+    let help = String::from_utf8(feat(&["--help"]).output().unwrap().stdout).unwrap();
+
+    assert!(help.contains("--listen <ADDRESS>") && help.contains("jobs"), "{help}");
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let home = tempfile::tempdir().unwrap();
+    let output = feat(&[])
+        .env("FEAT_DATA", home.path())
+        .env("FEAT_LISTEN", taken.local_addr().unwrap().to_string())
+        .output()
+        .unwrap();
+    assert_refused(&output, &["another program"]);
+}
