@@ -54,7 +54,6 @@ struct Run {
 
 impl Run {
     async fn all(&self, interrupts: &mut Interrupts) -> Outcome {
-        let progress = Progress::shown();
         let built = child::run(self.build(), interrupts).await?;
         if !built.is_success() {
             return Ok(built.exit_code());
@@ -63,6 +62,7 @@ impl Run {
 
         let version = self.arguments.rabbitmq.unwrap_or_default();
         let servers = self.folder.join("services");
+        let progress = Progress::shown();
         let services = tokio::select! {
             services = Services::start(&servers, version, &progress) => services?,
             signal = interrupts.next() => return Ok(Ended::Interrupted(signal).exit_code()),

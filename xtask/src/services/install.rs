@@ -90,6 +90,10 @@ fn installed_rabbitmq(root: &Path) -> Option<u32> {
 /// RabbitMQ 4 in a small Debian 13 of its own under `target/`.
 fn rabbitmq_4(progress: &Progress) -> Result<RabbitMqHome, ServiceError> {
     let root = workspace::target().join("rabbitmq4");
+    if !rustix::process::geteuid().is_root() {
+        let reason = "RabbitMQ 4 runs in a system of its own, which only root may enter";
+        return Err(no_way("RabbitMQ 4", RABBITMQ_VARIABLES, reason.to_owned()));
+    }
     if installed_rabbitmq(&root).is_some() {
         return Ok(RabbitMqHome { root: Some(root) });
     }

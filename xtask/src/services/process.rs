@@ -16,6 +16,7 @@ use rustix::process::{Pid, Signal, kill_process};
 pub(super) const MARK: &str = "FEAT_TEST_SERVICE_FOLDER";
 
 /// The living processes of the server in `folder`, in no special order.
+#[must_use]
 pub fn of(folder: &Path) -> Vec<Pid> {
     marked(MARK, folder)
 }
