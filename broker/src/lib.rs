@@ -51,7 +51,8 @@ pub enum Status {
 pub struct Depth {
     /// Messages that no consumer has fetched yet.
     pub ready: u64,
-    /// Subscriptions of every process.
+    /// Subscriptions of every process. RabbitMQ counts a stopped one for as long as something that
+    /// it handed out is unanswered.
     pub consumers: u32,
 }
 

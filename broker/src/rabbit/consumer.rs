@@ -11,7 +11,7 @@ use lapin::{
 };
 use schemas::Queue;
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
     task::JoinHandle,
     time::timeout,
 };
@@ -23,6 +23,7 @@ use tokio_util::{
 use super::{
     Rabbit,
     answers::{self, Answer},
+    events::Events,
     letter,
     link::Lost,
     publisher::Publisher,
@@ -78,6 +79,7 @@ pub(super) struct Subscription {
     pub(super) queue: Queue,
     pub(super) prefetch: u16,
     pub(super) publisher: Arc<Publisher>,
+    pub(super) events: Arc<Events>,
     pub(super) deliveries: mpsc::Sender<Delivery>,
     pub(super) stop: CancellationToken,
     /// Ends the writing of answers, after those given so far.
@@ -89,6 +91,7 @@ impl Subscription {
     /// Subscribes on `connection` and passes deliveries on, until the subscription is lost or
     /// stopped.
     pub(super) async fn serve(&self, connection: Arc<Connection>) -> Result<(), Lost> {
+        let deletions = self.events.deletions();
         let Some(subscribed) = self.stop.run_until_cancelled(self.subscribe(&connection)).await
         else {
             return Ok(());
@@ -106,8 +109,12 @@ impl Subscription {
             answers,
         });
 
-        let passed = self.stop.run_until_cancelled(self.pass_on(&mut incoming, &session)).await;
+        let passed =
+            self.stop.run_until_cancelled(self.pass_on(&mut incoming, &session, deletions)).await;
         if let Some(Err(error)) = passed {
+            if matches!(error, Lost::Cancelled) {
+                self.events.queue_deleted();
+            }
             lost.cancel();
             return Err(error);
         }
@@ -136,14 +143,17 @@ impl Subscription {
         &self,
         incoming: &mut lapin::Consumer,
         session: &Arc<Session>,
+        mut deletions: watch::Receiver<u64>,
     ) -> Result<(), Lost> {
-        while let Some(delivery) = incoming.next().await {
-            let delivery = session.receive(delivery?);
-            if self.deliveries.send(delivery).await.is_err() {
+        loop {
+            let delivery = tokio::select! {
+                delivery = incoming.next() => delivery.ok_or(Lost::Cancelled)??,
+                _ = deletions.changed() => return Err(Lost::Deleted),
+            };
+            if self.deliveries.send(session.receive(delivery)).await.is_err() {
                 return Ok(());
             }
         }
-        Err(Lost::Cancelled)
     }
 }
 

@@ -2,10 +2,17 @@
 //!
 //! One task sends: what arrives while the server has not confirmed the batch before goes with the
 //! next one. So a single event leaves at once, and a flood in few messages.
+//!
+//! The same way goes the news that a queue was deleted. RabbitMQ promises to cancel the consumers
+//! of such a queue, but 3.10 forgets those of a quorum queue that is declared again soon, or
+//! delivers to them what they never see. So whoever notices tells everybody to subscribe anew.
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -35,6 +42,10 @@ const WAITING: usize = 16_384;
 const BATCH: usize = 1_000;
 /// Batches that the server sends ahead of their acknowledgement.
 const PREFETCH: u16 = 64;
+/// Marks the news that a queue was deleted.
+const DELETED: &str = "feat.queue-deleted";
+/// An exchange that was deleted takes the binding along without a word; it is made anew this often.
+const RENEW: Duration = Duration::from_secs(3);
 /// The last batches get this long when the broker closes.
 const CLOSING: Duration = Duration::from_secs(1);
 
@@ -46,6 +57,10 @@ pub(super) struct Events {
     arrived: Notify,
     receivers: broadcast::Sender<Event>,
     subscribed: watch::Sender<bool>,
+    /// Whether others are still to be told that a queue was deleted.
+    deleted: AtomicBool,
+    /// Counts how often that was told.
+    deletions: watch::Sender<u64>,
 }
 
 impl Events {
@@ -56,6 +71,8 @@ impl Events {
             arrived: Notify::new(),
             receivers: broadcast::Sender::new(EVENTS_KEPT),
             subscribed: watch::Sender::new(false),
+            deleted: AtomicBool::new(false),
+            deletions: watch::Sender::new(0),
         }
     }
 
@@ -71,6 +88,17 @@ impl Events {
         count_dropped(usize::from(full));
         // Nobody listening is no error.
         let _ = self.receivers.send(event);
+    }
+
+    /// Tells every process, this one too, that a queue was deleted.
+    pub(super) fn queue_deleted(&self) {
+        self.deleted.store(true, Ordering::Release);
+        self.arrived.notify_one();
+    }
+
+    /// Changes whenever some process found a queue deleted.
+    pub(super) fn deletions(&self) -> watch::Receiver<u64> {
+        self.deletions.subscribe()
     }
 
     pub(super) fn receiver(&self) -> broadcast::Receiver<Event> {
@@ -89,11 +117,12 @@ impl Events {
         waiting.drain(..count).collect()
     }
 
+    /// What is to be sent next; nothing when only a deletion is.
     async fn batch(&self) -> Vec<Event> {
         loop {
             let arrived = self.arrived.notified();
             let batch = self.take();
-            if !batch.is_empty() {
+            if !batch.is_empty() || self.deleted.load(Ordering::Acquire) {
                 return batch;
             }
             arrived.await;
@@ -133,9 +162,13 @@ impl Events {
     /// Sends one batch and waits for the confirm. A batch that fails is not sent again.
     async fn send_batch(&self, channel: &Channel, batch: &[Event]) -> Result<(), Lost> {
         let body = serde_json::to_vec(batch).unwrap_or_default();
-        let properties = BasicProperties::default()
+        let mut properties = BasicProperties::default()
             .with_content_type("application/json".into())
             .with_app_id(self.sender.clone());
+        let deleted = self.deleted.swap(false, Ordering::AcqRel);
+        if deleted {
+            properties = properties.with_type(DELETED.into());
+        }
         let sent = async {
             channel
                 .basic_publish(
@@ -151,6 +184,7 @@ impl Events {
         let sent = sent.await.map(drop);
         if sent.is_err() {
             count_dropped(batch.len());
+            self.deleted.fetch_or(deleted, Ordering::AcqRel);
         }
         Ok(sent?)
     }
@@ -166,6 +200,7 @@ impl Events {
         received.unwrap_or(Ok(()))
     }
 
+    /// Ends by a loss only.
     async fn receive(&self, connection: &Connection) -> Result<(), Lost> {
         let channel = connection.create_channel().await?;
         let queue = topology::declare_own_events(&channel).await?;
@@ -173,16 +208,25 @@ impl Events {
         let options = BasicConsumeOptions { exclusive: true, ..BasicConsumeOptions::default() };
         let tag = ShortString::default();
         let mut incoming =
-            channel.basic_consume(queue, tag, options, FieldTable::default()).await?;
+            channel.basic_consume(queue.clone(), tag, options, FieldTable::default()).await?;
         self.subscribed.send_replace(true);
-        while let Some(delivery) = incoming.next().await {
-            let delivery = delivery?;
+        let mut renew = tokio::time::interval(RENEW);
+        loop {
+            let delivery = tokio::select! {
+                delivery = incoming.next() => delivery.ok_or(Lost::Cancelled)??,
+                _ = renew.tick() => {
+                    topology::bind_events(&channel, queue.clone()).await?;
+                    continue;
+                }
+            };
+            if delivery.properties.kind().as_ref().is_some_and(|kind| kind.as_str() == DELETED) {
+                self.deletions.send_modify(|count| *count += 1);
+            }
             if delivery.properties.app_id().as_ref() != Some(&self.sender) {
                 self.announce(&delivery.data);
             }
             delivery.acker.ack(BasicAckOptions::default()).await?;
         }
-        Err(Lost::Cancelled)
     }
 
     fn announce(&self, body: &[u8]) {

@@ -43,6 +43,9 @@ pub(super) enum Lost {
     /// The channel is gone and nobody said why.
     #[error("the channel was closed")]
     Closed,
+    /// Somebody found a queue deleted, so the subscription may be dead without knowing.
+    #[error("a queue was deleted")]
+    Deleted,
     /// The server ended a subscription, as it does when the queue is deleted.
     #[error("the server cancelled the subscription")]
     Cancelled,
@@ -63,7 +66,7 @@ impl Lost {
                 ),
                 _ => false,
             },
-            Self::Closed | Self::Cancelled => false,
+            Self::Closed | Self::Deleted | Self::Cancelled => false,
         };
         let text = self.to_string();
         if refused { BrokerError::Refused(text) } else { BrokerError::Unavailable(text) }

@@ -78,11 +78,12 @@ impl Rabbit {
     pub(crate) fn start(settings: RabbitSettings) -> Result<Self, InvalidUri> {
         let publish_timeout = settings.publish_timeout;
         let target = Target::parse(settings)?;
+        let events = Arc::new(Events::new());
         let rabbit = Self {
             publishing: Arc::new(Link::new("publish")),
             consuming: Arc::new(Link::new("consume")),
-            publisher: Arc::new(Publisher::new(publish_timeout)),
-            events: Arc::new(Events::new()),
+            publisher: Arc::new(Publisher::new(publish_timeout, Arc::clone(&events))),
+            events,
             users: Tasks::new(),
             links: Tasks::new(),
         };
@@ -147,6 +148,7 @@ impl Rabbit {
             queue,
             prefetch,
             publisher: Arc::clone(&this.publisher),
+            events: Arc::clone(&this.events),
             deliveries,
             stop: stop.clone(),
             closing,

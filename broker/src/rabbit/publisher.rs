@@ -14,6 +14,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    events::Events,
     link::{Link, Lost},
     topology,
 };
@@ -47,15 +48,17 @@ pub(super) struct Publisher {
     outlet: watch::Sender<Outlet>,
     places: Arc<Semaphore>,
     missing: Arc<Notify>,
+    events: Arc<Events>,
     timeout: Duration,
 }
 
 impl Publisher {
-    pub(super) fn new(timeout: Duration) -> Self {
+    pub(super) fn new(timeout: Duration, events: Arc<Events>) -> Self {
         Self {
             outlet: watch::Sender::new(Outlet::Down),
             places: Arc::new(Semaphore::new(IN_FLIGHT)),
             missing: Arc::default(),
+            events,
             timeout,
         }
     }
@@ -108,6 +111,7 @@ impl Publisher {
                     _ = blocked.changed() => break,
                     () = self.missing.notified() => {
                         tracing::warn!("a queue is missing at RabbitMQ, declaring it again");
+                        self.events.queue_deleted();
                         // Nothing is written while blocked, so the answer may not come.
                         tokio::select! {
                             declared = topology::declare_all(channel) => declared?,

@@ -81,7 +81,6 @@ pub(super) async fn declare_events(channel: &Channel) -> lapin::Result<()> {
 
 /// Declares this process's own queue of events, which goes with the connection, and gives its name.
 pub(super) async fn declare_own_events(channel: &Channel) -> lapin::Result<ShortString> {
-    declare_events(channel).await?;
     let options = QueueDeclareOptions {
         exclusive: true,
         auto_delete: true,
@@ -93,14 +92,14 @@ pub(super) async fn declare_own_events(channel: &Channel) -> lapin::Result<Short
     ]);
     let queue =
         channel.queue_declare(ShortString::default(), options, bounds).await?.name().clone();
-    channel
-        .queue_bind(
-            queue.clone(),
-            EVENTS.into(),
-            ShortString::default(),
-            QueueBindOptions::default(),
-            FieldTable::default(),
-        )
-        .await?;
+    bind_events(channel, queue.clone()).await?;
     Ok(queue)
+}
+
+/// Has events copied to `queue`; declares the exchange first.
+pub(super) async fn bind_events(channel: &Channel, queue: ShortString) -> lapin::Result<()> {
+    declare_events(channel).await?;
+    let options = QueueBindOptions::default();
+    let key = ShortString::default();
+    channel.queue_bind(queue, EVENTS.into(), key, options, FieldTable::default()).await
 }

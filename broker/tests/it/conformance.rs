@@ -172,7 +172,11 @@ async fn a_stopped_consumer_gives_back_what_it_did_not_hand_out(stage: Stage) {
     let done = next(&mut first).await;
     let undone = next(&mut first).await;
     first.stop().await;
-    depth_is(&broker, 3, 0).await;
+    until("three messages", async || {
+        let depth = broker.depth(Queue::Images).await.unwrap();
+        (depth.ready == 3).then_some(())
+    })
+    .await;
 
     done.ack().await;
     undone.requeue().await;
