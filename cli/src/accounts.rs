@@ -141,6 +141,7 @@ async fn add_user(
     args: &AddUser,
     password: Option<SecretString>,
 ) -> Result<(), Failure> {
+    opened.store.migrate().await?;
     let made = password.is_none().then(random_secret);
     let given = password.or_else(|| made.clone()).unwrap_or_default();
     if insert_user(&opened.store, &args.username, given).await? == Insert::Taken {
@@ -199,6 +200,7 @@ async fn list_users(store: &Store, form: Form) -> Result<(), Failure> {
 }
 
 async fn add_client(store: &Store, args: AddClient, scopes: Scopes) -> Result<(), Failure> {
+    store.migrate().await?;
     let secret = (!args.public).then(random_secret);
     let name = args.name.unwrap_or_else(|| args.id.to_string());
     let id = args.id;

@@ -9,7 +9,7 @@ use crate::when::When;
 
 /// Feat: pictures, push and payments behind one API, with every accepted request kept.
 #[derive(Debug, Parser)]
-#[command(name = "feat", version, about, disable_help_subcommand = true)]
+#[command(name = "feat", version, disable_help_subcommand = true)]
 #[command(args_conflicts_with_subcommands = true)]
 #[command(after_help = "\
 Examples:
@@ -57,7 +57,7 @@ Examples:
     /// Print a new key for signing access tokens, for the setting `api.token_key`
     #[command(after_help = "Example:\n  (umask 077; feat token-key > token-key.pem)")]
     TokenKey,
-    /// Print the effective configuration, where each value came from, and what is wrong with it
+    /// Print the configuration in force, where each value came from, and what is wrong with it
     Config(Output<Configured>),
     /// Ask a running process whether it is well; for container health checks
     #[command(after_help = "Example:\n  feat health --url http://127.0.0.1:8080/readyz")]

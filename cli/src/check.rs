@@ -64,26 +64,15 @@ async fn services(place: &Place, role: Role, findings: &mut Vec<Finding>) {
         Ok(config) => config,
         Err(problems) => return findings.extend(problems.0.iter().map(Finding::of_configuration)),
     };
-    let (process, api) = match role {
-        Role::Worker => match config.worker() {
-            Ok((process, _)) => (process, None),
-            Err(problems) => {
-                return findings.extend(problems.0.iter().map(Finding::of_configuration));
-            }
-        },
-        Role::Api | Role::All => match config.api() {
-            Ok((process, api)) => (process, Some(api)),
-            Err(problems) => {
-                return findings.extend(problems.0.iter().map(Finding::of_configuration));
-            }
-        },
+    let process = match role {
+        Role::Worker => config.worker().map(|(process, _)| process),
+        Role::Api | Role::All => config.api().map(|(process, _)| process),
     };
-    findings.push(Finding::new("configuration", "is complete", None));
-    if let Some(api) = api {
-        let key = api::auth::TokenKey::from_pem(api.token_key);
-        let problem = key.err().map(|error| error.to_string());
-        findings.push(Finding::new("token key", "is readable and valid", problem));
-    }
+    let process = match process {
+        Ok(process) => process,
+        Err(problems) => return findings.extend(problems.0.iter().map(Finding::of_configuration)),
+    };
+    findings.push(Finding::new("configuration", "is complete and valid", None));
     reachable(&process, findings).await;
 }
 
@@ -155,6 +144,6 @@ impl Finding {
     }
 
     fn of_configuration(problem: &crate::config::Problem) -> Self {
-        Self::new("configuration", "is complete", Some(problem.to_string()))
+        Self::new("configuration", "is complete and valid", Some(problem.to_string()))
     }
 }

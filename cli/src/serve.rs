@@ -33,15 +33,13 @@ pub(crate) async fn api(
 ) -> Result<(), Failure> {
     let shutdown = signals::shutdown()?;
     let metrics = telemetry::metrics()?;
-    let token_key = api::auth::TokenKey::from_pem(part.token_key.clone())
-        .map_err(|error| Failure::setup(error, "Correct api.token_key"))?;
     let listener = listen(part.listen, "api.listen").await?;
     let store = place::database(&process.mongodb).await?;
     store.migrate().await?;
     let name = format!("feat-api-{:08x}", rand::random::<u32>());
     let broker = place::rabbit(process.rabbitmq.clone(), &name, process.publish_timeout)?;
     let blobs = open_files(&process.files)?;
-    let settings = settings(&part, token_key, trace_link);
+    let settings = settings(&part, trace_link);
     let api = Api { store: store.clone(), broker: broker.clone(), blobs, settings, metrics };
 
     tracing::info!(address = %part.listen, name, "the API listens");
@@ -146,12 +144,8 @@ pub(crate) async fn listen(address: SocketAddr, setting: &str) -> Result<TcpList
     })
 }
 
-fn settings(
-    part: &ApiPart,
-    token_key: api::auth::TokenKey,
-    trace_link: api::TraceLink,
-) -> api::Settings {
-    let mut settings = api::Settings::new(part.public_url.clone(), token_key);
+fn settings(part: &ApiPart, trace_link: api::TraceLink) -> api::Settings {
+    let mut settings = api::Settings::new(part.public_url.clone(), part.token_key.clone());
     settings.access_token_life = part.access_token_life;
     settings.session_life = part.session_life;
     settings.default_wait = part.default_wait;

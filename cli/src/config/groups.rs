@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
+use api::auth::TokenKey;
 use providers::blobs::S3Settings;
 use schemas::Queue;
 use secrecy::{ExposeSecret, SecretString};
@@ -72,8 +73,8 @@ pub(crate) struct ApiPart {
     pub(crate) listen: SocketAddr,
     /// Its address as clients see it, without a slash at the end.
     pub(crate) public_url: String,
-    /// Key that signs access tokens: ES256, PKCS#8, PEM.
-    pub(crate) token_key: SecretString,
+    /// Key that signs access tokens.
+    pub(crate) token_key: TokenKey,
     /// How long a call waits for its job when it does not say.
     pub(crate) default_wait: Duration,
     /// The longest wait that a call may ask for.
@@ -186,7 +187,7 @@ fn s3_settings(reader: &mut Reader<'_>, need: Need) -> Option<S3Settings> {
 fn api(reader: &mut Reader<'_>, need: Need) -> Option<ApiPart> {
     let listen = reader.or("api.listen", SocketAddr::from(([127, 0, 0, 1], 8080)));
     let public_url = reader.required::<String>("api.public_url", need);
-    let token_key = reader.secret("api.token_key", need);
+    let token_key = token_key(reader, need);
     let default_wait = span(reader, "api.default_wait", 0, 0..=60);
     let max_wait = span(reader, "api.max_wait", 60, 1..=600);
     let access_token_life = span(reader, "api.access_token_life", 15 * 60, 60..=86_400);
@@ -215,6 +216,16 @@ fn api(reader: &mut Reader<'_>, need: Need) -> Option<ApiPart> {
         max_picture_bytes,
         connections: usize::try_from(connections).unwrap_or(usize::MAX),
     })
+}
+
+fn token_key(reader: &mut Reader<'_>, need: Need) -> Option<TokenKey> {
+    match TokenKey::from_pem(reader.secret("api.token_key", need)?) {
+        Ok(key) => Some(key),
+        Err(error) => {
+            reader.expect("api.token_key", false, || error.to_string());
+            None
+        }
+    }
 }
 
 fn worker(reader: &mut Reader<'_>, shutdown_deadline: Duration) -> WorkerPart {

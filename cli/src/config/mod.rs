@@ -33,6 +33,9 @@ const WORKER: Needs = Needs { api: Need::Not, ..API };
 const OPERATOR: Needs =
     Needs { mongodb: Need::Must, rabbitmq: Need::May, files: Need::Not, api: Need::Not };
 
+const ANY: Needs =
+    Needs { mongodb: Need::May, rabbitmq: Need::May, files: Need::May, api: Need::May };
+
 /// The configuration as it was found, before it is known what it is needed for.
 #[derive(Debug)]
 pub(crate) struct Config {
@@ -105,9 +108,10 @@ impl Config {
         }
     }
 
-    /// Every setting with its effective value, secrets hidden, and everything wrong.
+    /// Every setting with its effective value, secrets hidden, and everything wrong; what is
+    /// missing depends on the command and is not told here.
     pub(crate) fn effective(&self) -> (BTreeMap<String, Effective>, Problems) {
-        let (_, problems, effective) = self.read(API);
+        let (_, problems, effective) = self.read(ANY);
         (effective, problems)
     }
 

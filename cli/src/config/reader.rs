@@ -102,7 +102,7 @@ impl<'s> Reader<'s> {
             self.problems.push(Problem::nowhere(text));
         }
         if self.sources.find(&file_key).is_none() {
-            self.miss_unless_set(key, need, ", or the file that holds it with ");
+            self.miss_unless_set(key, need, &format!("; or name a file with it as {file_key}"));
         }
         match file {
             Some(_) if need == Need::Not => None,
@@ -111,10 +111,12 @@ impl<'s> Reader<'s> {
         }
     }
 
-    /// Notes a problem with `key`, wherever it was set, unless `holds`.
+    /// Notes a problem with `key` (or the file that holds it), wherever it was set, unless `holds`.
     pub(crate) fn expect(&mut self, key: &str, holds: bool, text: impl FnOnce() -> String) {
         if !holds {
-            let place = self.sources.find(key).map(|value| self.sources.place(value));
+            let file_key = format!("{key}_file");
+            let value = self.sources.find(key).or_else(|| self.sources.find(&file_key));
+            let place = value.map(|value| self.sources.place(value));
             let place = place.unwrap_or_else(|| "default".to_owned());
             self.problems.push(Problem::at(place, format!("{key}: {}", text())));
         }
@@ -154,8 +156,6 @@ impl<'s> Reader<'s> {
     fn miss_unless_set(&mut self, key: &str, need: Need, or_file: &str) {
         if need == Need::Must && self.sources.find(key).is_none() {
             let variable = variable_of(key);
-            let or_file =
-                if or_file.is_empty() { String::new() } else { format!("{or_file}{key}_file") };
             let text = format!("{key} is missing: set it in feat.toml or as {variable}{or_file}");
             self.problems.push(Problem::nowhere(text));
         }

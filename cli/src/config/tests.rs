@@ -65,6 +65,7 @@ fn every_problem_is_told_at_once_with_its_place() {
         [api]
         public_url = "feat.example.com/"
         listen = "8080"
+        token_key = "hunter2"
         default_wait = "50s"
         max_wait = "10s"
         [worker]
@@ -86,7 +87,7 @@ fn every_problem_is_told_at_once_with_its_place() {
         ("unknown word", "files.store: expected \"folder\" or \"s3\""),
         ("wrong address", "api.public_url: expected"),
         ("no address", "api.listen: expected an address with a port"),
-        ("missing secret", "api.token_key is missing"),
+        ("unusable secret", "api.token_key: the token key is not a P-256 private key"),
         ("two that do not fit", "api.default_wait: must not be longer"),
         ("out of range", "worker.lease: expected a span from 3s to 5m"),
         ("number out of range", "worker.queues.images.concurrency: expected a number from 1"),
@@ -98,7 +99,7 @@ fn every_problem_is_told_at_once_with_its_place() {
         assert!(told.contains(line), "{name}: {line:?} is not in\n{told}");
     }
     assert!(told.contains("feat.toml: colour"), "the place is not told:\n{told}");
-    assert!(!told.contains("s3cret"), "a secret is told:\n{told}");
+    assert!(!told.contains("s3cret") && !told.contains("hunter2"), "a secret is told:\n{told}");
 }
 
 #[test]
@@ -121,7 +122,8 @@ fn a_file_that_is_not_there_is_told() {
 fn the_example_is_complete_and_right() {
     let (folder, path) = file(EXAMPLE);
     let secret = folder.path().join("secret");
-    fs::write(&secret, "key\n").unwrap();
+    let key = api::auth::TokenKey::generate();
+    fs::write(&secret, key.to_pem().expose_secret()).unwrap();
     let secret = secret.to_str().unwrap();
     let text = EXAMPLE
         .replace("/run/secrets/feat_token_key", secret)
@@ -131,7 +133,7 @@ fn the_example_is_complete_and_right() {
 
     let (process, api) = config.api().unwrap_or_else(|problems| panic!("{problems}"));
     assert!(matches!(process.files, FileStore::S3(_)));
-    assert_eq!(api.token_key.expose_secret(), "key");
+    assert_eq!(api.token_key.id(), key.id());
     config.worker().unwrap_or_else(|problems| panic!("{problems}"));
     for key in config.effective().0.keys() {
         let name = key.rsplit('.').next().unwrap();

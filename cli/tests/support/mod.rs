@@ -74,8 +74,14 @@ pub(crate) struct Dev {
 impl Dev {
     /// Starts it on a free port and waits until it says that it is ready.
     pub(crate) fn start(folder: &Path) -> Self {
+        Self::start_with(folder, &[])
+    }
+
+    /// As [`Self::start`], with more words on the command line.
+    pub(crate) fn start_with(folder: &Path, words: &[&str]) -> Self {
         let mut child = feat(&["dev", "--listen", "127.0.0.1:0", "--data"])
             .arg(folder)
+            .args(words)
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
             .spawn()
@@ -120,31 +126,45 @@ impl Dev {
         self.url.strip_prefix("http://").unwrap()
     }
 
-    /// Sends one request and gives status and body.
-    pub(crate) fn post_form(&self, path: &str, form: &str) -> (u16, String) {
+    /// Sends one request and gives status and body. `head` is more lines of the head, each with
+    /// its line end.
+    pub(crate) fn send(&self, method: &str, path: &str, head: &str, body: &[u8]) -> (u16, String) {
         let mut stream = TcpStream::connect(self.authority()).unwrap();
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let (authority, length) = (self.authority(), body.len());
         write!(
             stream,
-            "POST {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nContent-Length: {}\r\n\
-             Content-Type: application/x-www-form-urlencoded\r\n\r\n{form}",
-            self.authority(),
-            form.len()
+            "{method} {path} HTTP/1.1\r\nHost: {authority}\r\nConnection: close\r\n\
+             Content-Length: {length}\r\n{head}\r\n"
         )
         .unwrap();
-        let mut reply = String::new();
-        stream.read_to_string(&mut reply).unwrap();
+        stream.write_all(body).unwrap();
+        let mut reply = Vec::new();
+        stream.read_to_end(&mut reply).unwrap();
+        let reply = String::from_utf8_lossy(&reply);
         let status = reply.split(' ').nth(1).unwrap().parse().unwrap();
-        let body = reply.split_once("\r\n\r\n").unwrap().1.to_owned();
-        (status, body)
+        let body = reply.split_once("\r\n\r\n").unwrap().1;
+        (status, body.to_owned())
+    }
+
+    /// The demo user's reply from the token endpoint.
+    pub(crate) fn token_reply(&self) -> (u16, String) {
+        let form = "grant_type=password&client_id=demo&client_secret=demo-secret&\
+                    username=%2B86-13800000001&password=demo-password&device_id=test";
+        let head = "Content-Type: application/x-www-form-urlencoded\r\n";
+        self.send("POST", "/api/o/token/", head, form.as_bytes())
     }
 
     /// Signs the demo user in; gives the status.
     pub(crate) fn sign_in(&self) -> u16 {
-        let form = "grant_type=password&client_id=demo&client_secret=demo-secret&\
-                    username=%2B86-13800000001&password=demo-password&device_id=test";
-        self.post_form("/api/o/token/", form).0
+        self.token_reply().0
     }
+}
+
+/// The JSON object in a body, whatever frames it.
+pub(crate) fn object(body: &str) -> serde_json::Value {
+    let (start, end) = (body.find('{').unwrap(), body.rfind('}').unwrap());
+    serde_json::from_str(&body[start..=end]).unwrap()
 }
 
 impl Drop for Dev {
