@@ -78,7 +78,7 @@ impl File {
             }
             b"ANMF" if self.animated => self.frame(data, limits)?,
             b"ICCP" | b"ANIM" | b"ALPH" if self.canvas.is_some() => {
-                keep(&mut self.kept, kind, data)
+                keep(&mut self.kept, kind, data);
             }
             b"EXIF" => self.orientation = self.orientation.or(Some(orientation_of(data))),
             _ => {}
