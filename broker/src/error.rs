@@ -27,7 +27,7 @@ impl PublishError {
         [Self::Down, Self::Blocked, Self::Unroutable, Self::Unconfirmed, Self::Full];
 
     /// Name in metrics.
-    pub(crate) fn label(&self) -> &'static str {
+    pub(crate) fn label(self) -> &'static str {
         match self {
             Self::Down => "down",
             Self::Blocked => "blocked",

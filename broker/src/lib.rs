@@ -131,7 +131,7 @@ impl Broker {
     /// [`PublishError::Blocked`] and [`PublishError::Full`] come at once.
     pub async fn publish(&self, job: &JobRecord) -> Result<(), PublishError> {
         let outcome = self.try_publish(job).await;
-        let label = outcome.as_ref().map_or_else(PublishError::label, |()| "confirmed");
+        let label = outcome.as_ref().map_or_else(|error| error.label(), |()| "confirmed");
         metrics::counter!("feat_broker_publish_total", "outcome" => label).increment(1);
         outcome
     }
@@ -223,7 +223,7 @@ impl Broker {
     }
 
     /// Sends what is gathered, gives back what was fetched and not answered, and disconnects.
-    /// Takes a few seconds at most. From then on the broker is [`Status::Down`] and consumers
+    /// Takes up to ten seconds when the server does not answer. From then on the broker is [`Status::Down`] and consumers
     /// pend; a second call does nothing.
     pub async fn close(&self) {
         match &self.engine {

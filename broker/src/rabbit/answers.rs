@@ -118,17 +118,17 @@ mod tests {
     #[test]
     fn a_run_from_the_oldest_on_is_one_answer() {
         let mut ledger = Ledger::default();
-        let cases: [(&str, &[u64], &[u64], Vec<Step>); 6] = [
-            ("the oldest three", &[3, 1, 2], &[], vec![Step::AckThrough(3)]),
-            ("a gap", &[5, 7], &[], vec![Step::Ack(5), Step::Ack(7)]),
-            ("the gap closes", &[4], &[], vec![Step::AckThrough(4)]),
-            ("a return ends the run", &[], &[6], vec![Step::Requeue(6)]),
-            ("a return inside", &[8, 10], &[9], vec![Step::Requeue(9), Step::AckThrough(10)]),
-            ("nothing", &[], &[], vec![]),
+        let cases = [
+            ("the oldest three", vec![3, 1, 2], vec![], vec![Step::AckThrough(3)]),
+            ("a gap", vec![5, 7], vec![], vec![Step::Ack(5), Step::Ack(7)]),
+            ("the gap closes", vec![4], vec![], vec![Step::AckThrough(4)]),
+            ("a return goes by itself", vec![], vec![6], vec![Step::Requeue(6)]),
+            ("and in a run", vec![8, 10], vec![9], vec![Step::Requeue(9), Step::AckThrough(10)]),
+            ("nothing", vec![], vec![], vec![]),
         ];
         for (name, acked, requeued, expected) in cases {
-            let acked = acked.iter().copied().collect();
-            assert_eq!(ledger.settle(&acked, requeued), expected, "{name}");
+            let acked = acked.into_iter().collect();
+            assert_eq!(ledger.settle(&acked, &requeued), expected, "{name}");
         }
         assert_eq!((ledger.floor, ledger.beyond.len()), (10, 0));
     }
@@ -144,7 +144,7 @@ mod tests {
         ) {
             let mut ledger = Ledger::default();
             let mut open: BTreeSet<u64> = (1..=40).collect();
-            let mut answered = vec![None; 41];
+            let mut answered = [None; 41];
             let mut rest = order.as_slice();
             for size in sizes {
                 let (now, later) = rest.split_at(size.min(rest.len()));

@@ -185,7 +185,7 @@ impl Rabbit {
     }
 
     pub(crate) async fn close(&self) {
-        self.publisher.close().await;
+        self.publisher.close(ENDING).await;
         self.users.end(ENDING).await;
         self.links.end(ENDING).await;
     }

@@ -101,9 +101,10 @@ impl Publisher {
         mut blocked: watch::Receiver<bool>,
     ) -> Result<(), Lost> {
         loop {
-            let outlet = match *blocked.borrow_and_update() {
-                true => Outlet::Blocked,
-                false => Outlet::Open(Arc::clone(channel)),
+            let outlet = if *blocked.borrow_and_update() {
+                Outlet::Blocked
+            } else {
+                Outlet::Open(Arc::clone(channel))
             };
             self.outlet.send_replace(outlet);
             loop {
@@ -172,13 +173,13 @@ impl Publisher {
         outcome
     }
 
-    /// Takes nothing more and waits until every message that is under way has its answer, at most
-    /// the configured time.
-    pub(super) async fn close(&self) {
+    /// Waits until every message that is under way has its answer, `within` at most, and takes
+    /// nothing more.
+    pub(super) async fn close(&self, within: Duration) {
         let all = u32::try_from(IN_FLIGHT).unwrap_or(u32::MAX);
-        if let Ok(Ok(_all)) = timeout(self.timeout, self.places.acquire_many(all)).await {
-            self.places.close();
-        }
+        // What is under way after that is lost with the connection, and its callers are told so.
+        let _ = timeout(within, self.places.acquire_many(all)).await;
+        self.places.close();
     }
 }
 

@@ -252,7 +252,11 @@ async fn events_reach_every_receiver_everywhere(stage: Stage) {
     let answer = Event::CancelRequested { id: JobId::generate() };
     there.send_event(answer.clone());
     for receiver in &mut receivers {
-        assert_eq!(gather(receiver, 1).await, [answer.clone()], "once, and to everybody");
+        assert_eq!(
+            gather(receiver, 1).await,
+            std::slice::from_ref(&answer),
+            "once, and to everybody"
+        );
     }
 }
 
