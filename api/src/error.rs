@@ -331,7 +331,13 @@ mod tests {
                 "www-authenticate",
                 "Bearer error=\"insufficient_scope\", scope=\"user_image\"",
             ),
-            ("rounded", ApiError::unavailable(Duration::from_millis(1_200)), 503, "retry-after", "2"),
+            (
+                "rounded",
+                ApiError::unavailable(Duration::from_millis(1_200)),
+                503,
+                "retry-after",
+                "2",
+            ),
             ("at least one", ApiError::rate_limited(Duration::ZERO), 429, "retry-after", "1"),
         ];
         for (name, error, status, header, value) in cases {

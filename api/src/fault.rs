@@ -21,10 +21,8 @@ pub fn point(name: &str) {
     let Some((wanted, count)) = &*WANTED else { return };
     if wanted == name && PASSES.fetch_add(1, Ordering::Relaxed) + 1 == *count {
         // There is nothing to do about a failure; the test then notices that the process lives.
-        let _ = rustix::process::kill_process(
-            rustix::process::getpid(),
-            rustix::process::Signal::KILL,
-        );
+        let _ =
+            rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
     }
 }
 

@@ -12,7 +12,7 @@ pub mod auth;
 pub mod error;
 pub mod fault;
 mod intake;
-mod pictures;
+pub mod pictures;
 mod routes;
 mod settings;
 mod shell;

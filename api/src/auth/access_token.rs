@@ -124,7 +124,11 @@ impl AccessTokens {
             user: claims.sub.parse::<UserId>().ok()?,
             client: claims.client_id,
             // A scope that this version does not know any more allows nothing.
-            scopes: claims.scope.split(' ').filter_map(|name| name.parse().ok()).collect::<Scopes>(),
+            scopes: claims
+                .scope
+                .split(' ')
+                .filter_map(|name| name.parse().ok())
+                .collect::<Scopes>(),
             session: claims.sid,
         };
         Some((caller, claims.exp + i64::from(LEEWAY_SECS)))
@@ -237,7 +241,10 @@ mod tests {
             ("user as number", ours(&with("sub", json!(1)))),
             ("nobody", ours(&with("sub", json!("0")))),
             ("changed signature", changed),
-            ("changed claims", format!("{}.{}.{}", parts[0], part(&with("sub", json!("1"))), parts[2])),
+            (
+                "changed claims",
+                format!("{}.{}.{}", parts[0], part(&with("sub", json!("1"))), parts[2]),
+            ),
             ("huge", ours(&with("jti", json!("x".repeat(5_000))))),
             ("not a token", "a.b.c".to_owned()),
             ("no dots", "secret".to_owned()),

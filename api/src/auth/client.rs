@@ -41,7 +41,8 @@ pub(super) async fn authenticate(
     header: Option<&HeaderValue>,
     form: &Form,
 ) -> Result<ClientRecord, TokenError> {
-    const WRONG: TokenError = TokenError::InvalidClient("the client is unknown or its secret is wrong");
+    const WRONG: TokenError =
+        TokenError::InvalidClient("the client is unknown or its secret is wrong");
 
     let credentials = credentials(header, form)?;
     let id = credentials.id.parse().map_err(|_| WRONG)?;

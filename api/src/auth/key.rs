@@ -37,15 +37,20 @@ struct Keys {
 
 impl TokenKey {
     /// A new random key.
+    ///
+    /// # Panics
+    ///
+    /// When the system gives no randomness.
     #[must_use]
-    #[expect(clippy::expect_used, reason = "fails only when the system has no randomness, and \
-                                            then nothing here may go on")]
+    #[expect(
+        clippy::expect_used,
+        reason = "fails only when the system has no randomness, and \
+                                            then nothing here may go on"
+    )]
     pub fn generate() -> Self {
-        let document = EcdsaKeyPair::generate_pkcs8(
-            &ECDSA_P256_SHA256_FIXED_SIGNING,
-            &SystemRandom::new(),
-        )
-        .expect("randomness");
+        let document =
+            EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_FIXED_SIGNING, &SystemRandom::new())
+                .expect("randomness");
         let text = STANDARD.encode(document.as_ref());
         let lines: Vec<_> =
             text.as_bytes().chunks(64).filter_map(|line| std::str::from_utf8(line).ok()).collect();
@@ -68,7 +73,8 @@ impl TokenKey {
             .map_err(|_| InvalidTokenKey)?;
         // An uncompressed point: 4, then 32 bytes of each coordinate.
         let point = pair.public_key().as_ref();
-        let (x, y) = point.get(1..).and_then(|xy| xy.split_at_checked(32)).ok_or(InvalidTokenKey)?;
+        let (x, y) =
+            point.get(1..).and_then(|xy| xy.split_at_checked(32)).ok_or(InvalidTokenKey)?;
         let (x, y) = (URL_SAFE_NO_PAD.encode(x), URL_SAFE_NO_PAD.encode(y));
         let decoding = DecodingKey::from_ec_components(&x, &y).map_err(|_| InvalidTokenKey)?;
         let secret = hmac::Key::new(hmac::HMAC_SHA256, encoding.as_bytes());

@@ -99,7 +99,11 @@ pub(super) fn scopes(form: &Form, allowed: &Scopes) -> Result<Scopes, TokenError
         return Ok(allowed.clone());
     }
     let wanted: Scopes = wanted.parse().map_err(|_| TokenError::InvalidScope)?;
-    if !wanted.is_empty() && allowed.covers(&wanted) { Ok(wanted) } else { Err(TokenError::InvalidScope) }
+    if !wanted.is_empty() && allowed.covers(&wanted) {
+        Ok(wanted)
+    } else {
+        Err(TokenError::InvalidScope)
+    }
 }
 
 /// What `client` may still do of what the session was granted.

@@ -66,7 +66,7 @@ impl<E: Endpoint<Output = Response>> App<E> {
                 None => self.admit(request).await,
             };
             finish::reply(&mut reply, &request_id, is_api);
-            context::record(method, &reply, started);
+            context::record(&method, &reply, started);
             reply
         };
         work.instrument(span).await
@@ -91,14 +91,11 @@ impl<E: Endpoint<Output = Response>> App<E> {
     async fn bounded(&self, mut request: Request, longest: Duration) -> Response {
         let verdict = match body::guard(&mut request, &self.bodies) {
             Ok(verdict) => verdict,
-            Err(refusal) => return refusal,
+            Err(refusal) => return refusal.to_response(),
         };
-        let reply = match timeout(longest, self.caught(request)).await {
-            Ok(reply) => reply,
-            Err(_) => {
-                tracing::warn!(?longest, "a request took too long and was given up");
-                ApiError::unavailable(SHED).to_response()
-            }
+        let Ok(reply) = timeout(longest, self.caught(request)).await else {
+            tracing::warn!(?longest, "a request took too long and was given up");
+            return ApiError::unavailable(SHED).to_response();
         };
         match verdict {
             Some(verdict) => verdict.correct(reply),
@@ -120,9 +117,10 @@ impl<E: Endpoint<Output = Response>> App<E> {
 
 /// Whether the caller prefers to wait for the work that it starts.
 fn waits(headers: &HeaderMap) -> bool {
-    headers.get_all("prefer").iter().any(|value| {
-        value.as_bytes().windows(4).any(|window| window.eq_ignore_ascii_case(b"wait"))
-    })
+    headers
+        .get_all("prefer")
+        .iter()
+        .any(|value| value.as_bytes().windows(4).any(|window| window.eq_ignore_ascii_case(b"wait")))
 }
 
 #[cfg(test)]

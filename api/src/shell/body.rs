@@ -21,7 +21,10 @@ use poem::{
     Body, Request, Response,
     http::{HeaderValue, header},
 };
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::{
+    runtime::Handle,
+    time::{Instant, timeout, timeout_at},
+};
 
 use crate::{error::ApiError, settings::Settings};
 
@@ -94,19 +97,15 @@ impl Verdict {
         if reply.status().is_success() || fault == 0 {
             return reply;
         }
-        let error = if fault == TOO_SLOW {
-            ApiError::too_slow()
-        } else {
-            ApiError::too_large(self.limit)
-        };
-        closing(error.to_response())
+        let error =
+            if fault == TOO_SLOW { ApiError::too_slow() } else { ApiError::too_large(self.limit) };
+        closing(error).to_response()
     }
 }
 
 /// The connection cannot be used again: the rest of the body is still on its way.
-fn closing(mut reply: Response) -> Response {
-    reply.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-    reply
+fn closing(error: ApiError) -> ApiError {
+    error.with_header(header::CONNECTION, HeaderValue::from_static("close"))
 }
 
 fn has_body(request: &Request) -> bool {
@@ -120,7 +119,7 @@ fn has_body(request: &Request) -> bool {
 /// # Errors
 ///
 /// 413 at once when the announced length is too large; the body is not looked at then.
-pub(super) fn guard(request: &mut Request, bounds: &Bounds) -> Result<Option<Verdict>, Response> {
+pub(super) fn guard(request: &mut Request, bounds: &Bounds) -> Result<Option<Verdict>, ApiError> {
     if !has_body(request) {
         return Ok(None);
     }
@@ -132,18 +131,21 @@ pub(super) fn guard(request: &mut Request, bounds: &Bounds) -> Result<Option<Ver
         if request.header("expect").is_none() {
             tokio::spawn(drain(incoming));
         }
-        return Err(closing(ApiError::too_large(limit).to_response()));
+        return Err(closing(ApiError::too_large(limit)));
     }
     let verdict = Verdict { fault: Arc::default(), limit };
     let bounds = bounds.clone();
     let start = Instant::now();
+    let incoming = Some(incoming);
     let metered = Metered { incoming, bounds, start, received: 0, verdict: verdict.clone() };
     request.set_body(Body::from_bytes_stream(metered.into_stream()));
     Ok(Some(verdict))
 }
 
+/// A body under its bounds. Dropped before its end it goes on reading for a while.
 struct Metered {
-    incoming: BoxStream<'static, io::Result<Bytes>>,
+    /// `None` at its end.
+    incoming: Option<BoxStream<'static, io::Result<Bytes>>>,
     bounds: Bounds,
     start: Instant,
     received: u64,
@@ -156,20 +158,21 @@ impl Metered {
             let mut metered = metered?;
             match metered.next().await? {
                 Ok(piece) => Some((Ok(piece), Some(metered))),
-                Err(error) => {
-                    tokio::spawn(drain(metered.incoming));
-                    Some((Err(error), None))
-                }
+                Err(error) => Some((Err(error), None)),
             }
         })
     }
 
     async fn next(&mut self) -> Option<io::Result<Bytes>> {
+        let incoming = self.incoming.as_mut()?;
         let due = self.start + self.bounds.due(self.received);
         let deadline = due.min(Instant::now() + self.bounds.idle);
-        let piece = match timeout_at(deadline, self.incoming.next()).await {
+        let piece = match timeout_at(deadline, incoming.next()).await {
             Ok(Some(Ok(piece))) => piece,
-            Ok(other) => return other,
+            Ok(ended) => {
+                self.incoming = None;
+                return ended;
+            }
             Err(_) => return Some(Err(self.verdict.set(TOO_SLOW))),
         };
         self.received = self.received.saturating_add(piece.len() as u64);
@@ -177,6 +180,17 @@ impl Metered {
             return Some(Err(self.verdict.set(TOO_LARGE)));
         }
         Some(Ok(piece))
+    }
+}
+
+impl Drop for Metered {
+    fn drop(&mut self) {
+        // Outside of the runtime, which is then ending, nobody is left to read a reply.
+        if let Some(incoming) = self.incoming.take()
+            && let Ok(runtime) = Handle::try_current()
+        {
+            runtime.spawn(drain(incoming));
+        }
     }
 }
 
@@ -243,10 +257,14 @@ mod tests {
 
     #[tokio::test]
     async fn an_announced_length_is_refused_at_once() {
-        let mut request =
-            Request::builder().header("content-length", "101").body(Body::from_string(String::new()));
+        let mut request = Request::builder()
+            .header("content-length", "101")
+            .body(Body::from_string(String::new()));
 
-        assert_eq!(guard(&mut request, &bounds()).unwrap_err().status(), 413);
+        assert_eq!(
+            guard(&mut request, &bounds()).unwrap_err().code(),
+            schemas::ErrorCode::TooLarge
+        );
     }
 
     #[tokio::test]

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use metrics::SharedString;
-use poem::{Request, Response, http::Method, route::PathPattern};
+use poem::{PathPattern, Request, Response, http::Method};
 use tracing::Span;
 use uuid::Uuid;
 
@@ -66,14 +66,14 @@ pub(super) fn describe_metrics() {
 
 /// Writes down how a request was answered: in the metrics, and in the log. A fault of ours is an
 /// error there, everything else is seen at level debug.
-pub(super) fn record(method: Method, reply: &Response, started: Instant) {
+pub(super) fn record(method: &Method, reply: &Response, started: Instant) {
     let elapsed = started.elapsed();
     let status = reply.status();
     let route: SharedString = match reply.data::<PathPattern>() {
         Some(pattern) => pattern.0.clone().into(),
         None => "none".into(),
     };
-    let method = name(&method);
+    let method = name(method);
     let text = status.as_str().to_owned();
     metrics::counter!("feat_http_requests_total", "method" => method, "route" => route.clone(), "status" => text)
         .increment(1);

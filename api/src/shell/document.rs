@@ -4,10 +4,13 @@
 //! poem-openapi drops slashes at the end of paths, from its routes and from its document. So both
 //! pass through [`Slashed`], which puts them back; nothing is rewritten while requests come in.
 
-use std::{collections::HashMap, marker::PhantomData};
+use std::{
+    collections::{BTreeMap, HashMap},
+    marker::PhantomData,
+    sync::Arc,
+};
 
 use poem::{
-    Endpoint, EndpointExt as _, Request, Response,
     endpoint::BoxEndpoint,
     http::{HeaderValue, Method},
 };
@@ -17,7 +20,6 @@ use poem_openapi::{
 };
 use serde_json::Value;
 
-use super::envelope;
 use crate::{
     auth::TokenApi,
     routes::{JobApi, UserImageApi},
@@ -61,8 +63,7 @@ fn service<T: OpenApi>(operations: T) -> OpenApiService<T, ()> {
         .server("/")
 }
 
-/// Operations whose addresses end in a slash, and whose errors have the one shape while they are
-/// still typed.
+/// Operations whose addresses end in a slash.
 struct Slashed<T>(T);
 
 impl<T: OpenApi> OpenApi for Slashed<T> {
@@ -82,22 +83,8 @@ impl<T: OpenApi> OpenApi for Slashed<T> {
         let mut plain = Routes::new();
         self.0.add_routes(&mut plain);
         for (path, methods) in plain {
-            let methods = methods.into_iter().map(|(method, endpoint)| {
-                (method, Enveloped(endpoint).boxed())
-            });
             routes.entry(format!("{path}/")).or_default().extend(methods);
         }
-    }
-}
-
-/// Turns an operation's errors into replies, where their types are still known.
-struct Enveloped(BoxEndpoint<'static>);
-
-impl Endpoint for Enveloped {
-    type Output = Response;
-
-    async fn call(&self, request: Request) -> poem::Result<Response> {
-        Ok(self.0.call(request).await.unwrap_or_else(envelope::of_error))
     }
 }
 
@@ -116,39 +103,69 @@ impl<T: OpenApi> OpenApi for Described<T> {
     fn add_routes(self, _routes: &mut Routes) {}
 }
 
-/// Which methods an address takes, for the `Allow` header that poem leaves out.
-pub(super) struct Allowed(Vec<(Vec<String>, HeaderValue)>);
+/// What the operations' addresses are called and which methods they take: poem leaves `Allow` out,
+/// and poem-openapi routes by names such as `:param0` instead of the documented ones.
+pub(super) struct Addresses {
+    rows: Vec<Address>,
+    /// Documented spelling by the one that is routed, where they differ.
+    names: HashMap<String, Arc<str>>,
+}
 
-impl Allowed {
+struct Address {
+    segments: Vec<String>,
+    methods: HeaderValue,
+}
+
+impl Addresses {
     /// Of every operation.
     pub(super) fn of_operations() -> Self {
-        let mut methods = HashMap::<String, Vec<Method>>::new();
+        let mut methods = BTreeMap::<String, Vec<Method>>::new();
         for path in Slashed::<Operations>::meta().into_iter().flat_map(|api| api.paths) {
             let found = path.operations.into_iter().map(|operation| operation.method);
             methods.entry(path.path).or_default().extend(found);
         }
+        let names = methods.keys().map(|path| (routed(path), path.as_str().into()));
+        let names = names.filter(|(routed, path): &(_, Arc<str>)| *routed != **path).collect();
         let rows = methods.into_iter().filter_map(|(path, mut methods)| {
             if methods.contains(&Method::GET) {
                 methods.push(Method::HEAD);
             }
             let names: Vec<_> = methods.iter().map(Method::as_str).collect();
             let segments = path.split('/').map(str::to_owned).collect();
-            Some((segments, HeaderValue::try_from(names.join(", ")).ok()?))
+            Some(Address { segments, methods: HeaderValue::try_from(names.join(", ")).ok()? })
         });
-        Self(rows.collect())
+        Self { rows: rows.collect(), names }
     }
 
     /// The methods of `path`.
     pub(super) fn methods(&self, path: &str) -> Option<&HeaderValue> {
-        let fits = |segments: &&(Vec<String>, HeaderValue)| {
+        let fits = |address: &&Address| {
             let mut found = path.split('/');
             let same = |segment: &String| {
-                found.next().is_some_and(|found| segment.starts_with(['{', ':']) || segment == found)
+                found.next().is_some_and(|found| segment.starts_with('{') || segment == found)
             };
-            segments.0.iter().all(same) && found.next().is_none()
+            address.segments.iter().all(same) && found.next().is_none()
         };
-        self.0.iter().find(fits).map(|(_, methods)| methods)
+        self.rows.iter().find(fits).map(|address| &address.methods)
     }
+
+    /// The documented spelling of an address that was routed, if that is another one.
+    pub(super) fn documented(&self, pattern: &str) -> Option<Arc<str>> {
+        self.names.get(pattern).cloned()
+    }
+}
+
+/// The spelling in which poem-openapi routes a documented address.
+fn routed(path: &str) -> String {
+    let mut parameters = 0;
+    let segments = path.split('/').map(|segment| {
+        if !segment.starts_with('{') {
+            return segment.to_owned();
+        }
+        parameters += 1;
+        format!(":param{}", parameters - 1)
+    });
+    segments.collect::<Vec<_>>().join("/")
 }
 
 #[cfg(test)]
@@ -178,11 +195,13 @@ mod tests {
 
     #[test]
     fn methods_of_an_address_are_known() {
-        let allowed = Allowed::of_operations();
-        let methods = |path| allowed.methods(path).and_then(|value| value.to_str().ok());
+        let addresses = Addresses::of_operations();
+        let methods = |path| addresses.methods(path).and_then(|value| value.to_str().ok());
 
         assert_eq!(methods("/api/o/token/"), Some("POST"));
         assert_eq!(methods("/api/o/token"), None);
         assert_eq!(methods("/api/nothing/"), None);
+        assert_eq!(methods("/api/job/1/"), Some("GET, HEAD"));
+        assert_eq!(addresses.documented("/api/job/:param0/").as_deref(), Some("/api/job/{id}/"));
     }
 }

@@ -3,9 +3,8 @@
 use std::time::Duration;
 
 use poem::{
-    Error, Response,
+    Error, PathPattern, Response,
     http::{HeaderValue, StatusCode, header},
-    route::PathPattern,
 };
 use poem_openapi::error::{
     AuthorizationError, ContentTypeError, ParseMultipartError, ParseParamError, ParsePathError,
@@ -26,19 +25,22 @@ pub(super) fn of_error(error: Error) -> Response {
     let pattern = error.data::<PathPattern>().cloned();
     let mut reply = match known(&error) {
         Some(known) => known.to_response(),
-        None => {
-            let cause = error.status().is_server_error().then(|| format!("{error:?}"));
-            let mut reply = of_reply(error.into_response());
-            if let Some(cause) = cause
-                && reply.data::<Cause>().is_none()
-            {
-                reply.set_data(Cause(cause));
-            }
-            reply
-        }
+        None => of_unknown(error),
     };
     if let Some(pattern) = pattern {
         reply.set_data(pattern);
+    }
+    reply
+}
+
+/// The reply to an error that says nothing beyond its status, or that is one of ours.
+fn of_unknown(error: Error) -> Response {
+    let cause = error.status().is_server_error().then(|| format!("{error:?}"));
+    let mut reply = of_reply(error.into_response());
+    if let Some(cause) = cause
+        && reply.data::<Cause>().is_none()
+    {
+        reply.set_data(Cause(cause));
     }
     reply
 }

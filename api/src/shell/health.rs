@@ -39,8 +39,10 @@ pub(super) async fn ready(state: &AppState) -> Response {
     let process = if state.shutdown.is_cancelled() { "stopping" } else { "ok" };
     let parts = [("store", store), ("broker", broker), ("process", process)];
     let is_ready = parts.iter().all(|(_, status)| *status == "ok");
-    let parts: serde_json::Map<_, _> =
-        parts.iter().map(|(name, status)| ((*name).to_owned(), json!({ "status": status }))).collect();
+    let parts: serde_json::Map<_, _> = parts
+        .iter()
+        .map(|(name, status)| ((*name).to_owned(), json!({ "status": status })))
+        .collect();
     let (code, status) = if is_ready {
         (StatusCode::OK, "ok")
     } else {

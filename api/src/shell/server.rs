@@ -44,7 +44,14 @@ pub(super) async fn run<E>(
     let cut = CancellationToken::new();
     let start = |(socket, peer), place| {
         let ending = Ending { shutdown: shutdown.clone(), cut: cut.clone() };
-        connections.spawn(connection(socket, peer, Arc::clone(&app), limits.head_time, ending, place));
+        connections.spawn(connection(
+            socket,
+            peer,
+            Arc::clone(&app),
+            limits.head_time,
+            ending,
+            place,
+        ));
     };
     loop {
         let Some(Ok(place)) =
@@ -110,7 +117,7 @@ async fn connection<E>(
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(head_time)
-        .max_buf_size(MAX_HEAD)
+        .max_header_size(MAX_HEAD)
         .serve_connection(TokioIo::new(socket), service);
     tokio::pin!(connection);
     // Whatever ends a connection early concerns its client alone, and it has noticed.

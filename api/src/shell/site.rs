@@ -2,14 +2,13 @@
 
 use bytes::Bytes;
 use poem::{
-    Endpoint, Request, Response, Result, Route,
+    Endpoint, PathPattern, Request, Response, Result, Route,
     endpoint::BoxEndpoint,
     http::{HeaderValue, Method, StatusCode, header},
-    route::PathPattern,
 };
 
 use super::{
-    document::{self, Allowed, DOCS_PATH, OPENAPI_PATH},
+    document::{self, Addresses, DOCS_PATH, OPENAPI_PATH},
     envelope, health, slash,
 };
 use crate::{
@@ -30,24 +29,21 @@ pub(super) struct Site {
     state: AppState,
     operations: BoxEndpoint<'static>,
     media: Route,
-    allowed: Allowed,
+    addresses: Addresses,
     openapi: Bytes,
     docs: Bytes,
 }
 
 impl Site {
     pub(super) fn new(state: &AppState) -> Self {
-        let operations = (
-            TokenApi(state.clone()),
-            UserImageApi::new(state.clone()),
-            JobApi::new(state.clone()),
-        );
+        let operations =
+            (TokenApi(state.clone()), UserImageApi::new(state.clone()), JobApi::new(state.clone()));
         let media = Route::new().at("/media/:uid/UserImage/:file", Media::new(state.clone()));
         Self {
             state: state.clone(),
             operations: document::endpoint(operations),
             media,
-            allowed: Allowed::of_operations(),
+            addresses: Addresses::of_operations(),
             openapi: document::openapi().to_string().into(),
             docs: document::docs_page().into(),
         }
@@ -91,11 +87,15 @@ impl Endpoint for Site {
             };
         }
         request.set_data(self.state.clone());
-        let reply = self.operations.call(request).await?;
+        let mut reply = self.operations.call(request).await.unwrap_or_else(envelope::of_error);
         if reply.status() == StatusCode::METHOD_NOT_ALLOWED
-            && let Some(methods) = self.allowed.methods(&path)
+            && let Some(methods) = self.addresses.methods(&path)
         {
             return Ok(not_allowed(methods.clone()));
+        }
+        let routed = reply.data::<PathPattern>();
+        if let Some(name) = routed.and_then(|pattern| self.addresses.documented(&pattern.0)) {
+            reply.set_data(PathPattern(name));
         }
         Ok(reply)
     }

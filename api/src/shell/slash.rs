@@ -27,9 +27,8 @@ pub(super) fn redirect(request: &Request) -> Option<Response> {
         Some(query) => format!("{path}/?{query}"),
         None => format!("{path}/"),
     };
-    let reply = Response::builder()
-        .status(StatusCode::MOVED_PERMANENTLY)
-        .header(header::LOCATION, target);
+    let reply =
+        Response::builder().status(StatusCode::MOVED_PERMANENTLY).header(header::LOCATION, target);
     Some(reply.finish())
 }
 
