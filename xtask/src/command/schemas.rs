@@ -31,7 +31,11 @@ pub(crate) async fn run(arguments: Arguments) -> Outcome {
         .filter(|(path, text)| fs::read_to_string(path).ok().as_ref() != Some(text))
         .collect();
     let outcome = if arguments.check { report(&behind) } else { write(&behind)? };
-    Ok(if made == ExitCode::SUCCESS { outcome } else { made })
+    if made != ExitCode::SUCCESS {
+        eprintln!("openapi.json could not be made");
+        return Ok(made);
+    }
+    Ok(outcome)
 }
 
 /// The document of the HTTP API. A program of its own makes it, so that these commands do not
@@ -65,9 +69,6 @@ fn write(behind: &[(PathBuf, String)]) -> std::io::Result<ExitCode> {
         fs::create_dir_all(path.parent().unwrap_or(path))?;
         fs::write(path, text)?;
         println!("wrote {}", path.display());
-    }
-    if behind.is_empty() {
-        println!("every file in schemas/ is current");
     }
     Ok(ExitCode::SUCCESS)
 }

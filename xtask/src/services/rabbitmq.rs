@@ -92,8 +92,8 @@ pub struct RabbitMq {
 }
 
 impl RabbitMq {
-    /// Starts a server with its data in `folder`, which is made when missing, and returns when it
-    /// answers: after about 6 s.
+    /// Starts a server with its data in `folder`, which is made when missing and emptied of old
+    /// data, and returns when it answers: after about 6 s.
     ///
     /// # Errors
     ///
@@ -115,6 +115,8 @@ impl RabbitMq {
         let mut last = None;
         // A port that was free may be taken by the time the server wants it.
         for _ in 0..3 {
+            // The node's name is in its data.
+            install::remove_folder(&folder.join("data"))?;
             let mut rabbit = Self::describe(&folder, version, home.clone())?;
             match rabbit.start_again().await {
                 Ok(()) => return Ok(rabbit),

@@ -113,51 +113,49 @@ impl Services {
         Ok(services)
     }
 
+    /// All at once: each of them mostly waits.
     async fn start_missing(
         &mut self,
         version: RabbitMqVersion,
         progress: &Progress,
     ) -> Result<(), ServiceError> {
-        if !(self.is_given(AMQP) & self.is_given(MANAGEMENT)) {
-            let folder = self.folder.join("rabbitmq");
-            super::install::remove_folder(&folder)?;
-            let rabbitmq = RabbitMq::start_with(&folder, version, progress).await?;
-            self.set(AMQP, rabbitmq.amqp_url());
-            self.set(MANAGEMENT, rabbitmq.management_url());
-            self.rabbitmq = Some(rabbitmq);
-        }
-        if !self.is_given(MONGODB) {
-            let mongodb = MongoDb::start_with(&self.folder.join("mongodb"), progress).await?;
-            self.set(MONGODB, mongodb.url());
-            self.mongodb = Some(mongodb);
-        }
-        if !self.is_given(S3_ENDPOINT) {
-            let s3 = S3::start_with(&self.folder.join("s3"), progress).await?;
-            self.set(S3_ENDPOINT, s3.endpoint());
-            self.s3 = Some(s3);
-        }
-        Ok(())
-    }
-
-    /// Whether the caller's environment has the address; then it is handed on.
-    fn is_given(&mut self, variable: &str) -> bool {
-        let Some(address) = env::var(variable).ok().filter(|address| !address.is_empty()) else {
-            return false;
+        let folder = |name: &str| self.folder.join(name);
+        let folders = [folder("rabbitmq"), folder("mongodb"), folder("s3")];
+        let rabbitmq = async {
+            let start = RabbitMq::start_with(&folders[0], version, progress);
+            if is_given(AMQP) && is_given(MANAGEMENT) { Ok(None) } else { start.await.map(Some) }
         };
-        self.set(variable, &address);
-        true
-    }
-
-    fn set(&mut self, variable: &str, value: &str) {
-        self.description.environment.insert(variable.to_owned(), value.to_owned());
+        let mongodb = async {
+            let start = MongoDb::start_with(&folders[1], progress);
+            if is_given(MONGODB) { Ok(None) } else { start.await.map(Some) }
+        };
+        let s3 = async {
+            let start = S3::start_with(&folders[2], progress);
+            if is_given(S3_ENDPOINT) { Ok(None) } else { start.await.map(Some) }
+        };
+        (self.rabbitmq, self.mongodb, self.s3) = tokio::try_join!(rabbitmq, mongodb, s3)?;
+        Ok(())
     }
 
     fn describe(&mut self, version: RabbitMqVersion) -> Result<(), ServiceError> {
         let path = file(&self.folder);
-        self.set(SERVICES, &path.display().to_string());
-        if let Some(number) = version.number() {
-            self.set(RabbitMqVersion::VARIABLE, number);
-        }
+        let file = path.display().to_string();
+        let started = [
+            (SERVICES, Some(file.as_str())),
+            (RabbitMqVersion::VARIABLE, version.number()),
+            (AMQP, self.rabbitmq.as_ref().map(RabbitMq::amqp_url)),
+            (MANAGEMENT, self.rabbitmq.as_ref().map(RabbitMq::management_url)),
+            (MONGODB, self.mongodb.as_ref().map(MongoDb::url)),
+            (S3_ENDPOINT, self.s3.as_ref().map(S3::endpoint)),
+        ];
+        let given = [AMQP, MANAGEMENT, MONGODB, S3_ENDPOINT]
+            .into_iter()
+            .filter_map(|name| Some((name.to_owned(), env::var(name).ok()?)));
+        let started = started
+            .into_iter()
+            .filter_map(|(name, value)| Some((name.to_owned(), value?.to_owned())));
+        // What was started comes later, and so wins over one half of an address that was given.
+        self.description.environment = given.chain(started).collect();
         let plans = [
             self.rabbitmq.as_ref().map(RabbitMq::plan),
             self.mongodb.as_ref().map(MongoDb::plan),
@@ -192,4 +190,9 @@ impl Services {
         self.s3.as_mut().map(S3::leave_running);
         self.description.clone()
     }
+}
+
+/// Whether the caller's environment has the address.
+fn is_given(variable: &str) -> bool {
+    env::var(variable).is_ok_and(|address| !address.is_empty())
 }
