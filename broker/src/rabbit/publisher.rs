@@ -67,7 +67,8 @@ impl Publisher {
         match &*self.outlet.borrow() {
             Outlet::Down => Status::Down,
             Outlet::Blocked => Status::Blocked,
-            Outlet::Open(_) => Status::Ready,
+            Outlet::Open(channel) if channel.status().connected() => Status::Ready,
+            Outlet::Open(_) => Status::Down,
         }
     }
 
@@ -134,7 +135,8 @@ impl Publisher {
         let channel = match &*outlet.borrow_and_update() {
             Outlet::Down => return Err(PublishError::Down),
             Outlet::Blocked => return Err(PublishError::Blocked),
-            Outlet::Open(channel) => Arc::clone(channel),
+            Outlet::Open(channel) if channel.status().connected() => Arc::clone(channel),
+            Outlet::Open(_) => return Err(PublishError::Down),
         };
         let sent = timeout(self.timeout, self.send(channel, letter));
         tokio::select! {
@@ -212,5 +214,29 @@ async fn confirm(
         }
         Ok(Confirmation::Nack(None)) => Err(PublishError::Full),
         Ok(Confirmation::NotRequested) | Err(_) => Err(PublishError::Unconfirmed),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn letter() -> Letter {
+        Letter { queue: "q".into(), body: Vec::new(), properties: BasicProperties::default() }
+    }
+
+    #[tokio::test]
+    async fn without_an_outlet_a_publication_fails_at_once_and_says_why() {
+        let publisher = Publisher::new(Duration::from_secs(60), Arc::new(Events::new()));
+        let cases = [
+            (Outlet::Down, Status::Down, PublishError::Down),
+            (Outlet::Blocked, Status::Blocked, PublishError::Blocked),
+        ];
+        for (outlet, status, error) in cases {
+            publisher.outlet.send_replace(outlet);
+            assert_eq!(publisher.status(), status);
+            let answer = futures::FutureExt::now_or_never(publisher.publish(letter()));
+            assert_eq!(answer, Some(Err(error)), "{status:?}");
+        }
     }
 }
