@@ -27,7 +27,7 @@ use crate::settings::Limits;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Largest head of a request, in bytes; a larger one is answered 431.
-const MAX_HEAD: usize = 64 << 10;
+const MAX_HEAD: usize = 16 << 10;
 
 /// Serves connections until `shutdown`, and finishes them within `deadline` after it.
 pub(super) async fn run<E>(

@@ -8,103 +8,10 @@ use crate::rig::{Server, USERNAME, good_sign_in, sign_in_with};
 
 const SECRET: &str = "&client_secret=demo-secret";
 
-#[tokio::test]
-async fn every_refusal_has_its_own_error() {
-    let server = Server::start().await;
-    let good = good_sign_in();
-    let without = |part: &str| good.replace(part, "");
-    let user = format!("&username={}", USERNAME.replace('+', "%2B"));
-    let sessions = server.sign_in().await;
-    let refresh = sessions["refresh_token"].as_str().unwrap();
-    let refresh_as =
-        |client: &str| format!("grant_type=refresh_token&refresh_token={refresh}&{client}");
-    let cases = [
-        ("nothing", String::new(), 400, "invalid_request", "grant_type is required"),
-        (
-            "no grant",
-            without("grant_type=password&"),
-            400,
-            "invalid_request",
-            "grant_type is required",
-        ),
-        (
-            "repeated",
-            format!("{good}&client_id=demo"),
-            400,
-            "invalid_request",
-            "a parameter is repeated",
-        ),
-        ("no device", without("&device_id=web:1"), 400, "invalid_request", "device_id is required"),
-        (
-            "empty device",
-            good.replace("web:1", ""),
-            400,
-            "invalid_request",
-            "device_id is required",
-        ),
-        (
-            "odd device",
-            good.replace("web:1", "a%00"),
-            400,
-            "invalid_request",
-            "device_id is not valid",
-        ),
-        ("no user", without(&user), 400, "invalid_request", "username is required"),
-        (
-            "no password",
-            without("&password=demo-password"),
-            400,
-            "invalid_request",
-            "password is required",
-        ),
-        ("no client", without("&client_id=demo"), 401, "invalid_client", ""),
-        ("unknown client", good.replace("=demo&", "=nobody&"), 401, "invalid_client", ""),
-        ("client of no form", good.replace("=demo&", "=%2F&"), 401, "invalid_client", ""),
-        ("wrong secret", good.replace("demo-secret", "guess"), 401, "invalid_client", ""),
-        ("no secret", without(SECRET), 401, "invalid_client", ""),
-        ("a secret of a public client", sign_in_with("public", SECRET), 401, "invalid_client", ""),
-        ("unknown grant", good.replace("=password&", "=magic&"), 400, "unsupported_grant_type", ""),
-        ("grant of others", sign_in_with("refresh-only", ""), 400, "unauthorized_client", ""),
-        ("unknown scope", format!("{good}&scope=root"), 400, "invalid_scope", ""),
-        (
-            "scope of others",
-            sign_in_with("narrow", "&scope=user_profile"),
-            400,
-            "invalid_scope",
-            "",
-        ),
-        ("wrong password", good.replace("demo-password", "guess"), 400, "invalid_grant", ""),
-        ("unknown user", good.replace("13800000001", "1"), 400, "invalid_grant", ""),
-        ("disabled user", good.replace(&user, "&username=disabled"), 400, "invalid_grant", ""),
-        (
-            "no refresh token",
-            format!("grant_type=refresh_token&client_id=demo{SECRET}"),
-            400,
-            "invalid_request",
-            "refresh_token is required",
-        ),
-        (
-            "a made-up refresh token",
-            format!("grant_type=refresh_token&client_id=demo&refresh_token=r9Zk3b{SECRET}"),
-            400,
-            "invalid_grant",
-            "",
-        ),
-        (
-            "refresh token of another client",
-            refresh_as("client_id=other&client_secret=other-secret"),
-            400,
-            "invalid_grant",
-            "",
-        ),
-        (
-            "refresh with more scope",
-            refresh_as("client_id=demo&client_secret=demo-secret&scope=root"),
-            400,
-            "invalid_scope",
-            "",
-        ),
-    ];
+/// Name, body, status, `error`, and `error_description` where it matters.
+type Refusal<'a> = (&'a str, String, u16, &'a str, &'a str);
+
+async fn refused(server: &Server, cases: impl IntoIterator<Item = Refusal<'_>>) {
     for (name, body, status, code, description) in cases {
         let reply = server.token(body).await;
         assert_eq!(reply.status(), status, "{name}");
@@ -119,6 +26,72 @@ async fn every_refusal_has_its_own_error() {
         let told = body["error_description"].as_str().unwrap();
         assert!(description.is_empty() || told == description, "{name}: {body}");
     }
+}
+
+#[tokio::test]
+async fn a_request_or_client_that_is_not_right_is_refused() {
+    const REQUEST: &str = "invalid_request";
+    const CLIENT: &str = "invalid_client";
+    let server = Server::start().await;
+    let good = good_sign_in();
+    let without = |part: &str| good.replace(part, "");
+    let with = |from: &str, to: &str| good.replace(from, to);
+    let no_grant = "grant_type is required";
+    let cases = [
+        ("nothing", String::new(), 400, REQUEST, no_grant),
+        ("no grant", without("grant_type=password&"), 400, REQUEST, no_grant),
+        ("repeated", format!("{good}&scope=a&scope=a"), 400, REQUEST, "a parameter is repeated"),
+        ("no client", without("&client_id=demo"), 401, CLIENT, ""),
+        ("unknown client", with("=demo&", "=nobody&"), 401, CLIENT, ""),
+        ("client of no form", with("=demo&", "=%2F&"), 401, CLIENT, ""),
+        ("wrong secret", with("demo-secret", "guess"), 401, CLIENT, ""),
+        ("no secret", without(SECRET), 401, CLIENT, ""),
+        ("secret of a public client", sign_in_with("public", SECRET), 401, CLIENT, ""),
+        (
+            "client before grant",
+            with("=password&", "=magic&").replace("=demo&", "=x&"),
+            401,
+            CLIENT,
+            "",
+        ),
+        ("unknown grant", with("=password&", "=magic&"), 400, "unsupported_grant_type", ""),
+        ("grant of others", sign_in_with("refresh-only", ""), 400, "unauthorized_client", ""),
+        ("unknown scope", format!("{good}&scope=root"), 400, "invalid_scope", ""),
+        ("too much", sign_in_with("narrow", "&scope=user_profile"), 400, "invalid_scope", ""),
+    ];
+    refused(&server, cases).await;
+}
+
+#[tokio::test]
+async fn a_user_or_refresh_token_that_is_not_right_is_refused() {
+    const REQUEST: &str = "invalid_request";
+    const GRANT: &str = "invalid_grant";
+    let server = Server::start().await;
+    let good = good_sign_in();
+    let without = |part: &str| good.replace(part, "");
+    let with = |from: &str, to: &str| good.replace(from, to);
+    let user = format!("&username={}", USERNAME.replace('+', "%2B"));
+    let session = server.sign_in().await;
+    let token = refresh_token(&session);
+    let no_device = "device_id is required";
+    let other = refresh(token).replace("=demo", "=other");
+    let cases = [
+        ("no device", without("&device_id=web:1"), 400, REQUEST, no_device),
+        ("empty device", with("web:1", ""), 400, REQUEST, no_device),
+        ("odd device", with("web:1", "a%00"), 400, REQUEST, "device_id is not valid"),
+        ("no user", without(&user), 400, REQUEST, "username is required"),
+        ("no password", without("&password=demo-password"), 400, REQUEST, "password is required"),
+        ("wrong password", with("demo-password", "guess"), 400, GRANT, ""),
+        ("unknown user", with("13800000001", "1"), 400, GRANT, ""),
+        ("disabled user", with(&user, "&username=disabled"), 400, GRANT, ""),
+        ("no refresh token", refresh(""), 400, REQUEST, "refresh_token is required"),
+        ("made up", refresh("r9Zk3b"), 400, GRANT, ""),
+        ("of another client", other, 400, GRANT, ""),
+        ("more scope", format!("{}&scope=root", refresh(token)), 400, "invalid_scope", ""),
+        ("an access token", refresh(session["access_token"].as_str().unwrap()), 400, GRANT, ""),
+    ];
+    refused(&server, cases).await;
+    assert_eq!(server.token(refresh(token)).await.status(), 200, "no refusal used it up");
 }
 
 #[tokio::test]
@@ -198,7 +171,9 @@ async fn scopes_are_narrowed_by_client_and_by_request() {
 }
 
 fn refresh(token: &str) -> String {
-    format!("grant_type=refresh_token&client_id=demo&refresh_token={token}{SECRET}")
+    format!(
+        "grant_type=refresh_token&client_id=demo&client_secret=demo-secret&refresh_token={token}"
+    )
 }
 
 fn refresh_token(body: &Value) -> &str {
