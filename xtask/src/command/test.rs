@@ -1,10 +1,6 @@
 //! `cargo xtask test`: builds, starts the servers, runs every test, stops the servers.
 
-use std::{
-    env, fs,
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::{env, fs, path::PathBuf, process::ExitCode};
 
 use clap::Args;
 use tokio::process::Command;
@@ -54,12 +50,13 @@ struct Run {
 
 impl Run {
     async fn all(&self, interrupts: &mut Interrupts) -> Outcome {
-        let built = child::run(self.build(), interrupts).await?;
-        if !built.is_success() {
-            return Ok(built.exit_code());
+        if self.needs_program() {
+            let built = child::run(self.build(), interrupts).await?;
+            if !built.is_success() {
+                return Ok(built.exit_code());
+            }
+            fs::copy(workspace::target().join("debug/feat"), self.program())?;
         }
-        let program = self.keep_program()?;
-
         let version = self.arguments.rabbitmq.unwrap_or_default();
         let servers = self.folder.join("services");
         let progress = Progress::shown();
@@ -67,7 +64,7 @@ impl Run {
             services = Services::start(&servers, version, &progress) => services?,
             signal = interrupts.next() => return Ok(Ended::Interrupted(signal).exit_code()),
         };
-        let ended = self.test(&services, &program, interrupts).await;
+        let ended = self.test(&services, interrupts).await;
         services.stop()?;
         ended
     }
@@ -79,23 +76,28 @@ impl Run {
         build
     }
 
-    /// Puts the built program where no later build of it with other features replaces it.
-    fn keep_program(&self) -> Result<PathBuf, std::io::Error> {
-        let kept = self.folder.join("feat");
-        fs::copy(workspace::target().join("debug/feat"), &kept)?;
-        Ok(kept)
+    /// The built program, where no later build of it with other features replaces it.
+    fn program(&self) -> PathBuf {
+        self.folder.join("feat")
     }
 
-    async fn test(
-        &self,
-        services: &Services,
-        program: &Path,
-        interrupts: &mut Interrupts,
-    ) -> Outcome {
+    /// Whether the caller chose packages. Then they are built alone.
+    fn names_packages(&self) -> bool {
+        let option = |part: &String| part.starts_with("-p") || part.starts_with("--package");
+        self.arguments.filter.iter().any(option)
+    }
+
+    /// Whether the end-to-end tests may run, which start the program.
+    fn needs_program(&self) -> bool {
+        let names_tests = |part: &String| part.ends_with("tests");
+        !self.names_packages() || self.arguments.filter.iter().any(names_tests)
+    }
+
+    async fn test(&self, services: &Services, interrupts: &mut Interrupts) -> Outcome {
         let mut ended = ExitCode::SUCCESS;
         for mut command in self.test_commands() {
             command.envs(&services.description().environment);
-            command.env("FEAT_TEST_BIN", program).env(RUN, &self.folder);
+            command.env("FEAT_TEST_BIN", self.program()).env(RUN, &self.folder);
             if self.arguments.long {
                 command.env("FEAT_TEST_LONG", "1");
             }
@@ -111,11 +113,8 @@ impl Run {
     /// The last one has the last word.
     fn test_commands(&self) -> Vec<Command> {
         let filter = &self.arguments.filter;
-        let names_package = filter.iter().any(|part| {
-            part == "-p" || part.starts_with("--package") || part.starts_with("--manifest-path")
-        });
         let with_all = |mut command: Command| {
-            if !names_package {
+            if !self.names_packages() {
                 command.arg("--workspace").args(self.features);
             }
             command.args(filter);
