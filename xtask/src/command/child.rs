@@ -80,3 +80,26 @@ pub(crate) async fn run(
     let _ = child.wait().await;
     Ok(Ended::Interrupted(signal))
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+    use super::*;
+
+    async fn exit_code(script: &str) -> String {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        let mut interrupts = Interrupts::listen().unwrap();
+        format!("{:?}", run(command, &mut interrupts).await.unwrap().exit_code())
+    }
+
+    #[tokio::test]
+    async fn a_program_ends_with_the_code_that_a_shell_would_show() {
+        let cases =
+            [("success", "exit 0", 0), ("failure", "exit 7", 7), ("killed", "kill $$", 143)];
+        for (name, script, code) in cases {
+            assert_eq!(exit_code(script).await, format!("{:?}", ExitCode::from(code)), "{name}");
+        }
+    }
+}

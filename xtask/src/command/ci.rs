@@ -50,8 +50,7 @@ async fn checks() -> Result<Vec<(&'static str, Option<Command>)>, Box<dyn std::e
     let clippy = ["clippy", "--workspace", "--all-targets", "--all-features", "--quiet"];
     let mut clippy = cargo(&clippy);
     clippy.args(["--", "-D", "warnings"]);
-    let mut doc =
-        cargo(&["doc", "--workspace", "--no-deps", "--document-private-items", "--quiet"]);
+    let mut doc = cargo(&["doc", "--workspace", "--no-deps", "--quiet"]);
     doc.env("RUSTDOCFLAGS", "-D warnings");
     let deny = || cargo(&["deny", "--all-features", "check", "bans", "licenses", "sources"]);
     Ok(vec![

@@ -280,3 +280,35 @@ pub(super) fn run_within(command: &mut Command, within: Duration) -> Result<Stri
     let (output, errors) = (output.join().unwrap_or_default(), errors.join().unwrap_or_default());
     if status.success() { Ok(output) } else { Err(failed(format!("{status}\n{output}{errors}"))) }
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+    use super::*;
+
+    #[test]
+    fn the_installed_version_is_read_from_its_folder() {
+        let system = tempfile::tempdir().unwrap();
+        assert_eq!(installed_rabbitmq(system.path()), None);
+
+        let lib = system.path().join("usr/lib/rabbitmq/lib");
+        fs::create_dir_all(lib.join("rabbitmq_server-3.10.8")).unwrap();
+        assert_eq!(installed_rabbitmq(system.path()), Some(3));
+    }
+
+    #[test]
+    fn a_command_that_fails_shows_what_it_wrote() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo seen; exit 3"]);
+        let error = run(command).unwrap_err().to_string();
+        assert!(error.contains("seen") && error.contains('3'), "{error}");
+    }
+
+    #[test]
+    fn a_command_that_hangs_is_ended() {
+        let mut command = Command::new("sleep");
+        let error = run_within(command.arg("60"), Duration::from_millis(50)).unwrap_err();
+        assert!(error.to_string().contains("no end"), "{error}");
+    }
+}

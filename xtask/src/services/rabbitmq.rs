@@ -226,8 +226,8 @@ impl RabbitMq {
                 install::run(command)
             }
             Launch::Native(native) => {
-                let quoted: Vec<_> = arguments.iter().map(|part| format!("'{part}'")).collect();
-                let line = format!("exec /usr/lib/rabbitmq/bin/rabbitmqctl {}", quoted.join(" "));
+                let words: Vec<_> = arguments.iter().map(|part| quoted(part)).collect();
+                let line = format!("exec /usr/lib/rabbitmq/bin/rabbitmqctl {}", words.join(" "));
                 let home = self.home.clone().unwrap_or(RabbitMqHome { root: None });
                 let parts = home.enter(folder, &line);
                 let mut command = Command::new(&parts[0]);
@@ -250,6 +250,11 @@ impl RabbitMq {
     pub(super) fn plan(&self) -> &Plan {
         &self.server.plan
     }
+}
+
+/// `word` as one word of a shell's command line.
+fn quoted(word: &str) -> String {
+    format!("'{}'", word.replace('\'', r"'\''"))
 }
 
 /// The server's own configuration, and the command that starts it with a name service of its own.
@@ -308,4 +313,24 @@ fn container(version: RabbitMqVersion, ports: Ports) -> Launch {
     .map(str::to_owned)
     .to_vec();
     Launch::Container { name, arguments }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_quoted_word_stays_one_word() {
+        let cases = [("plain", "stop", "'stop'"), ("with a quote", "a'b", r"'a'\''b'")];
+        for (name, word, expected) in cases {
+            assert_eq!(quoted(word), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn only_known_versions_are_taken() {
+        assert_eq!("3".parse(), Ok(RabbitMqVersion::Three));
+        assert_eq!("4".parse(), Ok(RabbitMqVersion::Four));
+        assert!("5".parse::<RabbitMqVersion>().is_err());
+    }
 }
