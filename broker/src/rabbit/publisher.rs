@@ -65,10 +65,9 @@ impl Publisher {
 
     pub(super) fn status(&self) -> Status {
         match &*self.outlet.borrow() {
-            Outlet::Down => Status::Down,
             Outlet::Blocked => Status::Blocked,
             Outlet::Open(channel) if channel.status().connected() => Status::Ready,
-            Outlet::Open(_) => Status::Down,
+            Outlet::Down | Outlet::Open(_) => Status::Down,
         }
     }
 
@@ -133,10 +132,9 @@ impl Publisher {
     pub(super) async fn publish(&self, letter: Letter) -> Result<(), PublishError> {
         let mut outlet = self.outlet.subscribe();
         let channel = match &*outlet.borrow_and_update() {
-            Outlet::Down => return Err(PublishError::Down),
             Outlet::Blocked => return Err(PublishError::Blocked),
             Outlet::Open(channel) if channel.status().connected() => Arc::clone(channel),
-            Outlet::Open(_) => return Err(PublishError::Down),
+            Outlet::Down | Outlet::Open(_) => return Err(PublishError::Down),
         };
         let sent = timeout(self.timeout, self.send(channel, letter));
         tokio::select! {
@@ -227,7 +225,7 @@ mod tests {
 
     #[tokio::test]
     async fn without_an_outlet_a_publication_fails_at_once_and_says_why() {
-        let publisher = Publisher::new(Duration::from_secs(60), Arc::new(Events::new()));
+        let publisher = Publisher::new(Duration::from_mins(1), Arc::new(Events::new()));
         let cases = [
             (Outlet::Down, Status::Down, PublishError::Down),
             (Outlet::Blocked, Status::Blocked, PublishError::Blocked),
