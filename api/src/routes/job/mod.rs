@@ -51,6 +51,9 @@ enum JobReply {
         /// Changes with every change of the job.
         #[oai(header = "ETag")]
         String,
+        /// Browsers keep the reply, and ask whether it still counts.
+        #[oai(header = "Cache-Control")]
+        String,
         /// The wait that was honoured.
         #[oai(header = "Preference-Applied")]
         Option<String>,
@@ -144,7 +147,7 @@ impl JobApi {
         if if_none_match.0.is_some_and(|list| etag.is_in(&list)) {
             return Ok(JobReply::Unchanged(tag, applied));
         }
-        Ok(JobReply::Job(resource(&job), tag, applied))
+        Ok(JobReply::Job(resource(&job), tag, "private, no-cache".to_owned(), applied))
     }
 
     /// Follow a job

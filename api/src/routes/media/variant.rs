@@ -134,7 +134,18 @@ fn refusal(error: PictureError) -> ApiError {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+    use metrics_exporter_prometheus::PrometheusBuilder;
+    use schemas::{
+        ErrorCode, ImageId, JobId, Timestamp, UserId,
+        image::{Deletion, ImageFormat},
+    };
+    use store::Insert;
+    use tokio_util::sync::CancellationToken;
+
     use super::*;
+    use crate::{Api, Settings, auth::TokenKey};
 
     #[test]
     fn only_preset_widths_are_made() {
@@ -151,5 +162,57 @@ mod tests {
         for (name, query, expected) in cases {
             assert_eq!(width(query).ok(), expected, "{name}");
         }
+    }
+
+    /// Makes a thumbnail of a picture whose record got this deletion since it was read. Answers
+    /// what came of it and which files are left.
+    async fn made_too_late(deletion: Option<Deletion>) -> (Result<(), ErrorCode>, Vec<String>) {
+        let folder = tempfile::tempdir().unwrap();
+        let state = AppState::new(
+            Api {
+                store: store::Store::sqlite(folder.path()).await.unwrap(),
+                broker: broker::Broker::local(1),
+                blobs: providers::blobs::Blobs::folder(&folder.path().join("media")).unwrap(),
+                settings: Settings::new("https://feat.test", TokenKey::generate()),
+                metrics: PrometheusBuilder::new().build_recorder().handle(),
+            },
+            CancellationToken::new(),
+        );
+        let mut file = std::io::Cursor::new(vec![]);
+        image::RgbImage::new(100, 50).write_to(&mut file, image::ImageFormat::Png).unwrap();
+        let read = ImageRecord {
+            id: ImageId::new(41).unwrap(),
+            owner: UserId::new(7).unwrap(),
+            version: 1,
+            file_name: "a.png".to_owned(),
+            format: ImageFormat::Png,
+            bytes: file.get_ref().len() as u64,
+            digest: "d".to_owned(),
+            width: 100,
+            height: 50,
+            tags: vec![],
+            created_at: Timestamp::now(),
+            deletion: None,
+        };
+        state.blobs.put(&original_key(&read), file.into_inner().into()).await.unwrap();
+        let now = ImageRecord { deletion, ..read.clone() };
+        assert_eq!(state.store.images.insert(&now).await.unwrap(), Insert::Stored);
+        let made = Variants::new(state.clone()).make(&read, &File::variant(&read, 64), 64).await;
+        let left = state.blobs.list(&read.folder()).await.unwrap();
+        (made.map_err(|error| error.code()), left)
+    }
+
+    #[tokio::test]
+    async fn a_thumbnail_that_comes_after_the_removal_goes_too() {
+        let now = Timestamp::now();
+        let hidden = Deletion { at: now, job: JobId::generate(), purge_started_at: None };
+        let purging = Deletion { purge_started_at: Some(now), ..hidden.clone() };
+        let both = vec!["images/7/41/original.png".to_owned(), "images/7/41/w64.png".to_owned()];
+
+        assert_eq!(made_too_late(None).await, (Ok(()), both.clone()));
+        let gone = Err(ErrorCode::NotFound);
+        // A hidden picture may be given back, so nothing of it goes.
+        assert_eq!(made_too_late(Some(hidden)).await, (gone, both));
+        assert_eq!(made_too_late(Some(purging)).await, (gone, vec![]));
     }
 }

@@ -66,7 +66,7 @@ mod tests {
             ("path", "../../etc/passwd", "passwd"),
             ("Windows path", r"C:\secret\..\x.gif", "x"),
             ("only a path", "../..", "image"),
-            ("hidden file", ".htaccess", "image"),
+            ("hidden file", ".htaccess", "htaccess"),
             ("two extensions", "shell.php.jpg", "shell.php"),
             ("not an extension", "v1.final-cut", "v1.final-cut"),
             ("NUL and line breaks", "a\0b\r\nc.png", "abc"),

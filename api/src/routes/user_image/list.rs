@@ -72,10 +72,10 @@ fn keywords(field: &'static str, text: Option<&str>) -> Result<Vec<String>, ApiE
     Ok(keywords)
 }
 
-/// The order to list in; newest first unless the caller says otherwise. The id comes last, so
+/// The order to list in; unless the caller says otherwise by id, newest first. The id comes last, so
 /// that pictures alike in everything else keep their places from page to page.
 fn order(text: Option<&str>) -> Result<Vec<ImageOrder>, ApiError> {
-    let text = text.filter(|text| !text.trim().is_empty()).unwrap_or("-create_time,-id");
+    let text = text.filter(|text| !text.trim().is_empty()).unwrap_or("-id");
     let mut order: Vec<ImageOrder> = Vec::new();
     for name in text.split(',').take(MAX_FIELDS) {
         let name = name.trim();
@@ -124,8 +124,8 @@ mod tests {
     #[test]
     fn an_order_is_read_and_always_total() {
         let cases = [
-            ("none", None, "-t -i"),
-            ("empty", Some(" "), "-t -i"),
+            ("none", None, "-i"),
+            ("empty", Some(" "), "-i"),
             ("one", Some("img_width"), "w -i"),
             ("several", Some("-img_height, create_time"), "-h t -i"),
             ("id in front", Some("id,img_width"), "i w"),

@@ -1,0 +1,89 @@
+//! Who may call what: no token, a token without the scope, other users' ids.
+
+use reqwest::{Method, RequestBuilder};
+use schemas::JobId;
+
+use crate::rig::{App, error, image_path, job_path};
+
+/// Every call, with an id of a picture and of a job.
+fn calls<'a>(image: &'a str, job: &'a str) -> Vec<(Method, String)> {
+    vec![
+        (Method::GET, image.to_owned()),
+        (Method::PATCH, image.to_owned()),
+        (Method::DELETE, image.to_owned()),
+        (Method::GET, job.to_owned()),
+        (Method::GET, format!("{job}events/")),
+        (Method::POST, format!("{job}cancel/")),
+    ]
+}
+
+fn with_body(method: &Method, call: RequestBuilder) -> RequestBuilder {
+    if *method == Method::PATCH {
+        return call.header("content-type", "application/json").body(r#"{"tags":["x"]}"#);
+    }
+    call
+}
+
+#[tokio::test]
+async fn other_users_ids_and_ids_of_nothing_look_alike() {
+    let app = App::start().await;
+    let job = app.deletion(&app.ada).await;
+    let image = app.picture(&app.ada).await;
+    let deleted = app.picture(&app.ada).await;
+    assert_eq!(app.delete(&deleted, &app.ada).send().await.unwrap().status(), 202);
+    let (images, jobs) = ("/api/user/user-image", "/api/job");
+    let rounds = [
+        ("another's", image_path(deleted.id), job_path(&job)),
+        ("nothing", format!("{images}/1/"), format!("{jobs}/{}/", JobId::generate())),
+        ("no ids", format!("{images}/abc/"), format!("{jobs}/abc/")),
+        ("zero", format!("{images}/0/"), format!("{jobs}/0/")),
+        (
+            "upper case",
+            format!("{images}/1e3/"),
+            job_path(&job).to_uppercase().replace("/API/JOB", jobs),
+        ),
+        ("path tricks", format!("{images}/..%2f..%2f/"), format!("{jobs}/%2e%2e/")),
+    ];
+    for (round, image, job) in rounds {
+        for (method, path) in calls(&image, &job) {
+            let call = with_body(&method, app.request(method.clone(), &path, &app.bob));
+            let name = format!("{round}: {method} {path}");
+            error(&name, call.send().await.unwrap(), 404, "NOT_FOUND").await;
+        }
+    }
+    for method in [Method::PATCH, Method::DELETE] {
+        let call = with_body(&method, app.request(method.clone(), &image_path(image.id), &app.bob));
+        error("live, another's", call.send().await.unwrap(), 404, "NOT_FOUND").await;
+    }
+    assert_eq!(app.image(image.id).await, image);
+    assert_eq!(app.store.jobs.get(job.id).await.unwrap().unwrap(), job);
+}
+
+#[tokio::test]
+async fn every_call_needs_a_token_and_those_about_pictures_the_scope() {
+    let app = App::start().await;
+    let job = app.deletion(&app.ada).await;
+    let image = app.picture(&app.ada).await;
+    let list = ("/api/user/user-image/", "/api/job/");
+    let mut all = calls(&image_path(image.id), &job_path(&job));
+    all.push((Method::GET, format!("{}?uid=1", list.0)));
+    all.push((Method::POST, list.0.to_owned()));
+    all.push((Method::GET, list.1.to_owned()));
+    let narrow = app.narrow_token().await;
+    for (method, path) in all {
+        let name = format!("{method} {path}");
+        let call = with_body(&method, app.anonymous(method.clone(), &path));
+        error(&name, call.send().await.unwrap(), 401, "not_authenticated").await;
+        if path.starts_with(list.0) {
+            let call = with_body(&method, app.anonymous(method.clone(), &path));
+            let mut call = call.bearer_auth(&narrow);
+            if method == Method::POST {
+                call = call.header("content-type", "multipart/form-data; boundary=x").body("--x--");
+            }
+            let reply = call.send().await.unwrap();
+            assert!(reply.headers().contains_key("www-authenticate"), "{name}");
+            error(&name, reply, 403, "permission_denied").await;
+        }
+    }
+    assert!(app.image(image.id).await.is_live());
+}
