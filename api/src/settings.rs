@@ -54,6 +54,8 @@ pub struct Limits {
     /// Longest time until the head of a request is there, and a connection's longest idle time.
     /// 30 seconds.
     pub head_time: Duration,
+    /// Longest time that a client may take nothing of what is sent to it. 30 seconds.
+    pub stall_time: Duration,
     /// Bytes of a body that is not a multipart one. 1 MiB.
     pub body_bytes: u64,
     /// Bytes of a multipart body beyond the largest picture: part headers and tags. 256 KiB.
@@ -81,6 +83,7 @@ impl Default for Limits {
             watched_jobs: 8_192,
             event_streams: 1_024,
             head_time: Duration::from_secs(30),
+            stall_time: Duration::from_secs(30),
             body_bytes: 1 << 20,
             upload_overhead_bytes: 256 << 10,
             body_idle: Duration::from_secs(10),

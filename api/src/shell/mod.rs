@@ -2,7 +2,8 @@
 //!
 //! A request passes through these, outermost first (`app` holds the order):
 //!
-//! 1. `server`: the connection, with a bound on how many there are and on slow heads;
+//! 1. `server`, `socket`: the connection, with bounds on how many there are, on slow heads and on
+//!    slow readers;
 //! 2. `context`: request id, trace and span, and the log line and metrics of the reply;
 //! 3. `finish`: headers that every reply carries;
 //! 4. (the place of CORS, which must see every reply and answer preflights itself;)
@@ -22,6 +23,7 @@ mod health;
 mod server;
 mod site;
 mod slash;
+mod socket;
 
 use std::{io, sync::Arc, time::Duration};
 

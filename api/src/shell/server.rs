@@ -20,7 +20,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::app::App;
+use super::{app::App, socket::Socket};
 use crate::settings::Limits;
 
 /// How long to wait after accepting failed, as it does when file handles run out.
@@ -43,15 +43,13 @@ pub(super) async fn run<E>(
     let connections = TaskTracker::new();
     let cut = CancellationToken::new();
     let start = |(socket, peer), place| {
-        let ending = Ending { shutdown: shutdown.clone(), cut: cut.clone() };
-        connections.spawn(connection(
-            socket,
-            peer,
-            Arc::clone(&app),
-            limits.head_time,
-            ending,
-            place,
-        ));
+        let terms = Terms {
+            head_time: limits.head_time,
+            stall_time: limits.stall_time,
+            shutdown: shutdown.clone(),
+            cut: cut.clone(),
+        };
+        connections.spawn(connection(socket, peer, Arc::clone(&app), terms, place));
     };
     loop {
         let Some(Ok(place)) =
@@ -83,11 +81,15 @@ pub(super) async fn run<E>(
     }
 }
 
-/// How a connection is told to end.
-struct Ending {
-    /// After the request that is under way.
+/// What a connection has to keep to.
+struct Terms {
+    /// Longest time until a head is there.
+    head_time: Duration,
+    /// Longest time that its peer takes nothing.
+    stall_time: Duration,
+    /// Ends it after the request that is under way.
     shutdown: CancellationToken,
-    /// Now.
+    /// Ends it now.
     cut: CancellationToken,
 }
 
@@ -95,8 +97,7 @@ async fn connection<E>(
     socket: TcpStream,
     peer: SocketAddr,
     app: Arc<App<E>>,
-    head_time: Duration,
-    ending: Ending,
+    terms: Terms,
     _place: OwnedSemaphorePermit,
 ) where
     E: Endpoint<Output = Response> + 'static,
@@ -116,17 +117,17 @@ async fn connection<E>(
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(head_time)
+        .header_read_timeout(terms.head_time)
         .max_header_size(MAX_HEAD)
-        .serve_connection(TokioIo::new(socket), service);
+        .serve_connection(TokioIo::new(Socket::new(socket, terms.stall_time)), service);
     tokio::pin!(connection);
     // Whatever ends a connection early concerns its client alone, and it has noticed.
     tokio::select! {
         _ = connection.as_mut() => return,
-        () = ending.shutdown.cancelled() => connection.as_mut().graceful_shutdown(),
+        () = terms.shutdown.cancelled() => connection.as_mut().graceful_shutdown(),
     }
     tokio::select! {
         _ = connection.as_mut() => {}
-        () = ending.cut.cancelled() => {}
+        () = terms.cut.cancelled() => {}
     }
 }

@@ -89,3 +89,20 @@ async fn further_connections_wait_for_a_place() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn a_client_that_takes_nothing_is_cut() {
+    let server = Server::start_with(|settings| {
+        settings.limits.connections = 1;
+        settings.limits.stall_time = Duration::from_millis(300);
+    })
+    .await;
+    let mut greedy = server.connect().await;
+    // A megabyte and more for each, far beyond what the sockets hold.
+    greedy.send(&"GET /api/docs/ HTTP/1.1\r\nhost: x\r\n\r\n".repeat(50)).await;
+    let mut next = server.connect().await;
+    next.send("GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await;
+
+    assert!(next.rest().await.starts_with("HTTP/1.1 200 "), "its place is free");
+    drop(greedy);
+}
