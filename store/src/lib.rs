@@ -1,1 +1,157 @@
-//! store
+//! Aggregates in and out of the store. One repository per aggregate stands over a narrow engine
+//! port with two engines: MongoDB, and a SQLite file. Nothing else in Feat knows BSON or SQL.
+//!
+//! What always holds:
+//!
+//! - A write that is answered with [`Insert::Stored`] or [`Save::Stored`] survives a crash.
+//! - One change of a record is one guarded write: [`Save::Stored`] means that the version before
+//!   was the one in the store. No write spans two records.
+//! - Concurrent calls are gathered into batches (group commit), and each gets its own answer. A
+//!   lone call is sent at once; there is no timer.
+//! - Everything that waits is bounded: a full intake answers [`StoreError::Busy`], a store that
+//!   does not answer becomes [`StoreError::Unavailable`] after about ten seconds.
+//! - A record is stored only in a form that can be read back: at most 8 MiB, and nested at most
+//!   64 levels deep. MongoDB has no integer above `i64::MAX`, so it refuses one in a payload, and
+//!   no field name with a NUL; SQLite stores both faithfully.
+
+mod aggregate;
+mod batch;
+mod clients;
+mod engine;
+mod error;
+mod images;
+mod jobs;
+mod query;
+mod repository;
+mod sessions;
+mod users;
+
+use std::path::Path;
+
+use secrecy::SecretString;
+
+pub use clients::Clients;
+pub use error::{OpenError, StoreError};
+pub use images::{ImageField, ImageFilter, ImageOrder, Images};
+pub use jobs::{JobFilter, Jobs};
+pub use sessions::Sessions;
+pub use users::Users;
+
+use engine::{Engine, Mongo, Sqlite};
+
+/// What became of an insert.
+#[must_use = "a record that is not stored may be lost"]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Insert {
+    /// The record is stored and survives a crash.
+    Stored,
+    /// A record with this id, or with one of its unique keys, exists already; nothing changed.
+    Taken,
+}
+
+/// What became of a save.
+#[must_use = "a change that is not stored is lost"]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Save {
+    /// The change is stored and survives a crash.
+    Stored,
+    /// The record is gone or has moved on from the version that this change was made from: read
+    /// it again and decide anew. On MongoDB the change itself may have been stored and overtaken
+    /// at once by another process; what is read then shows it.
+    Stale,
+}
+
+/// One thing that was looked at by [`Store::check`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// What was looked at.
+    pub what: String,
+    /// What is wrong and what to do; nothing when all is well.
+    pub problem: Option<String>,
+}
+
+/// Every record that Feat keeps. Cheap to clone; clones share everything.
+#[derive(Clone)]
+pub struct Store {
+    /// Jobs.
+    pub jobs: Jobs,
+    /// Uploaded pictures.
+    pub images: Images,
+    /// People who can sign in.
+    pub users: Users,
+    /// Applications that sign users in.
+    pub clients: Clients,
+    /// Sign-ins.
+    pub sessions: Sessions,
+    engine: Engine,
+}
+
+impl Store {
+    /// Opens the SQLite file `feat.db` in `folder`; creates both when they are missing. The file
+    /// belongs to this process until [`Self::close`] or the end of the process.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`] says what to do.
+    pub async fn sqlite(folder: &Path) -> Result<Self, OpenError> {
+        let store = Self::over(Engine::Sqlite(Sqlite::open(folder).await?));
+        store.migrate().await.map_err(|error| OpenError::Failed(error.to_string()))?;
+        Ok(store)
+    }
+
+    /// Opens `database` of the MongoDB replica set or sharded cluster at `uri`; returns when a
+    /// primary has answered, or after about ten seconds. Writes wait for a majority and its
+    /// journal whatever `uri` says. [`Self::migrate`] creates what is missing.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`] says what to do; it never shows a password.
+    pub async fn mongo(uri: &SecretString, database: &str) -> Result<Self, OpenError> {
+        Ok(Self::over(Engine::Mongo(Mongo::open(uri, database).await?)))
+    }
+
+    fn over(engine: Engine) -> Self {
+        Self {
+            jobs: Jobs::over(&engine),
+            images: Images::over(&engine),
+            users: Users::over(&engine),
+            clients: Clients::over(&engine),
+            sessions: Sessions::over(&engine),
+            engine,
+        }
+    }
+
+    /// Creates missing tables, collections and indexes. Repeating it changes nothing.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`]; also when an index of the same name but another form exists.
+    pub async fn migrate(&self) -> Result<(), StoreError> {
+        self.engine.migrate(aggregate::COLLECTIONS).await
+    }
+
+    /// Asks the store for a sign of life; at most two seconds.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Unavailable`] when none came.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        self.engine.ping().await
+    }
+
+    /// Looks whether the store is fit for work, part by part, for an operator.
+    pub async fn check(&self) -> Vec<Finding> {
+        self.engine.check(aggregate::COLLECTIONS).await
+    }
+
+    /// Writes what is gathered and closes the store, for all clones: later calls answer
+    /// [`StoreError::Unavailable`].
+    pub async fn close(self) {
+        self.jobs.close().await;
+        self.images.close().await;
+        self.users.close().await;
+        self.clients.close().await;
+        self.sessions.close().await;
+        self.engine.close().await;
+    }
+}

@@ -1,0 +1,195 @@
+//! What is kept, described once for both engines: collections, their indexes, and how a record
+//! names itself.
+
+use schemas::{
+    JobRecord,
+    account::{ClientRecord, SessionRecord, UserRecord},
+    image::ImageRecord,
+};
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::query::{
+    Direction::{self, Ascending, Descending},
+    Field, Value,
+};
+
+/// One kind of record and where it lies.
+#[derive(Debug)]
+pub(crate) struct Collection {
+    /// Name of the collection or table; never renamed.
+    pub(crate) name: &'static str,
+    /// What its ids are.
+    pub(crate) id: IdKind,
+    pub(crate) indexes: &'static [Index],
+}
+
+/// How ids are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum IdKind {
+    Text,
+    Number,
+}
+
+/// One index. Its name says its form, so a changed index gets a new name.
+#[derive(Debug)]
+pub(crate) struct Index {
+    pub(crate) name: &'static str,
+    pub(crate) fields: &'static [(Field, Direction)],
+    pub(crate) unique: bool,
+    /// Only records that have this field are in the index.
+    pub(crate) present: Option<Field>,
+    /// It is over the items of a list, which only MongoDB can do.
+    pub(crate) list: bool,
+}
+
+impl Index {
+    const fn on(name: &'static str, fields: &'static [(Field, Direction)]) -> Self {
+        Self { name, fields, unique: false, present: None, list: false }
+    }
+
+    const fn unique(mut self) -> Self {
+        self.unique = true;
+        self
+    }
+
+    const fn present(mut self, field: Field) -> Self {
+        self.present = Some(field);
+        self
+    }
+
+    const fn list(mut self) -> Self {
+        self.list = true;
+        self
+    }
+}
+
+/// The name of one record: its id, and its owner where it has one. The owner is the shard key of
+/// a sharded collection.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(crate) struct Key {
+    pub(crate) id: Value,
+    pub(crate) owner: Option<i64>,
+}
+
+impl Key {
+    pub(crate) fn of(id: impl Into<Value>) -> Self {
+        Self { id: id.into(), owner: None }
+    }
+
+    pub(crate) fn owned(id: impl Into<Value>, owner: schemas::UserId) -> Self {
+        Self { id: id.into(), owner: Some(owner.get()) }
+    }
+}
+
+/// A record that is stored and changed as one piece. Its serialised form has the fields `id`,
+/// `version` and, where the key has one, `owner`.
+pub(crate) trait Aggregate: Serialize + DeserializeOwned + Send + Sync + 'static {
+    const COLLECTION: &'static Collection;
+
+    fn key(&self) -> Key;
+
+    /// Counts the saved changes, from 1.
+    fn version(&self) -> u64;
+}
+
+/// Every collection.
+pub(crate) const COLLECTIONS: &[&Collection] = &[&JOBS, &IMAGES, &USERS, &CLIENTS, &SESSIONS];
+
+static JOBS: Collection = Collection {
+    name: "jobs",
+    id: IdKind::Text,
+    indexes: &[
+        Index::on("owner_idempotency_key", &[("owner", Ascending), ("idempotency.key", Ascending)])
+            .unique()
+            .present("idempotency.key"),
+        Index::on("owner_unique_key", &[("owner", Ascending), ("unique_key", Ascending)])
+            .unique()
+            .present("unique_key"),
+        Index::on(
+            "state_queue_wake_at",
+            &[("state", Ascending), ("queue", Ascending), ("wake_at", Ascending)],
+        ),
+        Index::on("owner_id", &[("owner", Ascending), ("id", Descending)]),
+        Index::on("settled_at", &[("settled_at", Ascending)]).present("settled_at"),
+    ],
+};
+
+static IMAGES: Collection = Collection {
+    name: "images",
+    id: IdKind::Number,
+    indexes: &[
+        Index::on("owner_file_name", &[("owner", Ascending), ("file_name", Ascending)]).unique(),
+        Index::on("owner_id", &[("owner", Ascending), ("id", Descending)]),
+        Index::on("owner_tags", &[("owner", Ascending), ("tags", Ascending)]).list(),
+    ],
+};
+
+static USERS: Collection = Collection {
+    name: "users",
+    id: IdKind::Number,
+    indexes: &[Index::on("username", &[("username", Ascending)]).unique()],
+};
+
+static CLIENTS: Collection = Collection { name: "clients", id: IdKind::Text, indexes: &[] };
+
+static SESSIONS: Collection = Collection { name: "sessions", id: IdKind::Text, indexes: &[] };
+
+impl Aggregate for JobRecord {
+    const COLLECTION: &'static Collection = &JOBS;
+
+    fn key(&self) -> Key {
+        Key::owned(self.id, self.owner)
+    }
+
+    fn version(&self) -> u64 {
+        self.version
+    }
+}
+
+impl Aggregate for ImageRecord {
+    const COLLECTION: &'static Collection = &IMAGES;
+
+    fn key(&self) -> Key {
+        Key::owned(self.id, self.owner)
+    }
+
+    fn version(&self) -> u64 {
+        self.version
+    }
+}
+
+impl Aggregate for UserRecord {
+    const COLLECTION: &'static Collection = &USERS;
+
+    fn key(&self) -> Key {
+        Key::of(self.id)
+    }
+
+    fn version(&self) -> u64 {
+        self.version
+    }
+}
+
+impl Aggregate for ClientRecord {
+    const COLLECTION: &'static Collection = &CLIENTS;
+
+    fn key(&self) -> Key {
+        Key::of(&self.id)
+    }
+
+    fn version(&self) -> u64 {
+        self.version
+    }
+}
+
+impl Aggregate for SessionRecord {
+    const COLLECTION: &'static Collection = &SESSIONS;
+
+    fn key(&self) -> Key {
+        Key::owned(self.id, self.owner)
+    }
+
+    fn version(&self) -> u64 {
+        self.version
+    }
+}

@@ -1,0 +1,146 @@
+//! Group commit: concurrent calls become one batch, and each call gets its own answer.
+//!
+//! There is no timer. While as many batches as allowed are under way, calls gather; a batch that
+//! ends lets the next one go with everything that has gathered. A lone call goes at once.
+
+use std::{future::Future, sync::Arc};
+
+use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
+
+use crate::error::StoreError;
+
+/// Calls that may wait for a batch; more are turned away as [`StoreError::Busy`].
+const INTAKE: usize = 8_192;
+
+/// Largest batch, in calls and in bytes. A single call may be larger than the bytes.
+const MAX_CALLS: usize = 500;
+const MAX_BYTES: usize = 8 * 1024 * 1024;
+
+/// One call's part in a batch.
+pub(crate) trait Item: Send + 'static {
+    /// About how many bytes it adds to a batch.
+    fn bytes(&self) -> usize;
+}
+
+struct Call<I, O> {
+    item: I,
+    answer: oneshot::Sender<Result<O, StoreError>>,
+}
+
+/// Gathers calls. Cheap to clone; it ends with its last clone, after what is gathered is done.
+pub(crate) struct Batcher<I, O> {
+    intake: mpsc::Sender<Call<I, O>>,
+    closing: Arc<Notify>,
+    ended: watch::Receiver<bool>,
+}
+
+impl<I, O> Clone for Batcher<I, O> {
+    fn clone(&self) -> Self {
+        Self {
+            intake: self.intake.clone(),
+            closing: Arc::clone(&self.closing),
+            ended: self.ended.clone(),
+        }
+    }
+}
+
+impl<I: Item, O: Send + 'static> Batcher<I, O> {
+    /// Starts to gather for `flush`, which answers each item by position; at most `flights`
+    /// batches are under way at once.
+    pub(crate) fn start<F, Fut>(flights: usize, flush: F) -> Self
+    where
+        F: Fn(Vec<I>) -> Fut + Send + Sync + 'static,
+        Fut: Future<Output = Vec<Result<O, StoreError>>> + Send + 'static,
+    {
+        let (intake, calls) = mpsc::channel(INTAKE);
+        let closing = Arc::new(Notify::new());
+        let (end, ended) = watch::channel(false);
+        let work = gather(calls, flights, Arc::clone(&closing), flush);
+        tokio::spawn(async move {
+            work.await;
+            end.send_replace(true);
+        });
+        Self { intake, closing, ended }
+    }
+
+    /// Takes part in the next batch. A caller that goes away does not stop the write.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Busy`] when too many calls wait; else what the batch says.
+    pub(crate) async fn call(&self, item: I) -> Result<O, StoreError> {
+        let (answer, answered) = oneshot::channel();
+        self.intake.try_send(Call { item, answer }).map_err(|refused| match refused {
+            mpsc::error::TrySendError::Full(_) => StoreError::Busy,
+            mpsc::error::TrySendError::Closed(_) => StoreError::closed(),
+        })?;
+        answered.await.unwrap_or_else(|_| {
+            Err(StoreError::Unavailable("the batch ended without an answer".to_owned()))
+        })
+    }
+
+    /// Takes no more calls, and returns when every gathered one is answered.
+    pub(crate) async fn close(&self) {
+        self.closing.notify_one();
+        let _ = self.ended.clone().wait_for(|ended| *ended).await;
+    }
+}
+
+async fn gather<I, O, F, Fut>(
+    mut calls: mpsc::Receiver<Call<I, O>>,
+    flights: usize,
+    closing: Arc<Notify>,
+    flush: F,
+) where
+    I: Item,
+    O: Send + 'static,
+    F: Fn(Vec<I>) -> Fut + Send + Sync + 'static,
+    Fut: Future<Output = Vec<Result<O, StoreError>>> + Send + 'static,
+{
+    let runway = Arc::new(Semaphore::new(flights));
+    let flush = Arc::new(flush);
+    while let Some(first) = next(&mut calls, &closing).await {
+        let Ok(permit) = Arc::clone(&runway).acquire_owned().await else { return };
+        // Calls that were made in the same moment join the first one.
+        tokio::task::yield_now().await;
+        let (items, answers) = fill(first, &mut calls);
+        let flush = Arc::clone(&flush);
+        tokio::spawn(async move {
+            let results = flush(items).await;
+            drop(permit);
+            for (answer, result) in answers.into_iter().zip(results) {
+                let _ = answer.send(result);
+            }
+        });
+    }
+    let all = u32::try_from(flights).unwrap_or(u32::MAX);
+    let _ = runway.acquire_many(all).await;
+}
+
+async fn next<T>(calls: &mut mpsc::Receiver<T>, closing: &Notify) -> Option<T> {
+    tokio::select! {
+        biased;
+        call = calls.recv() => call,
+        () = closing.notified() => {
+            calls.close();
+            calls.recv().await
+        }
+    }
+}
+
+type Answers<O> = Vec<oneshot::Sender<Result<O, StoreError>>>;
+
+fn fill<I: Item, O>(
+    first: Call<I, O>,
+    calls: &mut mpsc::Receiver<Call<I, O>>,
+) -> (Vec<I>, Answers<O>) {
+    let mut bytes = first.item.bytes();
+    let (mut items, mut answers) = (vec![first.item], vec![first.answer]);
+    while items.len() < MAX_CALLS && bytes < MAX_BYTES {
+        let Ok(call) = calls.try_recv() else { break };
+        bytes += call.item.bytes();
+        items.push(call.item);
+        answers.push(call.answer);
+    }
+    (items, answers)
+}

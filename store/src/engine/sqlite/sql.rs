@@ -1,0 +1,95 @@
+//! The SQL of the port's few statements.
+
+use crate::{
+    aggregate::{Collection, Index},
+    query::{Condition, Direction, Query, Value},
+};
+
+/// The field at `path`, the same text in statements and indexes: only then an index is used.
+/// Paths come from declarations, never from callers.
+fn field(path: &str) -> String {
+    if path == "id" { "id".to_owned() } else { format!("json_extract(body, '$.{path}')") }
+}
+
+/// The statement that makes a collection's table.
+pub(super) fn table(collection: &Collection) -> String {
+    let name = collection.name;
+    format!(
+        "CREATE TABLE IF NOT EXISTS {name} \
+         (id NOT NULL PRIMARY KEY, version INTEGER NOT NULL, body TEXT NOT NULL) WITHOUT ROWID;"
+    )
+}
+
+/// The statement that makes an index. Absent fields are NULL, and NULLs never collide, so a
+/// unique index needs no condition for them.
+pub(super) fn index(collection: &Collection, index: &Index) -> String {
+    let unique = if index.unique { "UNIQUE " } else { "" };
+    let fields: Vec<_> = index.fields.iter().map(|(path, _)| field(path)).collect();
+    let (name, table, fields) = (index.name, collection.name, fields.join(", "));
+    format!("CREATE {unique}INDEX IF NOT EXISTS {table}_{name} ON {table} ({fields});")
+}
+
+/// A query for `columns`, and the values of its parameters.
+pub(super) fn select(columns: &str, table: &str, query: &Query) -> (String, Vec<Value>) {
+    let mut values = Vec::new();
+    let conditions: Vec<_> =
+        query.all.iter().map(|condition| predicate(condition, &mut values)).collect();
+    let mut sql = format!("SELECT {columns} FROM {table}");
+    if !conditions.is_empty() {
+        sql += &format!(" WHERE {}", conditions.join(" AND "));
+    }
+    if !query.sort.is_empty() {
+        let direction = |direction| match direction {
+            Direction::Ascending => "ASC",
+            Direction::Descending => "DESC",
+        };
+        let order: Vec<_> = query
+            .sort
+            .iter()
+            .map(|(path, way)| format!("{} {}", field(path), direction(*way)))
+            .collect();
+        sql += &format!(" ORDER BY {}", order.join(", "));
+    }
+    let limit = query.limit.map_or(-1, |limit| i64::try_from(limit).unwrap_or(i64::MAX));
+    sql += " LIMIT ? OFFSET ?";
+    values.push(Value::Number(limit));
+    values.push(Value::Number(i64::try_from(query.offset).unwrap_or(i64::MAX)));
+    (sql, values)
+}
+
+fn predicate(condition: &Condition, values: &mut Vec<Value>) -> String {
+    let mut compare = |path: &str, operator: &str, value: &Value| {
+        values.push(value.clone());
+        format!("{} {operator} ?", field(path))
+    };
+    match condition {
+        Condition::Eq(path, value) => compare(path, "=", value),
+        Condition::Lt(path, value) => compare(path, "<", value),
+        Condition::Lte(path, value) => compare(path, "<=", value),
+        Condition::Gt(path, value) => compare(path, ">", value),
+        Condition::Gte(path, value) => compare(path, ">=", value),
+        Condition::Absent(path) => format!("{} IS NULL", field(path)),
+        Condition::In(path, options) => {
+            values.extend(options.iter().cloned());
+            format!("{} IN ({})", field(path), marks(options.len()))
+        }
+        Condition::Overlaps(path, options) => holds(path, options, values),
+        Condition::ContainsAll(path, options) => {
+            let each = options.iter().map(|one| holds(path, std::slice::from_ref(one), values));
+            let each: Vec<_> = each.collect();
+            if each.is_empty() { "1".to_owned() } else { each.join(" AND ") }
+        }
+    }
+}
+
+fn holds(path: &str, options: &[String], values: &mut Vec<Value>) -> String {
+    values.extend(options.iter().map(|option| Value::Text(option.clone())));
+    let marks = marks(options.len());
+    format!(
+        "EXISTS (SELECT 1 FROM json_each(body, '$.{path}') AS held WHERE held.value IN ({marks}))"
+    )
+}
+
+fn marks(count: usize) -> String {
+    vec!["?"; count].join(", ")
+}
