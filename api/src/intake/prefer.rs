@@ -63,7 +63,7 @@ mod tests {
             ("nothing", Some(" ,;, = "), 5, None),
         ];
         for (name, header, seconds, applied) in cases {
-            let patience = Patience::of(header, Duration::from_secs(5), Duration::from_secs(60));
+            let patience = Patience::of(header, Duration::from_secs(5), Duration::from_mins(1));
             assert_eq!(patience.wait, Duration::from_secs(seconds), "{name}");
             assert_eq!(patience.applied().as_deref(), applied, "{name}");
         }

@@ -2,6 +2,7 @@
 
 use reqwest::{Method, RequestBuilder};
 use schemas::JobId;
+use serde_json::Value;
 
 use crate::rig::{App, error, image_path, job_path};
 
@@ -57,6 +58,30 @@ async fn other_users_ids_and_ids_of_nothing_look_alike() {
     }
     assert_eq!(app.image(image.id).await, image);
     assert_eq!(app.store.jobs.get(job.id).await.unwrap().unwrap(), job);
+}
+
+#[tokio::test]
+async fn the_document_names_every_call_and_that_it_needs_a_token() {
+    let app = App::start().await;
+    let reply = app.anonymous(Method::GET, "/api/openapi.json").send().await.unwrap();
+    let document: Value = reply.json().await.unwrap();
+    let mut operations = vec![];
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            if path.starts_with("/api/o/") {
+                continue;
+            }
+            let name = format!("{} {path}", method.to_uppercase());
+            assert!(operation["security"][0].is_object(), "{name}");
+            let method: Method = method.to_uppercase().parse().unwrap();
+            let call = app.anonymous(method, &path.replace("{id}", "1")).send().await.unwrap();
+            error(&name, call, 401, "not_authenticated").await;
+            let parameters = operation["parameters"].as_array().into_iter().flatten();
+            let parameters = parameters.map(|parameter| parameter["name"].as_str().unwrap());
+            operations.push(format!("{name} ({})", parameters.collect::<Vec<_>>().join(", ")));
+        }
+    }
+    insta::assert_snapshot!(operations.join("\n"));
 }
 
 #[tokio::test]
