@@ -65,7 +65,7 @@ impl Plan {
     /// What the process is called in traces, the filter of its log, and where its traces go.
     pub(crate) fn telemetry(&self) -> (&'static str, &str, Option<&str>) {
         match self {
-            Self::Dev(args) => ("feat-dev", "warn,feat=info", args.otlp_endpoint.as_deref()),
+            Self::Dev(args) => ("feat-dev", "info", args.otlp_endpoint.as_deref()),
             Self::Api(parts) => {
                 let telemetry = &parts.0.telemetry;
                 ("feat-api", &telemetry.log, telemetry.otlp_endpoint.as_deref())

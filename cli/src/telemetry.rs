@@ -14,9 +14,11 @@ use opentelemetry::{
 };
 use opentelemetry_otlp::WithExportConfig;
 use opentelemetry_sdk::{Resource, propagation::TraceContextPropagator, trace::SdkTracerProvider};
-use tracing::Span;
+use tracing::{Level, Metadata, Span};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
-use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing_subscriber::{
+    EnvFilter, Layer, filter::filter_fn, layer::SubscriberExt, util::SubscriberInitExt,
+};
 
 use crate::failure::Failure;
 
@@ -26,6 +28,9 @@ const UPKEEP: Duration = Duration::from_secs(5);
 /// Bounds of the histograms of times, in seconds.
 const SECONDS: [f64; 14] =
     [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0];
+
+/// Targets of our own spans begin with one of these.
+const OUR_CRATES: [&str; 6] = ["api", "broker", "feat", "providers", "store", "workers"];
 
 /// Header of W3C Trace Context.
 const TRACE_PARENT: &str = "traceparent";
@@ -51,13 +56,11 @@ impl Telemetry {
         let traces = provider.as_ref().map(|provider| {
             tracing_opentelemetry::layer()
                 .with_tracer(provider.tracer(name))
-                // The exporter's own client must not trace itself.
-                .with_filter(tracing_subscriber::filter::filter_fn(|metadata| {
-                    metadata.is_event() || !metadata.target().starts_with("opentelemetry")
-                }))
+                .with_filter(filter_fn(belongs_to_a_trace))
         });
         global::set_text_map_propagator(TraceContextPropagator::new());
-        tracing_subscriber::registry().with(log_filter(filter)?).with(log()).with(traces).init();
+        let log = log().with_filter(log_filter(filter)?);
+        tracing_subscriber::registry().with(log).with(traces).init();
         Ok(Self(provider))
     }
 
@@ -74,6 +77,13 @@ impl Telemetry {
             eprintln!("feat: the last traces could not be sent: {error}");
         }
     }
+}
+
+/// Our own spans and events from `info` on, whatever the log shows: libraries would fill the
+/// traces, and the exporter's own client would trace itself.
+fn belongs_to_a_trace(metadata: &Metadata<'_>) -> bool {
+    let part = metadata.target().split("::").next().unwrap_or_default();
+    *metadata.level() <= Level::INFO && OUR_CRATES.contains(&part)
 }
 
 /// Makes `span` part of the trace that `trace_parent` names, and gives the value to pass on.

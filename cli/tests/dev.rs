@@ -121,8 +121,8 @@ fn a_second_instance_on_the_same_folder_is_one_clear_line() {
     let dev = Dev::start(home.path());
     let folder = home.path().to_str().unwrap();
 
-    assert_refused(&refused(home.path(), &[]), &[folder, "in use"]);
-    assert_refused(&run(&["jobs", "list", "--data", folder]), &[folder, "in use"]);
+    assert_refused(&refused(home.path(), &[]), &[folder, "another "]);
+    assert_refused(&run(&["jobs", "list", "--data", folder]), &[folder, "another "]);
     assert_eq!(dev.sign_in(), 200);
 }
 

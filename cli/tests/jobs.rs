@@ -155,7 +155,7 @@ fn retry_gives_new_attempts_in_the_operators_name() {
 #[test]
 fn cancel_notes_the_wish_and_leaves_the_end_to_a_worker() {
     let owner = UserId::generate();
-    let done = settled(deletion(owner), Verdict::Done(Value::Null));
+    let done = settled(deletion(owner), Verdict::Done(serde_json::json!({})));
     let (first, second) = (deletion(owner), deletion(owner));
     let folder = folder(&[first.clone(), second.clone(), done.clone()]);
     let told = json(&on(&folder, &["cancel", "--all", "--yes"]));
