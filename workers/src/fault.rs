@@ -21,7 +21,8 @@ pub(crate) fn point(name: &str) {
     });
     let Some((point, nth)) = wanted else { return };
     if point == name && PASSED.fetch_add(1, Ordering::Relaxed) + 1 == *nth {
-        let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+        let _ =
+            rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
     }
 }
 

@@ -8,21 +8,21 @@ use crate::Shared;
 
 /// Who may run a job.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Held {
+pub(crate) enum Holder {
     /// This process.
-    ByUs,
+    Us,
     /// Another process.
-    ByAnother,
+    Another,
     /// No process.
-    ByNobody,
+    Nobody,
 }
 
 /// Who holds `job`, as seen by the process called `me`.
-pub(crate) fn held(job: &JobRecord, me: &str) -> Held {
+pub(crate) fn holder(job: &JobRecord, me: &str) -> Holder {
     match &job.lease {
-        Some(lease) if lease.holder == me => Held::ByUs,
-        Some(_) => Held::ByAnother,
-        None => Held::ByNobody,
+        Some(lease) if lease.holder == me => Holder::Us,
+        Some(_) => Holder::Another,
+        None => Holder::Nobody,
     }
 }
 
@@ -49,7 +49,7 @@ pub(crate) async fn keep(shared: &Shared, job: &JobRecord, cancelled: &Cancellat
                 job = next;
             }
             Ok(Save::Stale) => match jobs.get(job.id).await {
-                Ok(Some(current)) if held(&current, &settings.name) == Held::ByUs => {
+                Ok(Some(current)) if holder(&current, &settings.name) == Holder::Us => {
                     if current.cancel_requested_at.is_some() {
                         cancelled.cancel();
                     }

@@ -55,10 +55,7 @@ fn payload<J: Handler>(payload: Value) -> Result<J::Payload, JobError> {
     serde_json::from_value(payload).map_err(|_| JobError::Rejected("payload_unreadable"))
 }
 
-fn run<J: Handler>(
-    ctx: Arc<Context>,
-    raw: Value,
-) -> BoxFuture<'static, Result<Value, JobError>> {
+fn run<J: Handler>(ctx: Arc<Context>, raw: Value) -> BoxFuture<'static, Result<Value, JobError>> {
     async move {
         let output = J::run(&ctx, &payload::<J>(raw)?).await?;
         serde_json::to_value(output).map_err(|_| JobError::Rejected("output_unwritable"))

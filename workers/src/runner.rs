@@ -4,10 +4,7 @@ use std::{panic::AssertUnwindSafe, sync::Arc, sync::atomic::Ordering};
 
 use broker::Broker;
 use futures::FutureExt;
-use schemas::{
-    Event, JobError, JobId, JobRecord, JobState, Timestamp, Verdict,
-    job::Claim,
-};
+use schemas::{Event, JobError, JobId, JobRecord, JobState, Timestamp, Verdict, job::Claim};
 use store::{Save, StoreError};
 use tokio::time::{Instant, timeout};
 use tracing::Instrument;
@@ -16,7 +13,7 @@ use crate::{
     Shared, fault,
     handler::{Context, Undo},
     in_flight::InHand,
-    lease::{self, Held},
+    lease::{self, Holder},
     registry::Entry,
     trace,
 };
@@ -92,7 +89,8 @@ impl Runner {
     ) -> Result<(), Leave> {
         let started = Instant::now();
         fault::point("worker.before_run");
-        let repeat = again || job.republished > 0 || job.cancel_requested_at.is_some() || in_hand.wished;
+        let repeat =
+            again || job.republished > 0 || job.cancel_requested_at.is_some() || in_hand.wished;
         let claim = repeat || entry.spec.claim == Claim::Always;
         let job = if claim { self.claim(job.id).await? } else { job };
 
@@ -191,13 +189,17 @@ impl Runner {
                 .map_err(|_| CARED_FOR)?;
             if self.save(&next).await? == Save::Stored {
                 self.settled(&next, label);
-                return if label == "interrupted" { Err(Leave(Answer::Requeue)) } else { Ok(label) };
+                return if label == "interrupted" {
+                    Err(Leave(Answer::Requeue))
+                } else {
+                    Ok(label)
+                };
             }
             current = self.read(id).await?;
-            let ours = match lease::held(&current, me) {
-                Held::ByUs => true,
+            let ours = match lease::holder(&current, me) {
+                Holder::Us => true,
                 // A repeatable effect that happened is recorded, whoever else is at it.
-                Held::ByNobody | Held::ByAnother => !claimed && matches!(verdict, Verdict::Done(_)),
+                Holder::Nobody | Holder::Another => !claimed && matches!(verdict, Verdict::Done(_)),
             };
             if !ours {
                 return Err(CARED_FOR);
@@ -248,7 +250,9 @@ impl Runner {
         loop {
             match call().await {
                 Ok(answer) => return Ok(answer),
-                Err(StoreError::Unreadable { .. }) => return Err(Leave(Answer::Park("record unreadable".to_owned()))),
+                Err(StoreError::Unreadable { .. }) => {
+                    return Err(Leave(Answer::Park("record unreadable".to_owned())));
+                }
                 Err(error) => tracing::warn!(?error, "the store does not answer"),
             }
             tokio::select! {

@@ -106,7 +106,10 @@ async fn sweep(shared: &Shared, queue: Queue, shutdown: &CancellationToken) {
             return;
         }
         tracing::warn!(%queue, jobs = lost.len(), "messages were lost and are sent again");
-        publish_all(shared, lost, "message_lost", |job, by, now| job.publish("message lost", by, now)).await;
+        publish_all(shared, lost, "message_lost", |job, by, now| {
+            job.publish("message lost", by, now)
+        })
+        .await;
         if found < BATCH || shutdown.is_cancelled() {
             return;
         }
@@ -121,7 +124,8 @@ mod tests {
     fn only_what_cannot_be_in_the_queue_is_lost() {
         let now = Timestamp::now();
         let ago = |seconds| now - Duration::from_secs(seconds);
-        let delivered = |published, at| Some(Delivered { published_at: ago(published), at: ago(at) });
+        let delivered =
+            |published, at| Some(Delivered { published_at: ago(published), at: ago(at) });
         let cases = [
             ("empty queue", 0, None, Some(ago(5))),
             ("backlog, head known", 9, delivered(60, 1), Some(ago(65))),

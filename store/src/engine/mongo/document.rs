@@ -18,7 +18,7 @@ pub(in crate::engine) fn encode<A: Aggregate>(record: &A) -> Result<Document, St
     }
     let revision = rand::random();
     let mut document = RawDocumentBuf::new();
-    for element in plain.iter() {
+    for element in &plain {
         let (name, value) = element.map_err(|_| refused())?;
         let name = if name.as_str() == "id" { cstr!("_id") } else { name };
         document.append(name, value);
@@ -57,7 +57,7 @@ pub(in crate::engine) fn decode<A: Aggregate>(body: &[u8]) -> Result<A, StoreErr
     let document = RawDocument::from_bytes(body).map_err(|_| refused(String::new()))?;
     let id = || document.get("_id").ok().flatten().map_or_else(String::new, |id| format!("{id:?}"));
     let mut plain = RawDocumentBuf::new();
-    for element in document.iter() {
+    for element in document {
         let (name, value) = element.map_err(|_| refused(id()))?;
         match name.as_str() {
             "_id" => plain.append(cstr!("id"), value),

@@ -1,7 +1,7 @@
 //! The SQL of the port's few statements.
 
 use crate::{
-    aggregate::{Collection, Index},
+    aggregate::{Collection, IdKind, Index},
     query::{Condition, Direction, Query, Value},
 };
 
@@ -14,9 +14,13 @@ fn field(path: &str) -> String {
 /// The statement that makes a collection's table.
 pub(super) fn table(collection: &Collection) -> String {
     let name = collection.name;
+    let id = match collection.id {
+        IdKind::Text => "TEXT",
+        IdKind::Number => "INTEGER",
+    };
     format!(
         "CREATE TABLE IF NOT EXISTS {name} \
-         (id NOT NULL PRIMARY KEY, version INTEGER NOT NULL, body TEXT NOT NULL) WITHOUT ROWID;"
+         (id {id} NOT NULL PRIMARY KEY, version INTEGER NOT NULL, body TEXT NOT NULL) WITHOUT ROWID;"
     )
 }
 
@@ -36,7 +40,8 @@ pub(super) fn select(columns: &str, table: &str, query: &Query) -> (String, Vec<
         query.all.iter().map(|condition| predicate(condition, &mut values)).collect();
     let mut sql = format!("SELECT {columns} FROM {table}");
     if !conditions.is_empty() {
-        sql += &format!(" WHERE {}", conditions.join(" AND "));
+        sql.push_str(" WHERE ");
+        sql.push_str(&conditions.join(" AND "));
     }
     if !query.sort.is_empty() {
         let direction = |direction| match direction {
@@ -48,7 +53,8 @@ pub(super) fn select(columns: &str, table: &str, query: &Query) -> (String, Vec<
             .iter()
             .map(|(path, way)| format!("{} {}", field(path), direction(*way)))
             .collect();
-        sql += &format!(" ORDER BY {}", order.join(", "));
+        sql.push_str(" ORDER BY ");
+        sql.push_str(&order.join(", "));
     }
     let limit = query.limit.map_or(-1, |limit| i64::try_from(limit).unwrap_or(i64::MAX));
     sql += " LIMIT ? OFFSET ?";
