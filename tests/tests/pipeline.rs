@@ -1,0 +1,307 @@
+//! The pipeline's promises, on both engines, with handlers that do what the test says.
+
+#![expect(clippy::expect_used, clippy::missing_panics_doc, reason = "a panic is how a test fails")]
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use schemas::{Event, JobState, Timestamp};
+use store::Save;
+use tests::{
+    eventually,
+    rig::{Engine, Rig, another_broker, owner, quick},
+    scripted::{Leased, Repeatable, Script, Step},
+};
+use tokio_util::sync::CancellationToken;
+
+/// Runs every test of the list on both engines.
+macro_rules! on_both_engines {
+    ($($name:ident),+ $(,)?) => {
+        mod embedded {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() { super::$name(super::Engine::Embedded).await; })+
+        }
+        mod distributed {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() { super::$name(super::Engine::Distributed).await; })+
+        }
+    };
+}
+
+on_both_engines! {
+    ten_deliveries_cause_one_effect,
+    ten_deliveries_of_a_settled_job_change_nothing,
+    a_failing_job_is_tried_again_and_then_set_aside,
+    a_panic_is_a_failed_attempt,
+    a_handler_that_never_returns_is_cut_off,
+    a_refused_job_is_not_tried_again,
+    a_job_cancelled_while_it_runs_is_taken_back,
+    a_job_cancelled_before_it_runs_never_runs,
+    a_cancellation_that_comes_too_late_changes_nothing,
+    a_lost_message_is_sent_again,
+    a_backlog_is_not_sent_again,
+    shutdown_returns_what_it_cuts_off,
+    a_lease_that_ends_is_taken_over_and_counted,
+    an_unreadable_message_is_set_aside,
+}
+
+async fn ten_deliveries_cause_one_effect(engine: Engine) {
+    let rig = Rig::new(engine).await;
+    let script = Script::new(&[Step::Gate]);
+    let job = rig.submit::<Leased>(&script.payload()).await;
+    for _ in 1..10 {
+        rig.broker.publish(&job).await.expect("publish");
+    }
+    let workers = [rig.worker(), rig.worker()];
+    eventually("a run", Duration::from_secs(10), async || (script.seen().begun > 0).then_some(()))
+        .await;
+    script.open_gate(10);
+    rig.in_state(job.id, JobState::Succeeded).await;
+    empty_queue(&rig).await;
+    join_all(workers.map(tests::rig::Worker::stop)).await;
+
+    assert_eq!((script.seen().begun, script.seen().effects), (1, 1));
+}
+
+async fn ten_deliveries_of_a_settled_job_change_nothing(engine: Engine) {
+    let rig = Rig::new(engine).await;
+    let script = Script::new(&[Step::Done]);
+    let worker = rig.worker();
+    let job = rig.submit::<Leased>(&script.payload()).await;
+    let settled = rig.in_state(job.id, JobState::Succeeded).await;
+    for _ in 0..10 {
+        rig.broker.publish(&job).await.expect("publish");
+    }
+    empty_queue(&rig).await;
+    worker.stop().await;
+
+    assert_eq!(rig.job(job.id).await, settled);
+    assert_eq!(script.seen().effects, 1);
+}
+
+/// Waits until nothing lies in the queue. What a worker has in hand ends with the worker.
+async fn empty_queue(rig: &Rig) {
+    eventually("an empty queue", Duration::from_secs(20), async || {
+        let depth = rig.broker.depth(schemas::Queue::Images).await.ok()?;
+        (depth.ready == 0).then_some(())
+    })
+    .await;
+}
+
+async fn a_failing_job_is_tried_again_and_then_set_aside(engine: Engine) {
+    let rig = Rig::new(engine).await;
+    let script = Script::new(&[Step::Again]);
+    let worker = rig.worker();
+    let job = rig.submit::<Repeatable>(&script.payload()).await;
+    let dead = rig.in_state(job.id, JobState::Dead).await;
+    worker.stop().await;
+
+    assert_eq!((dead.attempts, script.seen().begun), (4, 4));
+    assert_eq!(dead.error.expect("failure").code, "attempt_failed");
+}
+
+async fn a_panic_is_a_failed_attempt(engine: Engine) {
+    let rig = Rig::new(engine).await;
+    let script = Script::new(&[Step::Panic, Step::Done]);
+    let worker = rig.worker();
+    let job = rig.submit::<Repeatable>(&script.payload()).await;
+    let done = rig.in_state(job.id, JobState::Succeeded).await;
+    worker.stop().await;
+
+    assert_eq!((done.attempts, script.seen().begun), (2, 2));
+    assert!(done.history.iter().any(|change| change.why == "handler_panicked"));
+}
+
+async fn a_handler_that_never_returns_is_cut_off(engine: Engine) {
+    let rig = Rig::new(engine).await;
+    let script = Script::new(&[Step::Hang, Step::Done]);
+    let worker = rig.worker();
+    let job = rig.submit::<Leased>(&script.payload()).await;
+    let done = rig.in_state(job.id, JobState::Succeeded).await;
+    worker.stop().await;
+
+    assert_eq!((done.attempts, done.crashes), (2, 0));
+    assert!(done.history.iter().any(|change| change.why == "attempt_timed_out"));
+}
+
+async fn a_refused_job_is_not_tried_again(engine: Engine) {
+    let rig = Rig::new(engine).await;
+    let script = Script::new(&[Step::Reject]);
+    let worker = rig.worker();
+    let job = rig.submit::<Repeatable>(&script.payload()).await;
+    let failed = rig.in_state(job.id, JobState::Failed).await;
+    worker.stop().await;
+
+    assert_eq!(script.seen().begun, 1);
+    assert_eq!(failed.error.expect("failure").code, "as_the_script_says");
+}
+
+/// Asks to cancel as the API does: record, news, message.
+async fn cancel(rig: &Rig, id: schemas::JobId) {
+    loop {
+        let asked = rig.job(id).await.request_cancel("api", Timestamp::now()).expect("open job");
+        if rig.store.jobs.save(&asked).await.expect("store") == Save::Stored {
+            rig.broker.send_event(Event::CancelRequested { id });
+            rig.broker.publish(&asked).await.expect("publish");
+            return;
+        }
+    }
+}
+
+async fn a_job_cancelled_while_it_runs_is_taken_back(engine: Engine) {
+    let rig = Rig::new(engine).await;
+    let script = Script::new(&[Step::Gate]);
+    let worker = rig.worker();
+    let job = rig.submit::<Leased>(&script.payload()).await;
+    rig.in_state(job.id, JobState::Running).await;
+    cancel(&rig, job.id).await;
+    rig.in_state(job.id, JobState::Cancelled).await;
+    worker.stop().await;
+
+    let seen = script.seen();
+    assert_eq!((seen.effects, seen.undone, seen.running), (0, 1, 0));
+}
+
+async fn a_job_cancelled_before_it_runs_never_runs(engine: Engine) {
+    let rig = Rig::new(engine).await;
+    let script = Script::new(&[Step::Done]);
+    let job = rig.submit::<Leased>(&script.payload()).await;
+    cancel(&rig, job.id).await;
+    let worker = rig.worker();
+    rig.in_state(job.id, JobState::Cancelled).await;
+    worker.stop().await;
+
+    let seen = script.seen();
+    assert_eq!((seen.begun, seen.undone), (0, 1));
+}
+
+async fn a_cancellation_that_comes_too_late_changes_nothing(engine: Engine) {
+    let rig = Rig::new(engine).await;
+    let script = Script::new(&[Step::Done]);
+    let worker = rig.worker();
+    let job = rig.submit::<Repeatable>(&script.payload()).await;
+    let done = rig.in_state(job.id, JobState::Succeeded).await;
+
+    assert!(done.clone().request_cancel("api", Timestamp::now()).is_err());
+    worker.stop().await;
+}
+
+async fn a_lost_message_is_sent_again(engine: Engine) {
+    let rig = Rig::new(engine).await;
+    let script = Script::new(&[Step::Done]);
+    let new = schemas::job::NewJob::of::<Repeatable>(owner(), &script.payload()).expect("payload");
+    let job = schemas::JobRecord::accept(new, "api", Timestamp::now());
+    let _ = rig.store.jobs.insert(&job).await.expect("insert");
+    let worker = rig.worker();
+    let done = rig.in_state(job.id, JobState::Succeeded).await;
+    worker.stop().await;
+
+    assert_eq!((done.republished, script.seen().effects), (1, 1));
+}
+
+async fn a_backlog_is_not_sent_again(engine: Engine) {
+    const BACKLOG: usize = 300;
+    let rig = Rig::new(engine).await;
+    let first = Script::new(&[Step::Gate]);
+    let rest = Script::new(&[Step::Done]);
+    let mut jobs = vec![rig.submit::<Leased>(&first.payload()).await];
+    for _ in 0..BACKLOG {
+        jobs.push(rig.submit::<Leased>(&rest.payload()).await);
+    }
+    // One slot, and the first job holds it for several margins of the sweep.
+    let mut settings = quick();
+    for queue in settings.queues.values_mut() {
+        (queue.concurrency, queue.prefetch) = (1, 1);
+    }
+    let margin = settings.sweep_margin;
+    let worker = rig.worker_with(rig.broker.clone(), settings);
+    rig.in_state(jobs[0].id, JobState::Running).await;
+    let patience = tokio::time::Instant::now() + margin * 3;
+    tokio::time::sleep_until(patience).await;
+    first.open_gate(1);
+    for job in &jobs {
+        let done = rig.in_state(job.id, JobState::Succeeded).await;
+        assert_eq!(done.republished, 0, "a job that waited its turn was sent again");
+    }
+    worker.stop().await;
+    assert_eq!(rest.seen().effects as usize, BACKLOG);
+}
+
+async fn shutdown_returns_what_it_cuts_off(engine: Engine) {
+    let rig = Rig::new(engine).await;
+    let script = Script::new(&[Step::Gate]);
+    let mut settings = quick();
+    settings.shutdown_deadline = Duration::from_millis(200);
+    let worker = rig.worker_with(rig.broker.clone(), settings);
+    let job = rig.submit::<Leased>(&script.payload()).await;
+    rig.in_state(job.id, JobState::Running).await;
+    let drained = worker.stop().await;
+    let returned = rig.job(job.id).await;
+
+    assert_eq!(drained.returned, 1);
+    assert_eq!((returned.state, returned.attempts, returned.crashes), (JobState::Queued, 0, 0));
+    script.open_gate(1);
+    let worker = rig.worker();
+    let done = rig.in_state(job.id, JobState::Succeeded).await;
+    worker.stop().await;
+    assert_eq!((done.attempts, script.seen().effects), (1, 1));
+}
+
+async fn a_lease_that_ends_is_taken_over_and_counted(engine: Engine) {
+    let rig = Rig::new(engine).await;
+    let script = Script::new(&[Step::Done]);
+    let new = schemas::job::NewJob::of::<Leased>(owner(), &script.payload()).expect("payload");
+    let now = Timestamp::now();
+    let job = schemas::JobRecord::accept(new, "api", now);
+    let _ = rig.store.jobs.insert(&job).await.expect("insert");
+    // A worker that was killed leaves just this behind.
+    let held = job.claim("gone", now + Duration::from_millis(300), now).expect("claim");
+    assert_eq!(rig.store.jobs.save(&held).await.expect("store"), Save::Stored);
+    let worker = rig.worker();
+    let done = rig.in_state(held.id, JobState::Succeeded).await;
+    worker.stop().await;
+
+    assert_eq!((done.crashes, script.seen().effects), (1, 1));
+}
+
+async fn an_unreadable_message_is_set_aside(engine: Engine) {
+    let rig = Rig::new(engine).await;
+    let worker = rig.worker();
+    let script = Script::new(&[Step::Done]);
+    let mut foreign = rig.submit::<Repeatable>(&script.payload()).await;
+    foreign.kind = "test.unheard_of".to_owned();
+    rig.broker.publish(&foreign).await.expect("publish");
+    let parked = eventually("a parked message", Duration::from_secs(10), async || {
+        let parked = rig.broker.parked(schemas::Queue::Images).await.ok()?;
+        (!parked.is_empty()).then_some(parked)
+    })
+    .await;
+    worker.stop().await;
+
+    assert_eq!(parked.len(), 1);
+    assert_eq!(parked[0].reason, "unknown kind test.unheard_of");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_schedule_runs_once_per_tick_over_all_workers() {
+    let rig = Rig::new(Engine::Distributed).await;
+    let corner = rig.corner.as_ref().expect("corner");
+    let mut workers = Vec::new();
+    for _ in 0..4 {
+        workers.push(rig.worker_with(another_broker(corner).await, quick()));
+    }
+    let system = store::JobFilter { owner: Some(schemas::UserId::FEAT), ..Default::default() };
+    let jobs = eventually("a scheduled tick", Duration::from_secs(10), async || {
+        let jobs = rig.store.jobs.list(&system, None, 100).await.ok()?;
+        (!jobs.is_empty()).then_some(jobs)
+    })
+    .await;
+    join_all(workers.into_iter().map(tests::rig::Worker::stop)).await;
+    let after = rig.store.jobs.list(&system, None, 100).await.expect("store");
+
+    let keys: std::collections::BTreeSet<_> =
+        after.iter().map(|job| job.unique_key.clone()).collect();
+    assert_eq!(keys.len(), after.len(), "one job for each tick");
+    assert!(after.len() >= jobs.len());
+    let _ = CancellationToken::new();
+}
