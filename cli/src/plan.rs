@@ -10,6 +10,7 @@ use crate::{
     health, jobs,
     output::{self, Form},
     serve,
+    telemetry::{DEFAULT_LOG, QUIET_LOG},
 };
 
 /// One thing to do.
@@ -65,7 +66,7 @@ impl Plan {
     /// What the process is called in traces, the filter of its log, and where its traces go.
     pub(crate) fn telemetry(&self) -> (&'static str, &str, Option<&str>) {
         match self {
-            Self::Dev(args) => ("feat-dev", "info", args.otlp_endpoint.as_deref()),
+            Self::Dev(args) => ("feat-dev", DEFAULT_LOG, args.otlp_endpoint.as_deref()),
             Self::Api(parts) => {
                 let telemetry = &parts.0.telemetry;
                 ("feat-api", &telemetry.log, telemetry.otlp_endpoint.as_deref())
@@ -81,7 +82,7 @@ impl Plan {
             | Self::TokenKey
             | Self::Config(_)
             | Self::Health(_)
-            | Self::Version => ("feat", "error", None),
+            | Self::Version => ("feat", QUIET_LOG, None),
         }
     }
 

@@ -22,6 +22,13 @@ use tracing_subscriber::{
 
 use crate::failure::Failure;
 
+/// Filter of the log unless another is set. The AMQP library reports every lost connection as an
+/// error of its own; the broker crate says what matters of that.
+pub(crate) const DEFAULT_LOG: &str = "info,lapin=off";
+
+/// The same for commands that answer a person and end.
+pub(crate) const QUIET_LOG: &str = "error,lapin=off";
+
 /// Pause between two clean-ups of the metrics' samples.
 const UPKEEP: Duration = Duration::from_secs(5);
 

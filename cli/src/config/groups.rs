@@ -266,7 +266,7 @@ fn queue_settings(reader: &mut Reader<'_>, queue: Queue) -> QueueSettings {
 }
 
 fn telemetry(reader: &mut Reader<'_>) -> Telemetry {
-    let log = reader.or("telemetry.log", "info".to_owned());
+    let log = reader.or("telemetry.log", crate::telemetry::DEFAULT_LOG.to_owned());
     let filter = tracing_subscriber::EnvFilter::try_new(&log);
     reader.expect("telemetry.log", filter.is_ok(), || {
         "expected a filter such as info or info,store=debug".to_owned()
