@@ -80,7 +80,11 @@ impl Mongo {
             Ok(found) => {
                 let by_id: HashMap<_, _> =
                     found.into_iter().filter_map(|body| Some((id(&body)?, body))).collect();
-                keys.iter().map(|key| Ok(by_id.get(&key.id).cloned())).collect()
+                let theirs = |key: &Key, body: &Vec<u8>| {
+                    key.owner.is_none_or(|owned_by| owner(body) == Some(owned_by))
+                };
+                let read = |key: &Key| by_id.get(&key.id).filter(|body| theirs(key, body)).cloned();
+                keys.iter().map(|key| Ok(read(key))).collect()
             }
             Err(error) => all(&error, keys.len()),
         }
@@ -219,6 +223,11 @@ fn id(body: &[u8]) -> Option<Value> {
         RawBsonRef::String(text) => Some(Value::Text(text.to_owned())),
         _ => None,
     }
+}
+
+/// The owner in a stored document.
+fn owner(body: &[u8]) -> Option<i64> {
+    RawDocument::from_bytes(body).ok()?.get_i64("owner").ok()
 }
 
 fn model(index: &Index) -> IndexModel {
