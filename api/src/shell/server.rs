@@ -10,7 +10,7 @@ use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use poem::{
     Addr, Endpoint, Request, Response,
-    http::uri::Scheme,
+    http::{HeaderValue, header, uri::Scheme},
     web::{LocalAddr, RemoteAddr},
 };
 use tokio::{
@@ -28,6 +28,11 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Largest head of a request, in bytes; a larger one is answered 431.
 const MAX_HEAD: usize = 16 << 10;
+
+/// How long connections stay open after the signal to stop. Replies say `Connection: close`
+/// meanwhile, so a client in the midst of its calls moves on by itself; one that finds its
+/// connection closed under a request cannot know whether the request was worked on.
+const LINGER: Duration = Duration::from_secs(1);
 
 /// Serves connections until `shutdown`, and finishes them within `deadline` after it.
 pub(super) async fn run<E>(
@@ -110,10 +115,18 @@ async fn connection<E>(
         |address| LocalAddr(Addr::SocketAddr(address)),
     );
     let remote = RemoteAddr(Addr::SocketAddr(peer));
+    let stopping = terms.shutdown.clone();
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let app = Arc::clone(&app);
+        let stopping = stopping.clone();
         let request: Request = (request, local.clone(), remote.clone(), Scheme::HTTP).into();
-        async move { Ok::<hyper::Response<_>, Infallible>(app.answer(request).await.into()) }
+        async move {
+            let mut reply = app.answer(request).await;
+            if stopping.is_cancelled() {
+                reply.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<hyper::Response<_>, Infallible>(reply.into())
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -124,7 +137,12 @@ async fn connection<E>(
     // Whatever ends a connection early concerns its client alone, and it has noticed.
     tokio::select! {
         _ = connection.as_mut() => return,
-        () = terms.shutdown.cancelled() => connection.as_mut().graceful_shutdown(),
+        () = terms.shutdown.cancelled() => {}
+    }
+    tokio::select! {
+        _ = connection.as_mut() => return,
+        () = sleep(LINGER) => connection.as_mut().graceful_shutdown(),
+        () = terms.cut.cancelled() => return,
     }
     tokio::select! {
         _ = connection.as_mut() => {}

@@ -73,9 +73,9 @@ impl Deletion {
         let watcher = if wait { state.watch.of(job.id) } else { None };
         match &accepted {
             Accepted::New(job) => {
-                let (hidden, ()) =
-                    tokio::join!(hide(state, image, job), intake::announce(state, job));
-                hidden?;
+                // Hidden first: a worker that meets a visible picture has to come back later.
+                hide(state, image, job).await?;
+                intake::announce(state, job).await;
             }
             Accepted::Replayed(job) | Accepted::Same(job) => hide_again(state, image, job).await?,
         }
