@@ -104,3 +104,42 @@ impl Query {
         self
     }
 }
+
+/// The questions that are asked often, with the collection that each is about: every one of them
+/// must be answered by an index.
+#[cfg(test)]
+pub(crate) fn samples() -> Vec<(&'static str, &'static str, Query)> {
+    use schemas::{ImageId, JobId, JobState, Queue, Timestamp, UserId};
+
+    use crate::{ImageFilter, JobFilter, images, jobs, users};
+
+    let (now, user) = (Timestamp::now(), UserId::FEAT);
+    let own = JobFilter { owner: Some(user), ..JobFilter::default() };
+    let tagged = ImageFilter {
+        owner: user,
+        include_deleted: false,
+        tags_all: vec!["a".to_owned()],
+        tags_any: vec!["b".to_owned(), "c".to_owned()],
+    };
+    let ids = vec![JobId::generate().into()];
+    let due = [JobState::Scheduled, JobState::Waiting, JobState::Unknown];
+    let lte = || Condition::Lte("wake_at", now.into());
+    vec![
+        ("job by id", "jobs", Query::all(vec![Condition::In("id", ids)])),
+        ("by idempotency key", "jobs", jobs::by_key(user, "idempotency.key", "k")),
+        ("by unique key", "jobs", jobs::by_key(user, "unique_key", "k")),
+        ("own jobs", "jobs", jobs::listed(&own, Some(JobId::generate()), 20)),
+        ("due", "jobs", jobs::awake(&due, &Queue::ALL, lte(), 500)),
+        ("lapsed", "jobs", jobs::awake(&[JobState::Running], &Queue::ALL, lte(), 500)),
+        ("lingering", "jobs", jobs::awake(&[JobState::Queued], &[Queue::Images], lte(), 500)),
+        ("settled", "jobs", jobs::settled(now, 500)),
+        (
+            "image by id",
+            "images",
+            Query::all(vec![Condition::In("id", vec![ImageId::generate().into()])]),
+        ),
+        ("by file name", "images", images::by_file_name(user, "a.png")),
+        ("own images by tag", "images", images::listed(&tagged, &[], 0, 20)),
+        ("by username", "users", users::by_username("a")),
+    ]
+}

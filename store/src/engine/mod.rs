@@ -113,6 +113,10 @@ impl Engine {
         from: &'static Collection,
         query: Query,
     ) -> Result<Vec<Vec<u8>>, StoreError> {
+        if query.limit == Some(0) {
+            // MongoDB would take this for no limit at all.
+            return Ok(Vec::new());
+        }
         on_engine!(self, engine => engine.find(from, query))
     }
 
@@ -162,6 +166,9 @@ impl Engine {
 fn all<T>(error: &StoreError, inputs: usize) -> Answers<T> {
     (0..inputs).map(|_| Err(error.clone())).collect()
 }
+
+/// A changed record claims a name that another one holds. Saving it again would not help.
+const NOT_UNIQUE: &str = "cannot be saved: another record holds one of its unique fields";
 
 /// The error for a record that has no stored form, or whose stored form cannot be read.
 fn unreadable<A: Aggregate>(key: &Key, reason: &'static str) -> StoreError {

@@ -5,13 +5,18 @@
 
 mod open;
 mod sql;
+#[cfg(test)]
+mod tests;
 mod threads;
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{
+    Connection, ErrorCode, OptionalExtension, params,
+    types::{ToSqlOutput, ValueRef},
+};
 
-use super::{Answers, Document, MAX_DEPTH, all, unreadable};
+use super::{Answers, Document, MAX_DEPTH, NOT_UNIQUE, all, unreadable};
 use crate::{
     Finding, Insert, OpenError, Save, StoreError,
     aggregate::{Aggregate, Collection, Key},
@@ -80,10 +85,16 @@ impl Sqlite {
         to: &'static Collection,
         new: Vec<Document>,
     ) -> Answers<Insert> {
-        let statement =
-            format!("INSERT OR IGNORE INTO {} (id, version, body) VALUES (?1, ?2, ?3)", to.name);
-        self.batch(statement, new, |changed| if changed { Insert::Stored } else { Insert::Taken })
-            .await
+        let statement = format!(
+            "INSERT INTO {} (id, owner, version, body) VALUES (?1, ?2, ?3, ?4) \
+             ON CONFLICT DO NOTHING",
+            to.name
+        );
+        self.batch(statement, new, |_, changed| match changed? {
+            1 => Ok(Ok(Insert::Stored)),
+            _ => Ok(Ok(Insert::Taken)),
+        })
+        .await
     }
 
     pub(super) async fn replace(
@@ -93,34 +104,48 @@ impl Sqlite {
     ) -> Answers<Save> {
         let name = to.name;
         let statement = format!(
-            "UPDATE OR IGNORE {name} SET version = ?2, body = ?3 WHERE id = ?1 AND version = ?2 - 1"
+            "UPDATE {name} SET version = ?3, body = ?4 \
+             WHERE id = ?1 AND owner IS ?2 AND version = ?3 - 1"
         );
-        self.batch(statement, next, |changed| if changed { Save::Stored } else { Save::Stale })
-            .await
+        self.batch(statement, next, move |document, changed| match changed {
+            Ok(1) => Ok(Ok(Save::Stored)),
+            Ok(_) => Ok(Ok(Save::Stale)),
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
+                let id = document.key.id.to_string();
+                Ok(Err(StoreError::Unreadable { collection: name, id, reason: NOT_UNIQUE }))
+            }
+            Err(error) => Err(error),
+        })
+        .await
     }
 
-    /// One transaction over all documents; an answer counts only once it is committed.
+    /// One transaction over all documents; an answer counts only once it is committed. `answer`
+    /// turns what one statement did into its caller's answer, or gives up the whole batch.
     async fn batch<T: Send + 'static>(
         &self,
         statement: String,
         documents: Vec<Document>,
-        answer: fn(bool) -> T,
+        answer: impl Fn(&Document, rusqlite::Result<usize>) -> rusqlite::Result<Result<T, StoreError>>
+        + Send
+        + 'static,
     ) -> Answers<T> {
         let count = documents.len();
         let answers = self.0.write(move |connection| {
-            let transaction = connection.transaction().map_err(unavailable)?;
-            let mut answers = Vec::with_capacity(documents.len());
-            {
-                let mut write = transaction.prepare_cached(&statement).map_err(unavailable)?;
-                for document in &documents {
-                    let body = std::str::from_utf8(&document.body).unwrap_or_default();
-                    let version = document.version.cast_signed();
-                    let changed = write.execute(params![document.key.id, version, body]);
-                    answers.push(changed.map(|changed| answer(changed == 1)).map_err(unavailable));
-                }
-            }
-            transaction.commit().map_err(unavailable)?;
-            Ok(answers)
+            let mut write = || {
+                let transaction = connection.transaction()?;
+                let mut statement = transaction.prepare_cached(&statement)?;
+                let each = |document: &Document| {
+                    let Document { key, version, body, .. } = document;
+                    let body = ToSqlOutput::Borrowed(ValueRef::Text(body));
+                    let values = params![key.id, key.owner, version.cast_signed(), body];
+                    answer(document, statement.execute(values))
+                };
+                let answers = documents.iter().map(each).collect::<rusqlite::Result<Vec<_>>>()?;
+                drop(statement);
+                transaction.commit()?;
+                Ok(answers)
+            };
+            write().map_err(unavailable)
         });
         answers.await.unwrap_or_else(|error| all(&error, count))
     }
@@ -131,11 +156,13 @@ impl Sqlite {
         keys: Vec<Key>,
     ) -> Answers<Option<Vec<u8>>> {
         let count = keys.len();
-        let statement = format!("SELECT body FROM {} WHERE id = ?1", from.name);
+        let statement =
+            format!("SELECT body FROM {} WHERE id = ?1 AND (?2 IS NULL OR owner = ?2)", from.name);
         let answers = self.0.read(move |connection| {
             let mut select = connection.prepare_cached(&statement).map_err(unavailable)?;
             let load = |key: &Key| {
-                let body = select.query_one([&key.id], |row| row.get::<_, String>(0));
+                let body =
+                    select.query_one(params![key.id, key.owner], |row| row.get::<_, String>(0));
                 Ok(body.optional().map_err(unavailable)?.map(String::into_bytes))
             };
             Ok(keys.iter().map(load).collect())
@@ -208,18 +235,46 @@ impl Sqlite {
             .unwrap_or_else(|_| Err(StoreError::Unavailable("no answer within 2 s".to_owned())))
     }
 
-    pub(super) async fn check(&self, _: &'static [&'static Collection]) -> Vec<Finding> {
-        let checked = self.0.read(|connection| {
+    pub(super) async fn check(&self, all: &'static [&'static Collection]) -> Vec<Finding> {
+        let whole = self.0.read(|connection| {
             connection
                 .query_one("PRAGMA quick_check(1)", [], |row| row.get::<_, String>(0))
                 .map_err(unavailable)
         });
-        let problem = match checked.await {
+        let whole = match whole.await {
             Ok(text) if text == "ok" => None,
             Ok(text) => Some(format!("{text}; move the file away and put a backup in its place")),
             Err(error) => Some(error.to_string()),
         };
-        vec![Finding { what: "the SQLite file is whole".to_owned(), problem }]
+        let write = self.0.write(|connection| {
+            connection.execute_batch("BEGIN IMMEDIATE; COMMIT").map_err(unavailable)
+        });
+        let write = write.await.err().map(|error| error.to_string());
+        vec![
+            Finding { what: "the SQLite file is whole".to_owned(), problem: whole },
+            Finding { what: "the SQLite file can be written".to_owned(), problem: write },
+            Finding { what: "every index exists".to_owned(), problem: self.missing(all).await },
+        ]
+    }
+
+    async fn missing(&self, collections: &'static [&'static Collection]) -> Option<String> {
+        let names = self.0.read(|connection| {
+            let select = "SELECT name FROM sqlite_schema WHERE type = 'index'";
+            let mut select = connection.prepare(select).map_err(unavailable)?;
+            let names = select.query_map([], |row| row.get(0)).map_err(unavailable)?;
+            names.collect::<rusqlite::Result<Vec<String>>>().map_err(unavailable)
+        });
+        let names = match names.await {
+            Ok(names) => names,
+            Err(error) => return Some(error.to_string()),
+        };
+        let declared = collections.iter().flat_map(|collection| {
+            let here = collection.indexes.iter().filter(|index| !index.list);
+            here.map(|index| sql::index_name(collection, index))
+        });
+        let missing: Vec<_> = declared.filter(|name| !names.contains(name)).collect();
+        let advice = "start Feat once, which makes them";
+        (!missing.is_empty()).then(|| format!("{} missing; {advice}", missing.join(", ")))
     }
 
     pub(super) async fn close(&self) {
@@ -255,71 +310,5 @@ impl rusqlite::ToSql for Value {
             Self::Number(number) => number.to_sql(),
             Self::Text(text) => text.to_sql(),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
-
-    use super::*;
-    use crate::aggregate::COLLECTIONS;
-    use crate::query::{Condition, Direction};
-
-    #[test]
-    fn nesting_is_counted_outside_of_texts() {
-        let cases = [
-            ("flat", "{\"a\":1}", 1),
-            ("nested", "{\"a\":[[{}]]}", 4),
-            ("text", r#"{"a":"[[\"{"}"#, 1),
-        ];
-        for (name, json, expected) in cases {
-            assert_eq!(depth(json.as_bytes()), expected, "{name}");
-        }
-    }
-
-    #[test]
-    fn every_question_of_the_pipeline_is_answered_by_an_index() {
-        let mut connection = Connection::open_in_memory().unwrap();
-        migrate(&mut connection, COLLECTIONS).unwrap();
-        let text = |text: &str| Value::from(text);
-        let cases = [
-            (
-                "due",
-                "jobs",
-                vec![
-                    Condition::In("state", vec![text("waiting"), text("scheduled")]),
-                    Condition::In("queue", vec![text("images")]),
-                    Condition::Lte("wake_at", text("2026")),
-                ],
-            ),
-            (
-                "by key",
-                "jobs",
-                vec![Condition::Eq("owner", 7.into()), Condition::Eq("unique_key", text("k"))],
-            ),
-            (
-                "by idempotency key",
-                "jobs",
-                vec![Condition::Eq("owner", 7.into()), Condition::Eq("idempotency.key", text("k"))],
-            ),
-            ("settled", "jobs", vec![Condition::Lt("settled_at", text("2026"))]),
-            (
-                "by file",
-                "images",
-                vec![Condition::Eq("owner", 7.into()), Condition::Eq("file_name", text("a"))],
-            ),
-            ("by name", "users", vec![Condition::Eq("username", text("a"))]),
-        ];
-        for (name, table, conditions) in cases {
-            let (statement, values) = sql::select("body", table, &Query::all(conditions));
-            let mut explain =
-                connection.prepare(&format!("EXPLAIN QUERY PLAN {statement}")).unwrap();
-            let values = rusqlite::params_from_iter(values);
-            let steps = explain.query_map(values, |row| row.get::<_, String>(3)).unwrap();
-            let plan: Vec<_> = steps.map(Result::unwrap).collect();
-            assert!(plan.iter().any(|step| step.contains("USING INDEX")), "{name}: {plan:?}");
-        }
-        let _ = Direction::Ascending;
     }
 }

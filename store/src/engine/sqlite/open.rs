@@ -3,7 +3,8 @@
 use std::{
     fs::{self, File, TryLockError},
     path::{Path, PathBuf},
-    time::Duration,
+    thread,
+    time::{Duration, Instant},
 };
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
@@ -13,8 +14,12 @@ use crate::OpenError;
 /// Version of the tables and indexes, kept in the file.
 pub(super) const FORMAT: i32 = 1;
 
+/// How long a process that is just ending may take to let go of the folder.
+const LOCK_WAIT: Duration = Duration::from_secs(1);
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
+
 /// Connections that only read.
-const READERS: usize = 3;
+pub(super) const READERS: usize = 3;
 
 /// The open file: its connections and the lock that keeps other processes out.
 pub(super) struct Opened {
@@ -53,10 +58,16 @@ fn lock(folder: &Path) -> Result<File, OpenError> {
     };
     fs::create_dir_all(folder).map_err(not_writable)?;
     let lock = File::create(folder.join("feat.lock")).map_err(not_writable)?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(TryLockError::WouldBlock) => Err(OpenError::InUse { folder: folder.to_owned() }),
-        Err(TryLockError::Error(error)) => Err(not_writable(error)),
+    let deadline = Instant::now() + LOCK_WAIT;
+    loop {
+        match lock.try_lock() {
+            Ok(()) => return Ok(lock),
+            Err(TryLockError::WouldBlock) if Instant::now() < deadline => thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::WouldBlock) => {
+                return Err(OpenError::InUse { folder: folder.to_owned() });
+            }
+            Err(TryLockError::Error(error)) => return Err(not_writable(error)),
+        }
     }
 }
 

@@ -2,13 +2,16 @@
 
 use crate::{
     aggregate::{Collection, IdKind, Index},
-    query::{Condition, Direction, Query, Value},
+    query::{Condition, Direction, Field, Query, Value},
 };
 
 /// The field at `path`, the same text in statements and indexes: only then an index is used.
 /// Paths come from declarations, never from callers.
 fn field(path: &str) -> String {
-    if path == "id" { "id".to_owned() } else { format!("json_extract(body, '$.{path}')") }
+    match path {
+        "id" | "owner" => path.to_owned(),
+        _ => format!("json_extract(body, '$.{path}')"),
+    }
 }
 
 /// The statement that makes a collection's table.
@@ -20,17 +23,31 @@ pub(super) fn table(collection: &Collection) -> String {
     };
     format!(
         "CREATE TABLE IF NOT EXISTS {name} \
-         (id {id} NOT NULL PRIMARY KEY, version INTEGER NOT NULL, body TEXT NOT NULL) WITHOUT ROWID;"
+         (id {id} NOT NULL PRIMARY KEY, owner INTEGER, version INTEGER NOT NULL, body TEXT NOT NULL)"
     )
 }
 
-/// The statement that makes an index. Absent fields are NULL, and NULLs never collide, so a
-/// unique index needs no condition for them.
+/// The name of an index; SQLite has one name space for all tables.
+pub(super) fn index_name(collection: &Collection, index: &Index) -> String {
+    format!("{}_{}", collection.name, index.name)
+}
+
+/// The statement that makes an index.
 pub(super) fn index(collection: &Collection, index: &Index) -> String {
     let unique = if index.unique { "UNIQUE " } else { "" };
-    let fields: Vec<_> = index.fields.iter().map(|(path, _)| field(path)).collect();
-    let (name, table, fields) = (index.name, collection.name, fields.join(", "));
-    format!("CREATE {unique}INDEX IF NOT EXISTS {table}_{name} ON {table} ({fields});")
+    let name = index_name(collection, index);
+    let (table, fields) = (collection.name, order(index.fields));
+    let present = index.present.map(|path| format!(" WHERE {} IS NOT NULL", field(path)));
+    let present = present.unwrap_or_default();
+    format!("CREATE {unique}INDEX IF NOT EXISTS {name} ON {table} ({fields}){present}")
+}
+
+fn order(fields: &[(Field, Direction)]) -> String {
+    let each = fields.iter().map(|(path, way)| match way {
+        Direction::Ascending => field(path),
+        Direction::Descending => format!("{} DESC", field(path)),
+    });
+    each.collect::<Vec<_>>().join(", ")
 }
 
 /// A query for `columns`, and the values of its parameters.
@@ -44,17 +61,8 @@ pub(super) fn select(columns: &str, table: &str, query: &Query) -> (String, Vec<
         sql.push_str(&conditions.join(" AND "));
     }
     if !query.sort.is_empty() {
-        let direction = |direction| match direction {
-            Direction::Ascending => "ASC",
-            Direction::Descending => "DESC",
-        };
-        let order: Vec<_> = query
-            .sort
-            .iter()
-            .map(|(path, way)| format!("{} {}", field(path), direction(*way)))
-            .collect();
         sql.push_str(" ORDER BY ");
-        sql.push_str(&order.join(", "));
+        sql.push_str(&order(&query.sort));
     }
     let limit = query.limit.map_or(-1, |limit| i64::try_from(limit).unwrap_or(i64::MAX));
     sql += " LIMIT ? OFFSET ?";

@@ -12,7 +12,7 @@ use std::{
 use rusqlite::Connection;
 use tokio::sync::{Semaphore, oneshot};
 
-use super::open::Opened;
+use super::open::{Opened, READERS};
 use crate::StoreError;
 
 type Work = Box<dyn FnOnce(&mut Connection) + Send>;
@@ -88,6 +88,8 @@ impl Threads {
 
     /// Waits for the work at hand and closes the file.
     pub(super) async fn close(&self) {
+        let all = u32::try_from(READERS).unwrap_or(u32::MAX);
+        let _idle = self.free_readers.acquire_many(all).await;
         self.free_readers.close();
         self.readers.lock().unwrap_or_else(PoisonError::into_inner).clear();
         let writer = self.writer.lock().unwrap_or_else(PoisonError::into_inner).take();
