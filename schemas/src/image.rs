@@ -142,6 +142,13 @@ impl ImageRecord {
         Some(self)
     }
 
+    /// Changes nothing but the version, so that a save that was decided before becomes stale.
+    #[must_use]
+    pub fn fence(mut self) -> Self {
+        self.version += 1;
+        self
+    }
+
     /// Replaces the tags.
     #[must_use]
     pub fn tag(mut self, tags: Vec<String>) -> Self {

@@ -88,11 +88,13 @@ impl Rig {
     }
 
     /// Starts a worker with short times, so that tests are quick.
+    #[must_use]
     pub fn worker(&self) -> Worker {
         self.worker_with(self.broker.clone(), quick())
     }
 
     /// Starts a worker with a connection and settings of its own.
+    #[must_use]
     pub fn worker_with(&self, broker: Broker, settings: Settings) -> Worker {
         let registry = workers::registry().register::<Repeatable>().register::<Leased>();
         self.worker_of(broker, settings, registry)

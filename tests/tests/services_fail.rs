@@ -40,7 +40,7 @@ impl Own {
             RabbitMq::start(&folder.path().join("rabbitmq"), version).await.expect("RabbitMQ");
         let mongo = MongoDb::start(&folder.path().join("mongodb")).await.expect("MongoDB");
         let corner = Corner::at(rabbit.amqp_url(), rabbit.management_url(), mongo.url()).await;
-        let cluster = Cluster::at(corner).await;
+        let cluster = Cluster::at(corner);
         let api = cluster.api(None).await;
         let worker = cluster.worker(None).await;
         let client = cluster.client(&api).await;

@@ -3,9 +3,10 @@
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
-use schemas::{Event, JobId};
+use schemas::{Event, JobId, Timestamp};
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
@@ -16,15 +17,19 @@ use crate::Shared;
 const REMEMBERED: usize = 10_000;
 
 /// A job is in hand once at most, however often its message comes.
-#[derive(Default)]
 pub(crate) struct InFlight(Arc<Mutex<Inner>>);
 
-#[derive(Default)]
 struct Inner {
     jobs: HashMap<JobId, CancellationToken>,
     wishes: HashSet<JobId>,
     wish_order: VecDeque<JobId>,
+    /// Cancellations of jobs that were published before may have gone unheard.
+    hears_since: Timestamp,
 }
+
+/// How long a process may take to be reached by news after it began to listen, with the clocks of
+/// two machines between.
+const TUNING_IN: Duration = Duration::from_secs(5);
 
 /// The place of one job in hand; dropping it, in whatever way a run ends, frees the place.
 pub(crate) struct InHand {
@@ -41,6 +46,26 @@ fn lock(inner: &Mutex<Inner>) -> MutexGuard<'_, Inner> {
 }
 
 impl InFlight {
+    /// Nothing in hand, nothing heard of.
+    pub(crate) fn new(now: Timestamp) -> Self {
+        Self(Arc::new(Mutex::new(Inner {
+            jobs: HashMap::new(),
+            wishes: HashSet::new(),
+            wish_order: VecDeque::new(),
+            hears_since: now + TUNING_IN,
+        })))
+    }
+
+    /// Whether a cancellation of a job that was published at this moment would have been heard.
+    pub(crate) fn hears_of(&self, published_at: Timestamp) -> bool {
+        published_at >= lock(&self.0).hears_since
+    }
+
+    /// News was lost: only what is published from now on is heard of for certain.
+    fn missed(&self, now: Timestamp) {
+        lock(&self.0).hears_since = now;
+    }
+
     /// Takes `job` in hand; `None` when this process already has it.
     pub(crate) fn take(&self, job: JobId) -> Option<InHand> {
         let mut inner = lock(&self.0);
@@ -89,7 +114,8 @@ pub(crate) async fn hear_cancellations(shared: Arc<Shared>, shutdown: Cancellati
         };
         match event {
             Ok(Event::CancelRequested { id }) => shared.in_flight.cancel(id),
-            Ok(Event::Changed { .. }) | Err(RecvError::Lagged(_)) => {}
+            Ok(Event::Changed { .. }) => {}
+            Err(RecvError::Lagged(_)) => shared.in_flight.missed(Timestamp::now()),
             Err(RecvError::Closed) => return,
         }
     }
@@ -103,7 +129,7 @@ mod tests {
 
     #[test]
     fn a_job_is_in_hand_once_until_its_run_ends() {
-        let jobs = InFlight::default();
+        let jobs = InFlight::new(Timestamp::now());
         let id = JobId::generate();
         let first = jobs.take(id).unwrap();
 
@@ -114,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_wish_reaches_the_run_before_and_after_it_starts() {
-        let jobs = InFlight::default();
+        let jobs = InFlight::new(Timestamp::now());
         let (early, late) = (JobId::generate(), JobId::generate());
         let running = jobs.take(late).unwrap();
         jobs.cancel(early);
@@ -125,8 +151,18 @@ mod tests {
     }
 
     #[test]
+    fn what_was_published_before_anybody_listened_is_not_heard_of() {
+        let now = Timestamp::now();
+        let jobs = InFlight::new(now);
+        assert!(!jobs.hears_of(now));
+        assert!(jobs.hears_of(now + TUNING_IN));
+        jobs.missed(now + Duration::from_mins(1));
+        assert!(!jobs.hears_of(now + TUNING_IN));
+    }
+
+    #[test]
     fn wishes_for_jobs_that_never_come_do_not_pile_up() {
-        let jobs = InFlight::default();
+        let jobs = InFlight::new(Timestamp::now());
         for _ in 0..REMEMBERED + 100 {
             jobs.cancel(JobId::generate());
         }

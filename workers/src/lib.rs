@@ -26,6 +26,7 @@ use std::sync::{
 
 use broker::Broker;
 use providers::blobs::Blobs;
+use schemas::Timestamp;
 use store::Store;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -79,7 +80,7 @@ struct Shared {
 pub async fn run(workers: Workers, shutdown: CancellationToken) -> Drained {
     let shared = Arc::new(Shared {
         workers,
-        in_flight: InFlight::default(),
+        in_flight: InFlight::new(Timestamp::now()),
         flow: Flow::default(),
         cut_off: CancellationToken::new(),
         finished: AtomicU64::new(0),

@@ -89,9 +89,12 @@ impl Runner {
     ) -> Result<(), Leave> {
         let started = Instant::now();
         fault::point("worker.before_run");
+        let unheard = !job.wake_at.is_some_and(|at| self.0.in_flight.hears_of(at));
         let repeat =
             again || job.republished > 0 || job.cancel_requested_at.is_some() || in_hand.wished;
-        let claim = repeat || entry.spec.claim == Claim::Always;
+        let claim = repeat
+            || entry.spec.claim == Claim::Always
+            || (unheard && self.is_cancelled(job.id).await?);
         let job = if claim { self.claim(job.id).await? } else { job };
 
         let verdict = self.verdict(entry, &job, claim, in_hand).await;
@@ -106,6 +109,12 @@ impl Runner {
         metrics::histogram!("feat_job_run_seconds", "kind" => entry.spec.kind, "verdict" => label)
             .record(started.elapsed());
         Ok(())
+    }
+
+    /// Whether the record holds a wish to cancel, for a message that is older than this process.
+    async fn is_cancelled(&self, id: JobId) -> Result<bool, Leave> {
+        let job = self.read(id).await?;
+        if job.state.is_settled() { Err(CARED_FOR) } else { Ok(job.cancel_requested_at.is_some()) }
     }
 
     /// Takes the job under a lease, as its record stands now.

@@ -36,13 +36,15 @@ impl Handler for ImageDelete {
 
     async fn undo(ctx: &Context, deletion: &ImageDeletion) -> Result<Undo, JobError> {
         let image = load(ctx, deletion).await?;
-        if image.is_live() {
-            return Ok(Undo::Undone);
-        }
-        let Some(restored) = image.restore(ctx.job) else {
+        let shown = if image.is_live() {
+            // The request that hides it may still be under way: its save has to become stale.
+            image.fence()
+        } else if let Some(restored) = image.restore(ctx.job) {
+            restored
+        } else {
             return Ok(Undo::TooLate);
         };
-        save(ctx, &restored).await?;
+        save(ctx, &shown).await?;
         Ok(Undo::Undone)
     }
 }
