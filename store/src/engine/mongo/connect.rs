@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bson::doc;
+use bson::{Document, doc};
 use mongodb::{
     Client, Database,
     error::{Error, ErrorKind},
@@ -12,13 +12,17 @@ use mongodb::{
 };
 use secrecy::{ExposeSecret, SecretString};
 
+use super::patience::patiently;
 use crate::{OpenError, StoreError};
 
 /// Connections to each server.
 const POOL: u32 = 32;
 
 /// How long a call waits for a usable server.
-const SELECTION: Duration = Duration::from_secs(5);
+const SELECTION: Duration = Duration::from_secs(4);
+
+/// How long a write waits for its majority before it is sent again.
+pub(super) const CONFIRMATION: Duration = Duration::from_secs(8);
 
 /// Connects to `database` and waits for a primary.
 pub(super) async fn connect(uri: &SecretString, database: &str) -> Result<Database, OpenError> {
@@ -32,7 +36,7 @@ pub(super) async fn connect(uri: &SecretString, database: &str) -> Result<Databa
     let journalled = WriteConcern::builder()
         .w(Acknowledgment::Majority)
         .journal(true)
-        .w_timeout(SELECTION * 2)
+        .w_timeout(CONFIRMATION)
         .build();
     options.write_concern = Some(journalled);
     options.read_concern = Some(ReadConcern::local());
@@ -40,9 +44,20 @@ pub(super) async fn connect(uri: &SecretString, database: &str) -> Result<Databa
     let client = Client::with_options(options);
     let client = client.map_err(|error| OpenError::Address(describe(&error)))?;
     let database = client.database(database);
-    let answer = database.run_command(doc! { "ping": 1 }).await;
-    answer.map_err(|error| OpenError::NoPrimary(describe(&error)))?;
-    Ok(database)
+    match ask(&database, doc! { "ping": 1 }).await {
+        Ok(_) => Ok(database),
+        Err(StoreError::Unavailable(reason)) => Err(OpenError::NoPrimary(reason)),
+        Err(error) => Err(OpenError::Failed(error.to_string())),
+    }
+}
+
+/// The primary's answer to a command that changes nothing.
+pub(super) async fn ask(database: &Database, command: Document) -> Result<Document, StoreError> {
+    patiently(|_| {
+        let (database, command) = (database.clone(), command.clone());
+        async move { Ok(database.run_command(command).await?) }
+    })
+    .await
 }
 
 /// An error in words that hold neither an address with credentials nor a document.
@@ -54,7 +69,8 @@ pub(super) fn describe(error: &Error) -> String {
         ErrorKind::ServerSelection { .. } => "no primary can be reached".to_owned(),
         ErrorKind::ConnectionPoolCleared { .. } => "the connection was lost".to_owned(),
         ErrorKind::DnsResolve { .. } => "its name cannot be resolved".to_owned(),
-        ErrorKind::InvalidArgument { message, .. } => message.clone(),
+        // The driver quotes the part that it does not understand, which may be a password.
+        ErrorKind::InvalidArgument { .. } => "a part of the address is malformed".to_owned(),
         ErrorKind::BsonDeserialization(_)
         | ErrorKind::BsonSerialization(_)
         | ErrorKind::Bson(_) => "an answer cannot be read".to_owned(),

@@ -8,6 +8,8 @@ use crate::{
     engine::{Document, MAX_DEPTH, unreadable},
 };
 
+use super::read;
+
 /// The stored form of `record`.
 pub(in crate::engine) fn encode<A: Aggregate>(record: &A) -> Result<Document, StoreError> {
     let key = record.key();
@@ -55,7 +57,7 @@ pub(in crate::engine) fn decode<A: Aggregate>(body: &[u8]) -> Result<A, StoreErr
         reason: "this build does not understand its fields",
     };
     let document = RawDocument::from_bytes(body).map_err(|_| refused(String::new()))?;
-    let id = || document.get("_id").ok().flatten().map_or_else(String::new, |id| format!("{id:?}"));
+    let id = || read::id(body).map_or_else(|| "without an id".to_owned(), |id| id.to_string());
     let mut plain = RawDocumentBuf::new();
     for element in document {
         let (name, value) = element.map_err(|_| refused(id()))?;

@@ -1,27 +1,27 @@
-//! Batches of writes: one command, an answer for each statement, and patience with a database
-//! that is just electing a primary.
+//! Batches of writes: one command, and an answer for each statement.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
 
-use bson::{Bson, RawArrayBuf, RawDocumentBuf, cstr, doc, rawdoc};
+use bson::{Bson, Document as Reply, RawArrayBuf, RawDocumentBuf, cstr, doc, rawdoc};
 use futures::TryStreamExt;
-use mongodb::{Database, error::Error};
-use tokio::time::{Instant, sleep};
+use mongodb::Database;
 
 use super::{
-    connect::{is_passing, is_passing_code, unavailable},
+    connect::{CONFIRMATION, is_passing_code},
     document, filter,
+    patience::{Trouble, patiently},
+    read::any_owner,
 };
 use crate::{
     StoreError,
-    engine::{Answers, Document},
+    engine::{Answers, Document, MAX_BYTES, NOT_UNIQUE},
+    query::Condition,
 };
 
-/// How long a batch is tried before its callers hear that the database is away.
-const PATIENCE: Duration = Duration::from_secs(8);
-
-/// Bytes of one command, well below the server's 48 MB.
-const MAX_BYTES: usize = 8 * 1024 * 1024;
+const DUPLICATE_KEY: i32 = 11_000;
 
 /// What one statement did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,192 +32,196 @@ pub(super) enum Written {
     Lost,
 }
 
-/// Which command a statement belongs to.
+/// What a batch does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Command {
+pub(super) enum Kind {
+    /// Adds new documents.
     Insert,
-    Update,
+    /// Replaces each document of the version before.
+    Replace,
 }
 
-/// One write.
-pub(super) struct Statement {
-    command: Command,
-    body: RawDocumentBuf,
-    id: Bson,
-    revision: i64,
+/// Documents for one command.
+struct Batch {
+    database: Database,
+    collection: &'static str,
+    kind: Kind,
+    documents: Vec<Document>,
 }
 
-impl Statement {
-    /// The write of a new record.
-    pub(super) fn insertion(new: Document) -> Option<Self> {
-        let body = RawDocumentBuf::from_bytes(new.body).ok()?;
-        let id = filter::bson(&new.key.id);
-        Some(Self { command: Command::Insert, body, id, revision: new.revision })
-    }
-
-    /// The write of a record over the version before.
-    pub(super) fn replacement(next: Document) -> Option<Self> {
-        let mut guard = RawDocumentBuf::new();
-        guard.append(cstr!("_id"), filter::raw(&next.key.id));
-        guard.append(cstr!("version"), next.version.saturating_sub(1).cast_signed());
-        if let Some(owner) = next.key.owner {
-            // The shard key, so that a sharded cluster asks one shard only.
-            guard.append(cstr!("owner"), owner);
-        }
-        let mut body = RawDocumentBuf::new();
-        body.append(cstr!("q"), guard);
-        body.append(cstr!("u"), RawDocumentBuf::from_bytes(next.body).ok()?);
-        let id = filter::bson(&next.key.id);
-        Some(Self { command: Command::Update, body, id, revision: next.revision })
-    }
-}
-
-/// Writes all statements; the answers are in their order.
+/// Writes all documents; the answers are in their order.
 pub(super) async fn all(
     database: &Database,
-    collection: &str,
-    statements: Vec<Statement>,
+    collection: &'static str,
+    kind: Kind,
+    documents: Vec<Document>,
 ) -> Answers<Written> {
-    let mut answers = Vec::with_capacity(statements.len());
-    let mut rest = statements.as_slice();
-    while !rest.is_empty() {
-        let (now, later) = rest.split_at(fitting(rest));
-        answers.extend(patiently(database, collection, now).await);
-        rest = later;
+    let mut answers = Vec::with_capacity(documents.len());
+    let mut rest = documents.into_iter().peekable();
+    while let Some(first) = rest.next() {
+        let mut bytes = first.body.len();
+        let mut documents = vec![first];
+        while let Some(next) = rest.next_if(|next| bytes + next.body.len() <= MAX_BYTES) {
+            bytes += next.body.len();
+            documents.push(next);
+        }
+        let batch = Batch { database: database.clone(), collection, kind, documents };
+        answers.extend(Arc::new(batch).write().await);
     }
     answers
 }
 
-/// How many statements from the start fit into one command; at least one.
-fn fitting(statements: &[Statement]) -> usize {
-    let mut bytes = 0;
-    let fits = statements.iter().take_while(|statement| {
-        bytes += statement.body.as_bytes().len();
-        bytes <= MAX_BYTES
-    });
-    fits.count().max(1)
+/// Whether a majority confirms writes: a removal of nothing waits for all that came before it.
+pub(super) async fn confirm(database: &Database) -> Result<(), StoreError> {
+    let removal = doc! {
+        "delete": "jobs",
+        "deletes": [{ "q": { "_id": "" }, "limit": 0 }],
+        "writeConcern": { "w": "majority", "j": true, "wtimeout": wait() },
+    };
+    patiently(|_| {
+        let (database, removal) = (database.clone(), removal.clone());
+        async move { confirmed(&database.run_command(removal).await?) }
+    })
+    .await
 }
 
-/// Repeats a command while the reason to fail may pass. Repeating is safe: what the first one
-/// wrote is known by its revision.
-async fn patiently(
-    database: &Database,
-    collection: &str,
-    statements: &[Statement],
-) -> Answers<Written> {
-    let deadline = Instant::now() + PATIENCE;
-    let mut pause = Duration::from_millis(50);
-    let mut first = true;
-    loop {
-        let error = match once(database, collection, statements, first).await {
-            Ok(answers) => return answers,
-            Err(Trouble::Final(error)) => return super::all(&error, statements.len()),
-            Err(Trouble::Passing(error)) => error,
+fn wait() -> i64 {
+    i64::try_from(CONFIRMATION.as_millis()).unwrap_or(i64::MAX)
+}
+
+impl Batch {
+    /// Sends the command until there is an answer. Repeating is safe: what an earlier one wrote
+    /// is known by its revision.
+    async fn write(self: Arc<Self>) -> Answers<Written> {
+        let count = self.documents.len();
+        let answers = patiently(|repeated| {
+            let batch = Arc::clone(&self);
+            async move { batch.once(repeated).await }
+        });
+        answers.await.unwrap_or_else(|error| crate::engine::all(&error, count))
+    }
+
+    /// Sends the command once and finds out what each statement did.
+    ///
+    /// A reply without a write concern error covers what earlier commands wrote, too: the server
+    /// waits until a majority has all that this one saw. So the read afterwards may be local.
+    async fn once(&self, repeated: bool) -> Result<Answers<Written>, Trouble> {
+        let command = self.command().map_err(|_| malformed())?;
+        let reply = self.database.run_raw_command(command).await?;
+        let codes = failures(&reply);
+        if let Some(code) = codes.values().find(|code| is_passing_code(**code)) {
+            return Err(Trouble::Passing(refused(*code)));
+        }
+        confirmed(&reply)?;
+        let effective = usize::try_from(reply.get_i32("n").unwrap_or_default()).unwrap_or_default();
+        let stored = if effective == self.documents.len() {
+            return Ok(self.documents.iter().map(|_| Ok(Written::Stored)).collect());
+        } else if self.kind == Kind::Insert && !repeated {
+            None
+        } else {
+            Some(self.revisions().await?)
         };
-        if Instant::now() + pause > deadline {
-            return super::all(&error, statements.len());
+        Ok(self.answers(&codes, stored.as_ref()))
+    }
+
+    /// Each statement's answer, by the errors and, where known, by the revisions in the store.
+    fn answers(
+        &self,
+        codes: &HashMap<usize, i32>,
+        stored: Option<&HashSet<i64>>,
+    ) -> Answers<Written> {
+        let answer = |(index, document): (usize, &Document)| {
+            if stored.is_some_and(|stored| stored.contains(&document.revision)) {
+                return Ok(Written::Stored);
+            }
+            match (codes.get(&index), self.kind) {
+                (None, Kind::Insert) if stored.is_none() => Ok(Written::Stored),
+                (None, _) | (Some(&DUPLICATE_KEY), Kind::Insert) => Ok(Written::Lost),
+                (Some(&DUPLICATE_KEY), Kind::Replace) => Err(StoreError::Unreadable {
+                    collection: self.collection,
+                    id: document.key.id.to_string(),
+                    reason: NOT_UNIQUE,
+                }),
+                (Some(code), _) => Err(refused(*code)),
+            }
+        };
+        self.documents.iter().enumerate().map(answer).collect()
+    }
+
+    /// The revisions that are stored under the ids of this batch.
+    async fn revisions(&self) -> Result<HashSet<i64>, Trouble> {
+        let ids = self.documents.iter().map(|document| document.key.id.clone()).collect();
+        let owners: Option<Vec<_>> =
+            self.documents.iter().map(|document| document.key.owner).collect();
+        let mut named = vec![Condition::In("id", ids)];
+        named.extend(owners.map(any_owner));
+        let records = self.database.collection::<RawDocumentBuf>(self.collection);
+        let found = records.find(filter::filter(&named)).projection(doc! { "revision": 1 });
+        let found: Vec<RawDocumentBuf> = found.await?.try_collect().await?;
+        Ok(found.iter().filter_map(|document| document::revision(document)).collect())
+    }
+
+    fn command(&self) -> bson::error::Result<RawDocumentBuf> {
+        let (name, list) = match self.kind {
+            Kind::Insert => (cstr!("insert"), cstr!("documents")),
+            Kind::Replace => (cstr!("update"), cstr!("updates")),
+        };
+        let mut statements = RawArrayBuf::new();
+        for document in &self.documents {
+            let body = RawDocumentBuf::from_bytes(document.body.clone())?;
+            statements.push(match self.kind {
+                Kind::Insert => body,
+                Kind::Replace => rawdoc! { "q": guard(document), "u": body },
+            });
         }
-        tracing::debug!(%error, "a batch is written again");
-        sleep(pause).await;
-        pause = (pause * 2).min(Duration::from_secs(1));
-        first = false;
+        let mut command = RawDocumentBuf::new();
+        command.append(name, self.collection);
+        command.append(list, statements);
+        command.append(cstr!("ordered"), false);
+        // A raw command does not take the client's write concern.
+        let concern = rawdoc! { "w": "majority", "j": true, "wtimeout": wait() };
+        command.append(cstr!("writeConcern"), concern);
+        Ok(command)
     }
 }
 
-/// Why a whole command has no answer.
-enum Trouble {
-    /// It may work a moment later.
-    Passing(StoreError),
-    /// It will not.
-    Final(StoreError),
-}
-
-impl From<Error> for Trouble {
-    fn from(error: Error) -> Self {
-        let sorted = unavailable(&error);
-        if is_passing(&error) { Self::Passing(sorted) } else { Self::Final(sorted) }
+/// Only the version before, and with the shard key where there is one.
+fn guard(next: &Document) -> RawDocumentBuf {
+    let mut guard = RawDocumentBuf::new();
+    guard.append(cstr!("_id"), filter::raw(&next.key.id));
+    guard.append(cstr!("version"), next.version.saturating_sub(1).cast_signed());
+    if let Some(owner) = next.key.owner {
+        guard.append(cstr!("owner"), owner);
     }
+    guard
 }
 
-/// Sends the command once and finds out what each statement did.
-async fn once(
-    database: &Database,
-    collection: &str,
-    statements: &[Statement],
-    first: bool,
-) -> Result<Answers<Written>, Trouble> {
-    let reply = database.run_raw_command(command(collection, statements)).await?;
+/// The code of each statement that failed, by its index.
+fn failures(reply: &Reply) -> HashMap<usize, i32> {
+    let failure = |error: &Bson| {
+        let error = error.as_document()?;
+        Some((usize::try_from(error.get_i32("index").ok()?).ok()?, error.get_i32("code").ok()?))
+    };
     let failed = reply.get_array("writeErrors").map(Vec::as_slice).unwrap_or_default();
-    let codes: HashMap<_, _> = failed.iter().filter_map(failure).collect();
-    let concern = reply.get_document("writeConcernError").ok();
-    if let Some(code) = codes.values().copied().find(|code| is_passing_code(*code)) {
-        return Err(Trouble::Passing(StoreError::Unavailable(format!("write error {code}"))));
-    }
-    if let Some(concern) = concern {
-        let code = concern.get_i32("code").unwrap_or_default();
-        return Err(Trouble::Passing(StoreError::Unavailable(format!(
-            "not confirmed by a majority ({code})"
-        ))));
-    }
-    let matched = reply.get_i32("n").unwrap_or_default();
-    let everything = usize::try_from(matched).is_ok_and(|matched| matched == statements.len());
-    if everything && first {
-        return Ok(statements.iter().map(|_| Ok(Written::Stored)).collect());
-    }
-    by_revision(database, collection, statements, &codes).await
+    failed.iter().filter_map(failure).collect()
 }
 
-/// Index and code of one statement's error.
-fn failure(error: &Bson) -> Option<(usize, i32)> {
-    let error = error.as_document()?;
-    Some((usize::try_from(error.get_i32("index").ok()?).ok()?, error.get_i32("code").ok()?))
-}
-
-const DUPLICATE_KEY: i32 = 11_000;
-
-/// Reads which revisions are stored, which tells the winners from the losers.
-async fn by_revision(
-    database: &Database,
-    collection: &str,
-    statements: &[Statement],
-    codes: &HashMap<usize, i32>,
-) -> Result<Answers<Written>, Trouble> {
-    let ids: Vec<_> = statements.iter().map(|statement| statement.id.clone()).collect();
-    let records = database.collection::<RawDocumentBuf>(collection);
-    let found =
-        records.find(doc! { "_id": { "$in": ids } }).projection(doc! { "revision": 1 }).await?;
-    let found: Vec<RawDocumentBuf> = found.try_collect().await?;
-    let stored: std::collections::HashSet<_> =
-        found.iter().filter_map(|document| document::revision(document)).collect();
-    let answer = |(index, statement): (usize, &Statement)| {
-        if stored.contains(&statement.revision) {
-            return Ok(Written::Stored);
+/// Whether a majority has confirmed the command of this reply.
+fn confirmed(reply: &Reply) -> Result<(), Trouble> {
+    match reply.get_document("writeConcernError") {
+        Ok(error) => {
+            let code = error.get_i32("code").unwrap_or_default();
+            let text = format!("not confirmed by a majority ({code})");
+            Err(Trouble::Passing(StoreError::Unavailable(text)))
         }
-        match codes.get(&index) {
-            None | Some(&DUPLICATE_KEY) => Ok(Written::Lost),
-            Some(code) => Err(StoreError::Unavailable(format!("write error {code}"))),
-        }
-    };
-    Ok(statements.iter().enumerate().map(answer).collect())
+        Err(_) => Ok(()),
+    }
 }
 
-/// The command for statements of one kind.
-fn command(collection: &str, statements: &[Statement]) -> RawDocumentBuf {
-    let kind = statements.first().map_or(Command::Insert, |statement| statement.command);
-    let (name, list) = match kind {
-        Command::Insert => (cstr!("insert"), cstr!("documents")),
-        Command::Update => (cstr!("update"), cstr!("updates")),
-    };
-    let mut bodies = RawArrayBuf::new();
-    for statement in statements {
-        bodies.push(statement.body.clone());
-    }
-    let mut command = RawDocumentBuf::new();
-    command.append(name, collection);
-    command.append(list, bodies);
-    command.append(cstr!("ordered"), false);
-    // A raw command does not take the client's write concern.
-    let concern = rawdoc! { "w": "majority", "j": true, "wtimeout": 10_000 };
-    command.append(cstr!("writeConcern"), concern);
-    command
+fn refused(code: i32) -> StoreError {
+    StoreError::Unavailable(format!("write error {code}"))
+}
+
+fn malformed() -> Trouble {
+    Trouble::Final(StoreError::Unavailable("a document of the batch is malformed".to_owned()))
 }
