@@ -18,7 +18,8 @@ impl Handler for JobExpiry {
         let before = Timestamp::now() - ctx.retention;
         let mut jobs_removed = 0;
         while !ctx.is_cancelled() {
-            let removed = ctx.store.jobs.remove_settled(before, BATCH).await.map_err(store_again)?;
+            let removed =
+                ctx.store.jobs.remove_settled(before, BATCH).await.map_err(store_again)?;
             jobs_removed += removed;
             if removed == 0 {
                 break;
