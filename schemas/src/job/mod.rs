@@ -2,6 +2,7 @@
 //!
 //! The record in the store is the truth; a message only says that there may be something to do.
 
+mod life;
 mod record;
 mod retry;
 mod state;
@@ -12,7 +13,8 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Serialize, de::DeserializeOwned};
 
-pub use record::{Change, Idempotency, JobFailure, JobRecord, Lease, MAX_CRASHES, NewJob};
+pub use life::MAX_CRASHES;
+pub use record::{Change, Idempotency, JobFailure, JobRecord, Lease, NewJob};
 pub use retry::RetryPolicy;
 pub use state::{IllegalTransition, JobState};
 pub use verdict::{JobError, Verdict};
