@@ -99,6 +99,11 @@ pub(super) fn is_passing(error: &Error) -> bool {
     }
 }
 
+/// Whether there is no such collection yet.
+pub(super) fn is_missing(error: &Error) -> bool {
+    matches!(&*error.kind, ErrorKind::Command(command) if command.code == 26)
+}
+
 /// Whether the code of a write concern error, or of a statement's error, may pass.
 pub(super) fn is_passing_code(code: i32) -> bool {
     PASSING.contains(&code)

@@ -139,7 +139,12 @@ impl Mongo {
         }
         let names = patiently(|_| {
             let records = self.records(collection);
-            async move { Ok(records.list_index_names().await?) }
+            async move {
+                match records.list_index_names().await {
+                    Err(error) if connect::is_missing(&error) => Ok(Vec::new()),
+                    names => Ok(names?),
+                }
+            }
         });
         let names = match names.await {
             Ok(names) => names,

@@ -1,0 +1,59 @@
+//! Records to store.
+
+use std::time::Duration;
+
+use schemas::{
+    ImageId, JobRecord, JobState, Queue, Timestamp, UserId,
+    image::{ImageFormat, ImageRecord},
+    job::NewJob,
+    kinds::{ImageDelete, image_delete::ImageDeletion},
+};
+
+pub(crate) fn user(number: i64) -> UserId {
+    UserId::new(number).unwrap()
+}
+
+/// 2026-01-01 and so many seconds.
+pub(crate) fn at(seconds: u64) -> Timestamp {
+    Timestamp::from_micros(1_767_225_600_000_000) + Duration::from_secs(seconds)
+}
+
+/// A queued job of user 7.
+pub(crate) fn job() -> JobRecord {
+    job_of(user(7))
+}
+
+pub(crate) fn job_of(owner: UserId) -> JobRecord {
+    let payload = ImageDeletion { image: ImageId::new(41).unwrap() };
+    let new = NewJob::of::<ImageDelete>(owner, &payload).unwrap();
+    JobRecord::accept(new, "api", Timestamp::now())
+}
+
+/// A job in `state` that wakes so many seconds after 2026-01-01.
+pub(crate) fn job_in(state: JobState, queue: Queue, wakes: u64) -> JobRecord {
+    JobRecord { state, queue, wake_at: Some(at(wakes)), ..job() }
+}
+
+/// The next version of a job, told apart from others by `request`.
+pub(crate) fn next(job: &JobRecord, request: &str) -> JobRecord {
+    JobRecord { version: job.version + 1, request_id: Some(request.to_owned()), ..job.clone() }
+}
+
+/// A picture of user 7.
+pub(crate) fn image(tags: &[&str]) -> ImageRecord {
+    let id = ImageId::generate();
+    ImageRecord {
+        id,
+        owner: user(7),
+        version: 1,
+        file_name: format!("{id}.png"),
+        format: ImageFormat::Png,
+        bytes: 1_000,
+        digest: "00".repeat(32),
+        width: 10,
+        height: 20,
+        tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
+        created_at: Timestamp::now(),
+        deletion: None,
+    }
+}
