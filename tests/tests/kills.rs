@@ -76,6 +76,34 @@ async fn nothing_accepted_is_lost_when_processes_are_killed() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_that_kills_every_worker_is_set_aside_and_its_neighbours_are_not() {
+    let mut cluster = Cluster::new().await;
+    cluster.environment.insert("FEAT_WORKER__LEASE".to_owned(), "3s".to_owned());
+    cluster.environment.insert("FEAT_WORKER__SWEEP_MARGIN".to_owned(), "1s".to_owned());
+    let api = cluster.api(None).await;
+    let client = cluster.client(&api).await;
+    let poison = client.upload(picture::png(8, 8, 1)).await["id"].as_i64().expect("id");
+    let poison = job_of(client.delete(poison).await).await.expect("job");
+    // Whatever this worker does first kills it, and there is only one job.
+    eventually("a dead job", Duration::from_mins(2), async || {
+        let mut worker = cluster.worker(Some("worker.in_effect:1")).await;
+        let dead = eventually("a crash or a death", Duration::from_mins(1), async || {
+            let dead = client.job(&poison).await["status"] == "dead";
+            (dead || worker.has_ended()).then_some(dead)
+        });
+        dead.await.then_some(())
+    })
+    .await;
+    let job = client.job(&poison).await;
+    assert_eq!(job["error"]["code"], "worker_crashed");
+
+    let _healthy = cluster.worker(None).await;
+    let innocent = client.upload(picture::png(8, 8, 2)).await["id"].as_i64().expect("id");
+    let innocent = job_of(client.delete(innocent).await).await.expect("job");
+    client.job_becomes(&innocent, "succeeded", Duration::from_secs(10)).await;
+}
+
 /// A point and how often it is passed before the kill.
 fn fault(points: [&'static str; 4], most: u32, random: &mut StdRng) -> (&'static str, String) {
     let point = points[random.random_range(0..points.len())];
