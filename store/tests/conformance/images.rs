@@ -46,6 +46,9 @@ pub(crate) async fn a_file_name_is_taken_once_for_each_owner(place: &Place) {
     assert_eq!(images.by_file_name(user(9), "a.png").await, Ok(None));
 }
 
+/// Its name, the tags of which all must be there, those of which any must, and what is found.
+type Case = (&'static str, &'static [&'static str], &'static [&'static str], Vec<usize>);
+
 pub(crate) async fn tags_are_matched_all_or_any(place: &Place) {
     let images = [
         image(&["cat", "dog"]),
@@ -55,7 +58,7 @@ pub(crate) async fn tags_are_matched_all_or_any(place: &Place) {
         ImageRecord { owner: user(8), ..image(&["cat", "dog"]) },
     ];
     store_all(place, &images).await;
-    let cases: [(&str, &[&str], &[&str], Vec<usize>); 11] = [
+    let cases: [Case; 11] = [
         ("no tag", &[], &[], vec![3, 2, 1, 0]),
         ("one", &["dog"], &[], vec![1, 0]),
         ("all of two", &["dog", "cat"], &[], vec![0]),

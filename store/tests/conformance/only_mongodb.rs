@@ -96,11 +96,11 @@ async fn a_connection_that_says_nothing_ends_every_call_in_time() {
 
     open.send_replace(false);
     let start = Instant::now();
-    let lost = job();
+    let held = job();
     let change = next(&before, "change");
     let filter = JobFilter::default();
     let (insert, save, get, list, ping) = tokio::join!(
-        store.jobs.insert(&lost),
+        store.jobs.insert(&held),
         store.jobs.save(&change),
         store.jobs.get(before.id),
         store.jobs.list(&filter, None, 10),
@@ -115,11 +115,11 @@ async fn a_connection_that_says_nothing_ends_every_call_in_time() {
 
     open.send_replace(true);
     // The held write may arrive now, before the repeated one or after it: one of them stored it.
-    let repeated = store.jobs.insert(&lost).await.unwrap();
+    let repeated = store.jobs.insert(&held).await.unwrap();
     assert!(matches!(repeated, Insert::Stored | Insert::Taken));
     let repeated = store.jobs.save(&change).await.unwrap();
     assert!(matches!(repeated, Save::Stored | Save::Stale));
-    assert_eq!(store.jobs.get(lost.id).await, Ok(Some(lost)));
+    assert_eq!(store.jobs.get(held.id).await, Ok(Some(held)));
     assert_eq!(store.jobs.get(before.id).await, Ok(Some(change)));
     store.close().await;
     raw_database(&uri, &name).await.drop().await.unwrap();
