@@ -1,5 +1,6 @@
 //! `cargo xtask`: the commands for people who work on Feat.
 
+mod bench;
 mod command;
 
 use std::process::ExitCode;
@@ -20,6 +21,8 @@ enum Command {
     Services(command::services::Arguments),
     /// Run every test of the workspace, with the servers that they need
     Test(command::test::Arguments),
+    /// Measure how much Feat does, beside what the machine can do, in a release build
+    Bench(bench::Arguments),
     /// Write what travels to schemas/: OpenAPI, AsyncAPI, JSON Schema
     Schemas(command::schemas::Arguments),
     /// Check formatting, lints, documentation, written schemas and dependencies
@@ -32,6 +35,7 @@ async fn main() -> ExitCode {
     let outcome = match arguments.command {
         Command::Services(arguments) => command::services::run(arguments).await,
         Command::Test(arguments) => command::test::run(arguments).await,
+        Command::Bench(arguments) => bench::run(arguments).await,
         Command::Schemas(arguments) => command::schemas::run(arguments).await,
         Command::Ci(arguments) => command::ci::run(arguments).await,
     };

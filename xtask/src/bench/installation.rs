@@ -1,0 +1,302 @@
+//! A Feat of the bench's own: its settings, its processes and what its store says afterwards.
+
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    io::Write,
+    net::{SocketAddr, TcpListener},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use schemas::{JobRecord, JobState};
+use serde_json::Value;
+use tokio::time::{sleep, timeout};
+
+use super::{
+    Fault,
+    http::{Connection, Reply, Request},
+    load::Load,
+};
+
+/// How long a process may take to its readiness.
+const START: Duration = Duration::from_mins(1);
+/// How long nothing may happen before the wait for jobs is given up.
+const STALLED: Duration = Duration::from_mins(1);
+
+/// Where an installation keeps what.
+#[derive(Debug)]
+pub(super) struct Installation {
+    program: PathBuf,
+    folder: PathBuf,
+    environment: BTreeMap<&'static str, String>,
+    secret: String,
+}
+
+/// A process of Feat. Dropped, it ends.
+#[derive(Debug)]
+pub(super) struct Process {
+    child: Child,
+    pub(super) address: SocketAddr,
+    log: PathBuf,
+}
+
+/// What the store says of the jobs.
+#[derive(Debug)]
+pub(super) struct Outcome {
+    /// Jobs that have succeeded.
+    pub(super) succeeded: u64,
+    /// From the first acceptance to the last end, by the records.
+    pub(super) span: Duration,
+}
+
+impl Installation {
+    /// With MongoDB and RabbitMQ; `name` is also the database.
+    pub(super) fn distributed(
+        folder: &Path,
+        name: &str,
+        mongodb: &str,
+        rabbitmq: &str,
+    ) -> Result<Self, Fault> {
+        let mut new = Self::embedded(folder, name)?;
+        let key = new.folder.join("token-key.pem");
+        fs::write(&key, new.run(&["token-key"], "")?)?;
+        new.environment = BTreeMap::from([
+            ("FEAT_MONGODB__URL", mongodb.to_owned()),
+            ("FEAT_MONGODB__DATABASE", name.to_owned()),
+            ("FEAT_RABBITMQ__URL", format!("{rabbitmq}/%2f")),
+            ("FEAT_FILES__STORE", "folder".to_owned()),
+            ("FEAT_FILES__FOLDER", new.files().display().to_string()),
+            ("FEAT_API__TOKEN_KEY_FILE", key.display().to_string()),
+            ("FEAT_API__PUBLIC_URL", "http://bench.test".to_owned()),
+            ("FEAT_API__ACCESS_TOKEN_LIFE", "6h".to_owned()),
+        ]);
+        new.run(&["user", "add", "+86-13800000001", "--password-stdin"], "demo-password")?;
+        let client: Value =
+            serde_json::from_slice(&new.run(&["client", "add", "demo", "--json"], "")?)?;
+        client["client_secret"].as_str().ok_or("no client secret")?.clone_into(&mut new.secret);
+        Ok(new)
+    }
+
+    /// In one folder, with the demo accounts.
+    pub(super) fn embedded(folder: &Path, name: &str) -> Result<Self, Fault> {
+        let program = std::env::current_exe()?.with_file_name("feat");
+        let folder = folder.join(name);
+        fs::create_dir_all(&folder)?;
+        let secret = "demo-secret".to_owned();
+        Ok(Self { program, folder, environment: BTreeMap::new(), secret })
+    }
+
+    /// Where the files of pictures are.
+    pub(super) fn files(&self) -> PathBuf {
+        self.data().join("files")
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.join("data")
+    }
+
+    /// Starts the API and waits until it is ready.
+    pub(super) async fn api(&self) -> Result<Process, Fault> {
+        let address = free_address()?;
+        let listen = [("FEAT_API__LISTEN", address.to_string())];
+        self.start(&["api"], &listen, address, "/readyz").await
+    }
+
+    /// Starts a worker and waits until it is ready.
+    pub(super) async fn worker(&self) -> Result<Process, Fault> {
+        let address = free_address()?;
+        let listen = [("FEAT_WORKER__LISTEN", address.to_string())];
+        self.start(&["worker"], &listen, address, "/readyz").await
+    }
+
+    /// Starts everything in one process and waits until it answers.
+    pub(super) async fn dev(&self) -> Result<Process, Fault> {
+        let (address, data) = (free_address()?, self.data().display().to_string());
+        let arguments = ["dev", "--data", &data, "--listen", &address.to_string()];
+        self.start(&arguments, &[], address, "/livez").await
+    }
+
+    async fn start(
+        &self,
+        arguments: &[&str],
+        more: &[(&str, String)],
+        address: SocketAddr,
+        path: &str,
+    ) -> Result<Process, Fault> {
+        let log = self.folder.join(format!("{}.log", arguments[0]));
+        let output = File::create(&log)?;
+        let mut command = self.command(arguments);
+        command.envs(more.iter().cloned()).stdin(Stdio::null());
+        command.stdout(output.try_clone()?).stderr(output);
+        let mut process = Process { child: command.spawn()?, address, log };
+        let ready = async {
+            while !process.get(path).await.is_ok_and(|reply| reply.status == 200) {
+                if process.child.try_wait()?.is_some() {
+                    return Err("it has ended".into());
+                }
+                sleep(Duration::from_millis(2)).await;
+            }
+            Ok::<_, Fault>(())
+        };
+        let ready = timeout(START, ready).await.unwrap_or_else(|late| Err(late.into()));
+        ready.map_err(|error| {
+            let log = fs::read_to_string(&process.log).unwrap_or_default();
+            format!("feat {} is not ready: {error}\n{log}", arguments[0])
+        })?;
+        Ok(process)
+    }
+
+    /// Runs a command to its end and returns what it wrote.
+    fn run(&self, arguments: &[&str], input: &str) -> Result<Vec<u8>, Fault> {
+        let mut child = self
+            .command(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|error| format!("{}: {error}", self.program.display()))?;
+        if let Some(mut pipe) = child.stdin.take() {
+            pipe.write_all(input.as_bytes())?;
+        }
+        let output = child.wait_with_output()?;
+        if output.status.success() {
+            return Ok(output.stdout);
+        }
+        let errors = String::from_utf8_lossy(&output.stderr);
+        Err(format!("feat {}: {errors}", arguments.join(" ")).into())
+    }
+
+    /// Settings of a Feat that the caller runs for itself must not reach this one.
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(&self.program);
+        for (name, _) in std::env::vars_os() {
+            let name_text = name.to_string_lossy();
+            if name_text.starts_with("FEAT_") && name_text != super::RUN {
+                command.env_remove(name);
+            }
+        }
+        command.args(arguments).envs(&self.environment).current_dir(&self.folder);
+        command
+    }
+
+    /// Signs in at `api`.
+    pub(super) async fn sign_in(&self, api: &Process, connections: usize) -> Result<Load, Fault> {
+        let form = format!(
+            "grant_type=password&client_id=demo&client_secret={}&username=%2B86-13800000001\
+             &password=demo-password&device_id=bench",
+            self.secret
+        );
+        let kind = "content-type: application/x-www-form-urlencoded";
+        let request = Request::new("POST", "/api/o/token/", &[kind], form.as_bytes());
+        let reply = Connection::open(api.address).await?.send(&request).await?;
+        let body: Value = serde_json::from_slice(&reply.body)?;
+        let token = body["access_token"].as_str().ok_or_else(|| format!("no token: {body}"))?;
+        Ok(Load { address: api.address, token: token.to_owned(), connections })
+    }
+
+    /// What the store says; of an embedded one only when its process has ended.
+    pub(super) fn outcome(&self, data: Option<&Path>) -> Result<Outcome, Fault> {
+        let mut arguments = vec!["jobs", "list", "--kind", "image.delete", "--all", "--json"];
+        let data = data.map(|data| data.display().to_string());
+        arguments.extend(data.iter().flat_map(|data| ["--data", data]));
+        let (mut succeeded, mut first, mut last) = (0, None, None);
+        for line in self.run(&arguments, "")?.split(|byte| *byte == b'\n') {
+            if line.is_empty() {
+                continue;
+            }
+            let job: JobRecord = serde_json::from_slice(line)?;
+            succeeded += u64::from(job.state == JobState::Succeeded);
+            first = Some(first.map_or(job.created_at, |first| job.created_at.min(first)));
+            last = last.max(job.settled_at);
+        }
+        let span = first.zip(last).map(|(first, last)| last.since(first)).unwrap_or_default();
+        Ok(Outcome { succeeded, span })
+    }
+
+    /// What the store of an ended `feat dev` says.
+    pub(super) fn embedded_outcome(&self) -> Result<Outcome, Fault> {
+        self.outcome(Some(&self.data()))
+    }
+
+    /// Pictures whose folder still lies in the file store.
+    pub(super) fn folders_left(&self) -> u64 {
+        let below = |path: PathBuf| fs::read_dir(path).into_iter().flatten().flatten();
+        let owners = below(self.files().join("images"));
+        owners.map(|owner| below(owner.path()).count() as u64).sum()
+    }
+}
+
+impl Process {
+    /// Jobs whose end this worker has recorded since its start.
+    pub(super) async fn finished(&self) -> Result<u64, Fault> {
+        let reply = self.get("/metrics").await?;
+        let text = String::from_utf8_lossy(&reply.body);
+        let jobs = text.lines().filter(|line| {
+            line.starts_with("feat_jobs_run_total") && line.contains("image.delete")
+        });
+        let counts = jobs.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok());
+        Ok(counts.sum())
+    }
+
+    /// Waits until this worker has recorded the end of `count` jobs, or of none any more for a
+    /// minute, which is not an error here.
+    pub(super) async fn finishes(&self, count: u64) -> Result<(), Fault> {
+        let (mut seen, mut since) = (0, Instant::now());
+        while seen < count && since.elapsed() < STALLED {
+            sleep(Duration::from_millis(100)).await;
+            let now = self.finished().await?;
+            if now != seen {
+                (seen, since) = (now, Instant::now());
+            }
+        }
+        Ok(())
+    }
+
+    async fn get(&self, path: &str) -> std::io::Result<Reply> {
+        Connection::open(self.address).await?.send(&Request::new("GET", path, &[], b"")).await
+    }
+
+    /// Forgets the peak so far, where the system lets us.
+    pub(super) fn reset_peak(&self) {
+        let _ = fs::write(format!("/proc/{}/clear_refs", self.child.id()), "5");
+    }
+
+    /// Most memory that was resident since [`Self::reset_peak`], in MiB.
+    pub(super) fn peak_mib(&self) -> f64 {
+        self.status_mib("VmHWM:")
+    }
+
+    fn status_mib(&self, name: &str) -> f64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id()));
+        let status = status.unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix(name));
+        let kib: Option<f64> = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+        kib.unwrap_or(f64::NAN) / 1024.0
+    }
+
+    /// Asks it to end and waits until it has.
+    pub(super) async fn stop(mut self) -> Result<(), Fault> {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM)?;
+        let ended = async {
+            while self.child.try_wait()?.is_none() {
+                sleep(Duration::from_millis(20)).await;
+            }
+            Ok(())
+        };
+        timeout(START, ended).await?
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn free_address() -> std::io::Result<SocketAddr> {
+    TcpListener::bind("127.0.0.1:0")?.local_addr()
+}

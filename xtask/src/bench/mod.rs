@@ -1,0 +1,150 @@
+//! `cargo xtask bench`: how much Feat does, beside what the machine and its servers can do.
+//!
+//! The command builds Feat and itself in release and hands over to that build, so that the load
+//! comes from an optimised program. Every server and process is private to the run and gone with
+//! it, and so is the folder.
+
+mod distributed;
+mod documents;
+mod embedded;
+mod figures;
+mod floor;
+mod http;
+mod installation;
+mod load;
+
+use std::{fs, path::PathBuf, process::ExitCode};
+
+use clap::{Args, ValueEnum};
+use tokio::process::Command;
+use xtask::{
+    services::{MongoDb, Progress, RabbitMq, RabbitMqVersion, process},
+    workspace,
+};
+
+use self::{distributed::Place, figures::Figure};
+use crate::command::{
+    Interrupts, Outcome,
+    child::{self, Ended},
+    test::cargo,
+};
+
+/// Why there are no figures; the text is for the person who typed the command.
+type Fault = Box<dyn std::error::Error + Send + Sync>;
+
+/// Marks every process of a run, so that none outlives it.
+const RUN: &str = "FEAT_BENCH_RUN";
+
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Arguments {
+    /// Pictures to delete
+    #[arg(long, value_name = "N", default_value_t = 20_000, value_parser = positive())]
+    jobs: u32,
+    /// Connections over which they are deleted
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = positive())]
+    connections: u32,
+    /// Measure only this; may be repeated
+    #[arg(long, value_enum)]
+    only: Vec<Part>,
+    /// Print the figures as JSON
+    #[arg(long)]
+    json: bool,
+    /// Use what an earlier run has built
+    #[arg(long)]
+    no_build: bool,
+    /// Folder of the run; says that this is the optimised program
+    #[arg(long, hide = true)]
+    inside: Option<PathBuf>,
+}
+
+fn positive() -> clap::builder::RangedI64ValueParser<u32> {
+    clap::value_parser!(u32).range(1..)
+}
+
+/// A part of the measurement.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// The writes and messages in batches, without Feat
+    Floor,
+    /// Many deletions at a time
+    Pipeline,
+    /// One deletion after the other
+    Latency,
+    /// 200,000 jobs that wait
+    Backlog,
+    /// All in one process
+    Embedded,
+}
+
+pub(crate) async fn run(arguments: Arguments) -> Outcome {
+    let mut interrupts = Interrupts::listen()?;
+    if let Some(folder) = arguments.inside.clone() {
+        let figures = tokio::select! {
+            figures = measure(&arguments, &folder) => {
+                figures.map_err(|fault| -> Box<dyn std::error::Error> { fault })?
+            }
+            signal = interrupts.next() => return Ok(Ended::Interrupted(signal).exit_code()),
+        };
+        print(&figures, arguments.json);
+        return Ok(ExitCode::SUCCESS);
+    }
+    if !arguments.no_build {
+        let build = cargo(&["build", "--release", "--package", "cli", "--package", "xtask"]);
+        let ended = child::run(build, &mut interrupts).await?;
+        if !ended.is_success() {
+            return Ok(ended.exit_code());
+        }
+    }
+    let folder = workspace::target().join("bench").join(std::process::id().to_string());
+    fs::create_dir_all(&folder)?;
+    let mut command = Command::new(workspace::target().join("release/xtask"));
+    command.args(std::env::args_os().skip(1)).arg("--inside").arg(&folder).env(RUN, &folder);
+    let ended = child::run(command, &mut interrupts).await;
+    process::kill_marked(RUN, &folder);
+    let _ = fs::remove_dir_all(&folder);
+    Ok(ended?.exit_code())
+}
+
+/// Everything that was asked for, one after the other.
+async fn measure(arguments: &Arguments, folder: &std::path::Path) -> Result<Vec<Figure>, Fault> {
+    let wanted = |part| arguments.only.is_empty() || arguments.only.contains(&part);
+    let jobs = usize::try_from(arguments.jobs)?;
+    let connections = usize::try_from(arguments.connections)?;
+    let progress = Progress::shown();
+    let mut figures = Vec::new();
+    if [Part::Floor, Part::Pipeline, Part::Latency, Part::Backlog].into_iter().any(wanted) {
+        progress.step("starting RabbitMQ and MongoDB");
+        let rabbit = RabbitMq::start(&folder.join("rabbitmq"), RabbitMqVersion::Any).await?;
+        let mongo = MongoDb::start(&folder.join("mongodb")).await?;
+        let (mongodb, rabbitmq) = (mongo.url(), rabbit.amqp_url());
+        let place = Place { folder, mongodb, rabbitmq, progress: &progress };
+        let mut floor = None;
+        if wanted(Part::Floor) {
+            floor = Some(place.floor(jobs).await?);
+        }
+        if wanted(Part::Pipeline) {
+            figures.extend(place.pipeline(jobs, connections, floor).await?);
+        } else if let Some(floor) = floor {
+            figures.push(Figure::of("floor: jobs without Feat", floor, "/s"));
+        }
+        if wanted(Part::Latency) {
+            figures.extend(place.latency().await?);
+        }
+        if wanted(Part::Backlog) {
+            figures.extend(place.backlog(connections).await?);
+        }
+    }
+    if wanted(Part::Embedded) {
+        figures.extend(embedded::measure(folder, jobs, connections, &progress).await?);
+    }
+    progress.done();
+    Ok(figures)
+}
+
+fn print(figures: &[Figure], json: bool) {
+    if json {
+        println!("{:#}", figures::json(figures));
+    } else {
+        println!("{}", figures::table(figures));
+    }
+}
