@@ -153,6 +153,20 @@ fn retry_gives_new_attempts_in_the_operators_name() {
 }
 
 #[test]
+fn retry_leaves_alone_what_has_not_ended() {
+    let now = Timestamp::now();
+    let queued = deletion(UserId::generate()).request_cancel("owner", now).unwrap();
+    let until = now + Duration::from_hours(1);
+    let running = deletion(UserId::generate()).claim("worker", until, now).unwrap();
+    let folder = folder(&[queued.clone(), running.clone()]);
+    for job in [&queued, &running] {
+        let told = json(&on(&folder, &["retry", &job.id.to_string()]));
+        assert_eq!(told[0]["result"], "skipped", "{}", job.state);
+        assert_eq!(&read(folder.path(), job), job);
+    }
+}
+
+#[test]
 fn cancel_notes_the_wish_and_leaves_the_end_to_a_worker() {
     let owner = UserId::generate();
     let done = settled(deletion(owner), Verdict::Done(serde_json::json!({})));

@@ -183,6 +183,33 @@ fn an_operator_gives_a_dead_job_new_attempts() {
     assert_eq!(retried.history.last().unwrap().by, "operator ada");
 }
 
+#[test]
+fn only_what_ended_without_success_is_given_new_attempts() {
+    let now = Timestamp::now();
+    let until = now + Duration::from_secs(10);
+    let again = || Verdict::Error(JobError::again("slow disk"));
+    let unknown = Verdict::Error(JobError::Unknown { ask: String::new(), again: None });
+    let mut late = queued(now);
+    late.deadline_at = now;
+    let mut scheduled = new_job();
+    scheduled.run_at = Some(until);
+    let cases = [
+        ("scheduled", JobRecord::accept(scheduled, "api", now), false),
+        ("queued", queued(now), false),
+        ("running", queued(now).claim("w1", until, now).unwrap(), false),
+        ("waiting", settle(queued(now), again(), now), false),
+        ("unknown", settle(queued(now), unknown, now), false),
+        ("succeeded", settle(queued(now), Verdict::Done(json!({})), now), false),
+        ("cancelled", settle(queued(now), Verdict::Error(JobError::Cancelled), now), false),
+        ("failed", settle(queued(now), Verdict::Error(JobError::Rejected("gone")), now), true),
+        ("dead", settle(late, again(), now), true),
+    ];
+    for (name, job, allowed) in cases {
+        assert_eq!(job.state.name(), name);
+        assert_eq!(job.retry(&SPEC, "operator ada", now).is_ok(), allowed, "{name}");
+    }
+}
+
 /// One thing that may happen to a job, at random.
 fn happen(
     job: JobRecord,

@@ -213,6 +213,11 @@ impl JobRecord {
         operator: &str,
         now: Timestamp,
     ) -> Result<Self, IllegalTransition> {
+        // A failed attempt makes the same step of the table, so the table alone would let the
+        // operator take a job away from the worker that runs it.
+        if !matches!(self.state, JobState::Failed | JobState::Dead) {
+            return Err(IllegalTransition { from: self.state, to: JobState::Waiting });
+        }
         let mut next = self.change(JobState::Waiting, "retried by an operator", operator, now)?;
         next.attempts = 0;
         next.crashes = 0;
