@@ -210,6 +210,20 @@ fn only_what_ended_without_success_is_given_new_attempts() {
     }
 }
 
+#[test]
+fn asking_twice_to_cancel_changes_nothing_more() {
+    let now = Timestamp::now();
+    let later = now + Duration::from_secs(1);
+    let asked = settle(queued(now), Verdict::Panicked, now).request_cancel("owner", now).unwrap();
+    assert_eq!(asked.clone().request_cancel("owner", later).unwrap(), asked);
+
+    // It came too late and the next attempt failed as well: the pause before the one after stays.
+    let run = asked.publish_due("w1", now).unwrap();
+    let waiting = settle(run, Verdict::Error(JobError::again("slow disk")), now);
+    assert_eq!(waiting.wake_at, Some(now + Duration::from_secs(2)));
+    assert_eq!(waiting.clone().request_cancel("owner", later).unwrap(), waiting);
+}
+
 /// One thing that may happen to a job, at random.
 fn happen(
     job: JobRecord,
@@ -270,6 +284,11 @@ fn whatever_happens_the_record_stays_sound() {
         for _ in 0..100 {
             now = now + Duration::from_millis(random.random_range(0..5_000));
             let Ok(next) = happen(job.clone(), now, &mut random) else { continue };
+            if next == job {
+                // The one step that may change nothing.
+                assert!(job.cancel_requested_at.is_some());
+                continue;
+            }
             assert_eq!(next.version, job.version + 1, "one change is one version");
             assert!(next.state == job.state || job.state.successors().contains(&next.state));
             check(&next);

@@ -178,6 +178,25 @@ async fn cancelling_is_a_wish_that_workers_hear_of() {
 }
 
 #[tokio::test]
+async fn asking_again_to_cancel_changes_nothing() {
+    let app = App::start().await;
+    let job = app.deletion(&app.ada).await;
+    let cancel = format!("{}cancel/", job_path(&job));
+    let ask = || app.request(Method::POST, &cancel, &app.ada).send();
+    assert_eq!(ask().await.unwrap().status(), 202);
+    let waiting = app.settle(job.clone(), Verdict::Error(JobError::again("slow disk"))).await;
+    assert_eq!(waiting.state, JobState::Waiting);
+    for _ in 0..10 {
+        let reply = ask().await.unwrap();
+        assert_eq!(reply.status(), 202);
+        let body: Value = reply.json().await.unwrap();
+        assert_eq!(body["data"]["cancel_requested"], true);
+    }
+
+    assert_eq!(app.store.jobs.get(job.id).await.unwrap().unwrap(), waiting);
+}
+
+#[tokio::test]
 async fn who_waits_for_a_cancellation_learns_how_the_job_ended() {
     let app = App::start().await;
     let cancelled = Verdict::Error(JobError::Cancelled);

@@ -183,7 +183,8 @@ impl JobRecord {
     }
 
     /// Notes the wish to stop the job. A job that waits for a due time becomes due now, so that a
-    /// worker ends it; asking twice changes nothing more.
+    /// worker ends it. Asking twice changes nothing: the same record comes back, with the same
+    /// version and the same due time, and there is nothing to save.
     ///
     /// # Errors
     ///
@@ -193,6 +194,10 @@ impl JobRecord {
         self.refuse_if_unknown(JobState::Cancelled)?;
         if self.state.is_settled() {
             return Err(IllegalTransition { from: self.state, to: JobState::Cancelled });
+        }
+        if self.cancel_requested_at.is_some() {
+            // Due again, a job whose cancellation came too late would spend an attempt per call.
+            return Ok(self);
         }
         if matches!(self.state, JobState::Scheduled | JobState::Waiting) {
             self.wake_at = Some(now);

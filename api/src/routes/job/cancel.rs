@@ -29,9 +29,10 @@ pub(super) async fn request(
     let state = state.clone();
     let watcher = if watch { state.watch.of(id) } else { None };
     let save_and_tell = async move {
-        let job = save(&state, owner, id).await?;
+        let (job, news) = save(&state, owner, id).await?;
+        // News may get lost, so it is told again; a message is sent for a change alone.
         state.broker.send_event(Event::CancelRequested { id });
-        if job.state == JobState::Queued {
+        if news && job.state == JobState::Queued {
             intake::announce(&state, &job).await;
         }
         Ok::<_, ApiError>(job)
@@ -41,13 +42,17 @@ pub(super) async fn request(
     Ok((job, watcher))
 }
 
-async fn save(state: &AppState, owner: UserId, id: JobId) -> Result<JobRecord, ApiError> {
+/// The record with the wish in it, and whether it was not there before.
+async fn save(state: &AppState, owner: UserId, id: JobId) -> Result<(JobRecord, bool), ApiError> {
     for _ in 0..TRIES {
         let job = state.store.jobs.get_owned(owner, id).await?.ok_or_else(ApiError::not_found)?;
         let asked = job.clone().request_cancel("owner", Timestamp::now());
         let asked = asked.map_err(|_| conflict(&job))?;
+        if asked == job {
+            return Ok((job, false));
+        }
         if state.store.jobs.save(&asked).await? == Save::Stored {
-            return Ok(asked);
+            return Ok((asked, true));
         }
     }
     Err(ApiError::unavailable(Duration::from_secs(1)))
