@@ -17,7 +17,7 @@ use schemas::{
     job::{Idempotency, NewJob},
     kinds,
 };
-use store::Insert;
+use store::{Insert, Save, StoreError};
 use tracing::{info, warn};
 
 pub(crate) use idempotency::{IdempotencyKey, Request};
@@ -29,8 +29,8 @@ use crate::{error::ApiError, fault, state::AppState};
 /// When callers come back after the broker asked us to stop.
 const BLOCKED_PAUSE: Duration = Duration::from_secs(5);
 
-/// Tries to record a job whose key belongs to a job that is gone a moment later.
-const TRIES: usize = 3;
+/// Tries to record a job whose key belongs to a job that is gone, or changed, a moment later.
+const TRIES: usize = 8;
 
 /// The job that answers a call.
 #[derive(Debug, Clone, PartialEq)]
@@ -76,7 +76,8 @@ pub(crate) fn open(state: &AppState) -> Result<(), ApiError> {
 ///
 /// # Errors
 ///
-/// 422 when the idempotency key belongs to another request; 503 when the store does not answer:
+/// 422 when the idempotency key belongs to another request, or the job that does the same work has
+/// the key of another; 503 when the store does not answer:
 /// the same call again is safe.
 pub(crate) async fn record(state: &AppState, new: NewJob) -> Result<Accepted, ApiError> {
     for _ in 0..TRIES {
@@ -107,7 +108,32 @@ async fn earlier(state: &AppState, job: &JobRecord) -> Result<Option<Accepted>, 
         return if same { Ok(Some(Accepted::Replayed(earlier))) } else { Err(key_reused()) };
     }
     let Some(key) = &job.unique_key else { return Ok(None) };
-    Ok(state.store.jobs.by_unique_key(job.owner, key).await?.map(Accepted::Same))
+    let Some(earlier) = state.store.jobs.by_unique_key(job.owner, key).await? else {
+        return Ok(None);
+    };
+    match &job.idempotency {
+        None => Ok(Some(Accepted::Same(earlier))),
+        Some(idempotency) => bind(state, earlier, idempotency.clone()).await,
+    }
+}
+
+/// Gives the key of this request to the job that does its work already, so that the key cannot be
+/// used for another request later. `None` when somebody else changed the job: look again.
+async fn bind(
+    state: &AppState,
+    earlier: JobRecord,
+    idempotency: Idempotency,
+) -> Result<Option<Accepted>, ApiError> {
+    let Some(bound) = earlier.bind(idempotency, Timestamp::now()) else {
+        let text = "This work was asked for with another idempotency key.";
+        return Err(ApiError::of(ErrorCode::KeyReused, text));
+    };
+    match state.store.jobs.save(&bound).await {
+        Ok(Save::Stored) => Ok(Some(Accepted::Same(bound))),
+        // Changed meanwhile; or the key went to another job, which the next look finds by it.
+        Ok(Save::Stale) | Err(StoreError::Unreadable { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn key_reused() -> ApiError {

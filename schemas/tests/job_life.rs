@@ -8,7 +8,7 @@ use std::time::Duration;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use schemas::{
     ImageId, JobError, JobRecord, JobSpec, JobState, Timestamp, UserId, Verdict,
-    job::{IllegalTransition, MAX_CRASHES, NewJob},
+    job::{Idempotency, IllegalTransition, MAX_CRASHES, NewJob},
     kinds::{ImageDelete, image_delete::ImageDeletion},
 };
 use serde_json::json;
@@ -222,6 +222,19 @@ fn asking_twice_to_cancel_changes_nothing_more() {
     let waiting = settle(run, Verdict::Error(JobError::again("slow disk")), now);
     assert_eq!(waiting.wake_at, Some(now + Duration::from_secs(2)));
     assert_eq!(waiting.clone().request_cancel("owner", later).unwrap(), waiting);
+}
+
+#[test]
+fn a_job_takes_over_one_key_and_goes_on_as_it_was() {
+    let now = Timestamp::now();
+    let one = |key: &str| Idempotency { key: key.to_owned(), fingerprint: "f".to_owned() };
+    let job = queued(now);
+    let bound = job.clone().bind(one("k-1"), now).unwrap();
+
+    assert_eq!(bound.version, job.version + 1);
+    assert_eq!((bound.state, bound.wake_at), (job.state, job.wake_at));
+    assert_eq!(bound.idempotency, Some(one("k-1")));
+    assert_eq!(bound.bind(one("k-2"), now), None);
 }
 
 /// One thing that may happen to a job, at random.

@@ -114,6 +114,30 @@ async fn an_idempotency_key_stands_for_one_request() {
 }
 
 #[tokio::test]
+async fn a_key_that_an_earlier_job_answered_belongs_to_that_request_from_then_on() {
+    let app = App::start().await;
+    let (image, other) = (app.picture(&app.ada).await, app.picture(&app.ada).await);
+    let send = |image, key| app.delete(image, &app.ada).header("idempotency-key", key).send();
+    let first = app.job_of(app.delete(&image, &app.ada).send().await.unwrap()).await;
+
+    let bound = send(&image, "k-1").await.unwrap();
+    assert_eq!(bound.status(), 202);
+    assert_eq!(app.job_of(bound).await.id, first.id);
+    let again = send(&image, "k-1").await.unwrap();
+    assert_eq!(again.headers()["idempotency-replayed"], "true");
+    assert_eq!(app.job_of(again).await.id, first.id);
+    let reused = send(&other, "k-1").await.unwrap();
+    error("another picture", reused, 422, "IDEMPOTENCY_KEY_REUSED").await;
+    assert!(app.image(other.id).await.is_live());
+
+    // A job has one key: a second one could not be told from a new one later.
+    let second = send(&image, "k-2").await.unwrap();
+    error("a second key", second, 422, "IDEMPOTENCY_KEY_REUSED").await;
+    let plain = app.job_of(app.delete(&image, &app.ada).send().await.unwrap()).await;
+    assert_eq!(plain.id, first.id, "without a key the job is found as before");
+}
+
+#[tokio::test]
 async fn a_caller_who_waits_gets_the_outcome() {
     type Case = (&'static str, Verdict, u16, Option<&'static str>);
     let app = App::start().await;

@@ -8,7 +8,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::{
-    Change, IllegalTransition, JobError, JobFailure, JobRecord, JobSpec, JobState, Lease, Verdict,
+    Change, Idempotency, IllegalTransition, JobError, JobFailure, JobRecord, JobSpec, JobState,
+    Lease, Verdict,
 };
 use crate::time::Timestamp;
 
@@ -205,6 +206,19 @@ impl JobRecord {
         self.cancel_requested_at = Some(now);
         self.note(self.state, "cancellation requested", by, now);
         Ok(self)
+    }
+
+    /// Binds the caller's key of a later request to this job, which does what that request asks for.
+    /// The job's life goes on as it was. `None` when it is bound to a request already.
+    #[must_use]
+    pub fn bind(mut self, idempotency: Idempotency, now: Timestamp) -> Option<Self> {
+        if self.idempotency.is_some() {
+            return None;
+        }
+        self.idempotency = Some(idempotency);
+        self.version += 1;
+        self.updated_at = now;
+        Some(self)
     }
 
     /// Gives a job that ended without success a new set of attempts, at the word of `operator`.
