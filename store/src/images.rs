@@ -100,6 +100,19 @@ impl Images {
         self.0.get(Key::of(id)).await
     }
 
+    /// The picture `id` if `owner` owns it. Concurrent calls are one read.
+    ///
+    /// # Errors
+    ///
+    /// See [`Images`].
+    pub async fn get_owned(
+        &self,
+        owner: UserId,
+        id: ImageId,
+    ) -> Result<Option<ImageRecord>, StoreError> {
+        self.0.get(Key::owned(id, owner)).await
+    }
+
     /// The picture of `owner` with this file name.
     ///
     /// # Errors

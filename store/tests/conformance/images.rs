@@ -128,6 +128,8 @@ pub(crate) async fn a_picture_changes_like_any_record(place: &Place) {
     assert_eq!(images.save(&hidden).await, Ok(Save::Stored));
     assert_eq!(images.save(&tagged).await, Ok(Save::Stale));
 
-    assert_eq!(images.get(first.id).await, Ok(Some(hidden)));
+    assert_eq!(images.get(first.id).await, Ok(Some(hidden.clone())));
     assert_eq!(images.get(image(&[]).id).await, Ok(None));
+    assert_eq!(images.get_owned(user(7), first.id).await, Ok(Some(hidden)));
+    assert_eq!(images.get_owned(user(8), first.id).await, Ok(None), "somebody else's");
 }

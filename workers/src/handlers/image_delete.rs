@@ -50,8 +50,8 @@ impl Handler for ImageDelete {
 }
 
 async fn load(ctx: &Context, deletion: &ImageDeletion) -> Result<ImageRecord, JobError> {
-    let image = ctx.store.images.get(deletion.image).await.map_err(store_again)?;
-    image.filter(|image| image.owner == ctx.owner).ok_or(JobError::Rejected("image_not_found"))
+    let image = ctx.store.images.get_owned(ctx.owner, deletion.image).await.map_err(store_again)?;
+    image.ok_or(JobError::Rejected("image_not_found"))
 }
 
 /// From here on the picture cannot be given back. An attempt that was cut off has done it before.

@@ -126,7 +126,7 @@ async fn save_hidden(
         }
         // Somebody else changed it: other tags, or the worker, which may even be done.
         let (changed, latest) = tokio::try_join!(
-            state.store.images.get(hidden.id),
+            state.store.images.get_owned(hidden.owner, hidden.id),
             state.store.jobs.get_owned(job.owner, job.id)
         )?;
         let over = latest.is_none_or(|job| job.state.is_settled());
@@ -148,7 +148,7 @@ async fn give_back_if_cancelled(state: &AppState, job: &JobRecord) -> Result<(),
     let ImageDeletion { image } =
         serde_json::from_value(job.payload.clone()).map_err(ApiError::internal)?;
     for _ in 0..TRIES {
-        let hidden = state.store.images.get(image).await?;
+        let hidden = state.store.images.get_owned(job.owner, image).await?;
         let Some(shown) = hidden.and_then(|image| image.restore(job.id)) else { return Ok(()) };
         if state.store.images.save(&shown).await? == Save::Stored {
             return Ok(());

@@ -213,8 +213,7 @@ async fn idempotency(
 
 /// Picture `id`, live or deleted, if it is `caller`'s.
 async fn own(state: &AppState, caller: UserId, id: ImageId) -> Result<ImageRecord, ApiError> {
-    let image = state.store.images.get(id).await?;
-    image.filter(|image| image.owner == caller).ok_or_else(ApiError::not_found)
+    state.store.images.get_owned(caller, id).await?.ok_or_else(ApiError::not_found)
 }
 
 async fn retag(
