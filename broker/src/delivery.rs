@@ -71,8 +71,10 @@ impl Delivery {
         Self { body, redelivered, receipt: Receipt::Rabbit(receipt) }
     }
 
-    /// Whether it is delivered again anyway because its connection is gone.
-    pub(crate) fn is_lost(&self) -> bool {
+    /// Whether it is delivered again anyway because its connection is gone. Whoever keeps
+    /// deliveries for later asks before they begin.
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
         match &self.receipt {
             Receipt::Local(_) => false,
             Receipt::Rabbit(receipt) => receipt.is_lost(),

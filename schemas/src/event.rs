@@ -6,7 +6,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{id::JobId, job::JobState};
+use crate::{id::JobId, job::JobState, queue::Queue, time::Timestamp};
 
 /// One piece of news; broadcast to every API and worker process, in batches.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -25,5 +25,14 @@ pub enum Event {
     CancelRequested {
         /// The job.
         id: JobId,
+    },
+    /// A worker has messages that it has not answered; repeated for as long as that is so.
+    Held {
+        /// Name of the worker process.
+        worker: String,
+        /// The queue that delivered them.
+        queue: Queue,
+        /// When the oldest of them was published.
+        published_at: Timestamp,
     },
 }

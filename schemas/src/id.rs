@@ -93,6 +93,16 @@ numeric_id! {
     ImageId
 }
 
+impl JobId {
+    /// When the id was made, to the millisecond and by the clock of the process that made it.
+    #[must_use]
+    pub fn made_at(self) -> Timestamp {
+        let mut millis = [0; 8];
+        millis[2..].copy_from_slice(&self.as_bytes()[..6]);
+        Timestamp::from_micros(i64::from_be_bytes(millis).saturating_mul(1_000))
+    }
+}
+
 impl UserId {
     /// The owner of jobs that Feat starts by itself. No user has this id, so no user sees them.
     pub const FEAT: Self = Self(0);

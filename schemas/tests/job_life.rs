@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use schemas::{
-    ImageId, JobError, JobRecord, JobSpec, JobState, Timestamp, UserId, Verdict,
+    ImageId, JobError, JobId, JobRecord, JobSpec, JobState, Timestamp, UserId, Verdict,
     job::{Idempotency, IllegalTransition, MAX_CRASHES, NewJob},
     kinds::{ImageDelete, image_delete::ImageDeletion},
 };
@@ -235,6 +235,15 @@ fn a_job_takes_over_one_key_and_goes_on_as_it_was() {
     assert_eq!((bound.state, bound.wake_at), (job.state, job.wake_at));
     assert_eq!(bound.idempotency, Some(one("k-1")));
     assert_eq!(bound.bind(one("k-2"), now), None);
+}
+
+#[test]
+fn an_id_tells_when_it_was_made() {
+    let before = Timestamp::now();
+    let made = JobId::generate().made_at();
+
+    assert!(before.since(made) <= Duration::from_millis(1), "to the millisecond");
+    assert!(made <= Timestamp::now());
 }
 
 /// One thing that may happen to a job, at random.

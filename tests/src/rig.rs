@@ -13,7 +13,7 @@ use workers::{Drained, Registry, Settings, Workers};
 
 use crate::{
     eventually,
-    scripted::{Leased, Repeatable},
+    scripted::{Leased, Repeatable, Slow},
     services::Corner,
 };
 
@@ -96,7 +96,8 @@ impl Rig {
     /// Starts a worker with a connection and settings of its own.
     #[must_use]
     pub fn worker_with(&self, broker: Broker, settings: Settings) -> Worker {
-        let registry = workers::registry().register::<Repeatable>().register::<Leased>();
+        let registry =
+            workers::registry().register::<Repeatable>().register::<Leased>().register::<Slow>();
         self.worker_of(broker, settings, registry)
     }
 

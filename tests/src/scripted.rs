@@ -171,7 +171,7 @@ impl Scripted {
 }
 
 macro_rules! scripted_kind {
-    ($(#[$doc:meta])* $name:ident, $kind:literal, $claim:expr) => {
+    ($(#[$doc:meta])* $name:ident, $kind:literal, $claim:expr, $timeout:expr) => {
         $(#[$doc])*
         pub enum $name {}
 
@@ -180,7 +180,7 @@ macro_rules! scripted_kind {
             const QUEUE: Queue = Queue::Images;
             const RETRY: RetryPolicy =
                 RetryPolicy::doubling(4, Duration::from_millis(10), Duration::from_millis(50));
-            const TIMEOUT: Duration = Duration::from_secs(2);
+            const TIMEOUT: Duration = $timeout;
             const CLAIM: Claim = $claim;
             type Payload = Scripted;
             type Output = ();
@@ -200,9 +200,13 @@ macro_rules! scripted_kind {
 
 scripted_kind! {
     /// A kind whose effect may be repeated: its first run takes no lease.
-    Repeatable, "test.repeatable", Claim::OnRepeat
+    Repeatable, "test.repeatable", Claim::OnRepeat, Duration::from_secs(2)
 }
 scripted_kind! {
     /// A kind that takes a lease before each run, as money does.
-    Leased, "test.leased", Claim::Always
+    Leased, "test.leased", Claim::Always, Duration::from_secs(2)
+}
+scripted_kind! {
+    /// A kind like [`Repeatable`] whose service may take its time.
+    Slow, "test.slow", Claim::OnRepeat, Duration::from_mins(2)
 }

@@ -7,6 +7,7 @@ use std::{collections::BTreeSet, time::Duration};
 use futures::future::join_all;
 use schemas::{
     Event, JobRecord, JobState, Timestamp, UserId,
+    job::NewJob,
     kinds::{JobExpiry, job_expiry::Expiry},
     schedule::SCHEDULES,
 };
@@ -14,7 +15,7 @@ use store::{Insert, JobFilter, Save};
 use tests::{
     eventually,
     rig::{Engine, Rig, owner, quick},
-    scripted::{Leased, Repeatable, Script, Step},
+    scripted::{Leased, Repeatable, Script, Slow, Step},
 };
 
 /// Runs every test of the list on both engines.
@@ -43,6 +44,7 @@ on_both_engines! {
     a_cancellation_that_comes_too_late_changes_nothing,
     a_lost_message_is_sent_again,
     a_backlog_is_not_sent_again,
+    what_workers_fetched_ahead_of_a_slow_service_is_not_sent_again,
     shutdown_returns_what_it_cuts_off,
     a_lease_that_ends_is_taken_over_and_counted,
     an_unreadable_message_is_set_aside,
@@ -230,6 +232,52 @@ async fn a_backlog_is_not_sent_again(engine: Engine) {
     }
     worker.stop().await;
     assert_eq!(rest.seen().effects as usize, BACKLOG);
+}
+
+/// One worker has fetched everything and waits for two slow jobs; another has nothing to do and
+/// looks for lost messages.
+async fn what_workers_fetched_ahead_of_a_slow_service_is_not_sent_again(engine: Engine) {
+    const FETCHED: usize = 60;
+    let rig = Rig::new(engine).await;
+    let slow = Script::new(&[Step::Gate]);
+    let rest = Script::new(&[Step::Done]);
+    let mut settings = quick();
+    for queue in settings.queues.values_mut() {
+        (queue.concurrency, queue.prefetch) = (2, 512);
+    }
+    // Long enough that a slow machine finds time to tell what is held.
+    settings.sweep_interval = Duration::from_millis(400);
+    let looks = settings.sweep_interval * 6;
+    let busy = rig.worker_with(rig.broker.clone(), settings.clone());
+    let mut jobs = Vec::new();
+    for script in [&slow, &slow].into_iter().chain(std::iter::repeat_n(&rest, FETCHED)) {
+        jobs.push(rig.submit::<Slow>(&script.payload()).await);
+    }
+    eventually("two runs", Duration::from_secs(10), async || {
+        (slow.seen().running == 2).then_some(())
+    })
+    .await;
+    empty_queue(&rig).await;
+    settings.name = "idle".to_owned();
+    let broker = match &rig.corner {
+        Some(corner) => tests::rig::another_broker(corner).await,
+        None => rig.broker.clone(),
+    };
+    let idle = rig.worker_with(broker, settings);
+    let patience = tokio::time::Instant::now() + looks;
+    tokio::time::sleep_until(patience).await;
+    slow.open_gate(2);
+    for job in &jobs {
+        let done = rig.in_state(job.id, JobState::Succeeded).await;
+        assert_eq!(done.republished, 0, "a job that waited for a slot was sent again");
+    }
+    // What is really lost is found all the same.
+    let new = NewJob::of::<Slow>(owner(), &rest.payload()).expect("payload");
+    let lost = JobRecord::accept(new, "api", Timestamp::now());
+    assert_eq!(rig.store.jobs.insert(&lost).await.expect("insert"), Insert::Stored);
+    assert_eq!(rig.in_state(lost.id, JobState::Succeeded).await.republished, 1);
+    join_all([busy, idle].map(tests::rig::Worker::stop)).await;
+    assert_eq!(rest.seen().effects as usize, FETCHED + 1);
 }
 
 async fn shutdown_returns_what_it_cuts_off(engine: Engine) {

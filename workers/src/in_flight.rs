@@ -10,7 +10,7 @@ use schemas::{Event, JobId, Timestamp};
 use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
-use crate::Shared;
+use crate::{Shared, held};
 
 /// Cancellations remembered for jobs whose message has not come yet. A forgotten one costs
 /// nothing but a job that runs although its owner changed their mind.
@@ -104,8 +104,9 @@ impl Drop for InHand {
     }
 }
 
-/// Passes cancellations on to the runs in hand until `shutdown`.
-pub(crate) async fn hear_cancellations(shared: Arc<Shared>, shutdown: CancellationToken) {
+/// Passes cancellations on to the runs in hand, and word of what others hold to the sweep, until
+/// `shutdown`.
+pub(crate) async fn hear_events(shared: Arc<Shared>, shutdown: CancellationToken) {
     let mut events = shared.workers.broker.events();
     loop {
         let event = tokio::select! {
@@ -114,6 +115,9 @@ pub(crate) async fn hear_cancellations(shared: Arc<Shared>, shutdown: Cancellati
         };
         match event {
             Ok(Event::CancelRequested { id }) => shared.in_flight.cancel(id),
+            Ok(Event::Held { worker, queue, published_at }) => {
+                held::heard(&shared, worker, queue, published_at);
+            }
             Ok(Event::Changed { .. }) => {}
             Err(RecvError::Lagged(_)) => shared.in_flight.missed(Timestamp::now()),
             Err(RecvError::Closed) => return,

@@ -8,6 +8,7 @@
 mod fault;
 mod handler;
 mod handlers;
+mod held;
 mod in_flight;
 mod lease;
 mod pipeline;
@@ -35,6 +36,7 @@ pub use handler::{Context, Handler, Undo};
 pub use registry::{Registry, registry};
 pub use settings::{QueueSettings, Settings};
 
+use held::Held;
 use in_flight::InFlight;
 use runner::Runner;
 use sweep::Flow;
@@ -67,6 +69,7 @@ pub struct Drained {
 struct Shared {
     workers: Workers,
     in_flight: InFlight,
+    held: Held,
     flow: Flow,
     /// Set at the deadline of the shutdown: runs end now.
     cut_off: CancellationToken,
@@ -81,6 +84,7 @@ pub async fn run(workers: Workers, shutdown: CancellationToken) -> Drained {
     let shared = Arc::new(Shared {
         workers,
         in_flight: InFlight::new(Timestamp::now()),
+        held: Held::default(),
         flow: Flow::default(),
         cut_off: CancellationToken::new(),
         finished: AtomicU64::new(0),
@@ -91,7 +95,8 @@ pub async fn run(workers: Workers, shutdown: CancellationToken) -> Drained {
         let runner = Runner::new(Arc::clone(&shared));
         parts.spawn(pipeline::consume(runner, queue, settings, shutdown.clone()));
     }
-    parts.spawn(in_flight::hear_cancellations(Arc::clone(&shared), shutdown.clone()));
+    parts.spawn(in_flight::hear_events(Arc::clone(&shared), shutdown.clone()));
+    parts.spawn(held::announce(Arc::clone(&shared), shutdown.clone()));
     parts.spawn(scheduler::publish_due(Arc::clone(&shared), shutdown.clone()));
     parts.spawn(sweep::republish_lost(Arc::clone(&shared), shutdown.clone()));
     parts.spawn(timetable::keep(Arc::clone(&shared), shutdown.clone()));

@@ -1,19 +1,35 @@
 //! One queue: messages in, runs out, a bounded number at a time.
+//!
+//! Messages that the broker sends ahead are read at once and wait here for a slot, so that the
+//! sweep knows of them. How many there are is the prefetch's to bound.
 
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use broker::Delivery;
 use schemas::{
     Queue,
-    message::{self, Subject},
+    message::{self, Subject, UnreadableMessage},
 };
-use tokio::sync::Semaphore;
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{MissedTickBehavior, interval},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
+    held::Hold,
     runner::{Answer, Runner},
     settings::QueueSettings,
 };
+
+/// How soon it is noticed that waiting messages went back to the queue with their connection.
+const TIDY: Duration = Duration::from_millis(250);
+
+/// A message that was delivered, and what it says.
+struct Message {
+    delivery: Delivery,
+    subject: Result<(Subject, Hold), UnreadableMessage>,
+}
 
 /// Serves `queue` until `shutdown`, then waits for the runs in hand.
 pub(crate) async fn consume(
@@ -25,30 +41,57 @@ pub(crate) async fn consume(
     let mut consumer = runner.broker().consume(queue, settings.prefetch);
     let slots = Arc::new(Semaphore::new(settings.concurrency.max(1)));
     let runs = TaskTracker::new();
+    let mut waiting = VecDeque::new();
+    let mut tidy = interval(TIDY);
+    tidy.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        let next = async {
-            let slot = Arc::clone(&slots).acquire_owned().await;
-            (slot, consumer.next().await)
-        };
-        let (slot, delivery) = tokio::select! {
-            next = next => next,
+        tokio::select! {
+            biased;
             () = shutdown.cancelled() => break,
-        };
-        let runner = runner.clone();
-        runs.spawn(async move {
-            let _slot = slot;
-            answer(&runner, delivery).await;
-        });
+            slot = Arc::clone(&slots).acquire_owned(), if !waiting.is_empty() => {
+                let next = waiting.pop_front().filter(|message: &Message| !message.delivery.is_lost());
+                if let (Ok(slot), Some(message)) = (slot, next) {
+                    runs.spawn(work(runner.clone(), message, slot));
+                }
+            }
+            _ = tidy.tick(), if !waiting.is_empty() => {
+                waiting.retain(|message| !message.delivery.is_lost());
+            }
+            delivery = consumer.next() => match Arc::clone(&slots).try_acquire_owned() {
+                Ok(slot) => {
+                    let runner = runner.clone();
+                    runs.spawn(async move {
+                        let message = Message::read(&runner, queue, delivery);
+                        work(runner, message, slot).await;
+                    });
+                }
+                Err(_) => waiting.push_back(Message::read(&runner, queue, delivery)),
+            },
+        }
     }
+    // Not begun: somebody else's again.
+    drop(waiting);
     consumer.stop().await;
     runs.close();
     runs.wait().await;
 }
 
-async fn answer(runner: &Runner, delivery: Delivery) {
-    let answer = match message::decode(&delivery.body) {
-        Ok(Subject::Job(job)) => runner.run(*job, delivery.redelivered).await,
-        Ok(Subject::JobId(id)) => runner.run_by_id(id).await,
+impl Message {
+    fn read(runner: &Runner, queue: Queue, delivery: Delivery) -> Self {
+        let subject = message::decode(&delivery.body);
+        let subject = subject.map(|subject| {
+            let hold = runner.received(queue, &subject, delivery.redelivered);
+            (subject, hold)
+        });
+        Self { delivery, subject }
+    }
+}
+
+async fn work(runner: Runner, message: Message, slot: OwnedSemaphorePermit) {
+    let Message { delivery, subject } = message;
+    let answer = match subject {
+        Ok((Subject::Job(job), hold)) => runner.run(*job, delivery.redelivered, &hold).await,
+        Ok((Subject::JobId(id), hold)) => runner.run_by_id(id, &hold).await,
         Err(unreadable) => Answer::Park(unreadable.to_string()),
     };
     match answer {
@@ -60,4 +103,5 @@ async fn answer(runner: &Runner, delivery: Delivery) {
             delivery.park(&reason).await;
         }
     }
+    drop(slot);
 }

@@ -4,7 +4,10 @@ use std::{panic::AssertUnwindSafe, sync::Arc, sync::atomic::Ordering};
 
 use broker::Broker;
 use futures::FutureExt;
-use schemas::{Event, JobError, JobId, JobRecord, JobState, Timestamp, Verdict, job::Claim};
+use schemas::{
+    Event, JobError, JobId, JobRecord, JobState, Queue, Timestamp, Verdict, job::Claim,
+    message::Subject,
+};
 use store::{Save, StoreError};
 use tokio::time::{Instant, timeout};
 use tracing::Instrument;
@@ -12,6 +15,7 @@ use tracing::Instrument;
 use crate::{
     Shared, fault,
     handler::{Context, Undo},
+    held::Hold,
     in_flight::InHand,
     lease::{self, Holder},
     registry::Entry,
@@ -48,11 +52,24 @@ impl Runner {
         &self.0.workers.broker
     }
 
+    /// Takes note that `queue` delivered this message; `again` when it may have done so before.
+    pub(crate) fn received(&self, queue: Queue, subject: &Subject, again: bool) -> Hold {
+        let (id, published_at) = match subject {
+            Subject::Job(job) => (job.id, job.wake_at.unwrap_or(job.updated_at)),
+            // No earlier than that.
+            Subject::JobId(id) => (*id, id.made_at()),
+        };
+        if !again && matches!(subject, Subject::Job(_)) {
+            self.0.flow.delivered(queue, published_at);
+        }
+        self.0.held.take(queue, id, published_at)
+    }
+
     /// Runs the job whose record is too large for a message.
-    pub(crate) async fn run_by_id(&self, id: JobId) -> Answer {
+    pub(crate) async fn run_by_id(&self, id: JobId, hold: &Hold) -> Answer {
         match self.0.workers.store.jobs.get(id).await {
             // Read from the store, so it is not certain to be the first delivery.
-            Ok(Some(job)) => self.run(job, true).await,
+            Ok(Some(job)) => self.run(job, true, hold).await,
             Ok(None) => Answer::Ack,
             Err(error) => {
                 tracing::warn!(job_id = %id, ?error, "a job cannot be read now");
@@ -62,18 +79,15 @@ impl Runner {
     }
 
     /// Runs `job` as its message shows it. `again` when the message may have been worked on.
-    pub(crate) async fn run(&self, job: JobRecord, again: bool) -> Answer {
+    pub(crate) async fn run(&self, job: JobRecord, again: bool, hold: &Hold) -> Answer {
         let Some(entry) = self.0.workers.registry.entry(&job.kind) else {
             return Answer::Park(format!("unknown kind {}", job.kind));
         };
-        if !again && let Some(published_at) = job.wake_at {
-            self.0.flow.delivered(job.queue, published_at);
-        }
         let Some(in_hand) = self.0.in_flight.take(job.id) else {
             return Answer::Ack;
         };
         let span = trace::span(&job);
-        let result = self.work(entry, job, again, &in_hand).instrument(span).await;
+        let result = self.work(entry, job, again, &in_hand, hold).instrument(span).await;
         match result {
             Ok(()) => Answer::Ack,
             Err(Leave(answer)) => answer,
@@ -86,6 +100,7 @@ impl Runner {
         job: JobRecord,
         again: bool,
         in_hand: &InHand,
+        hold: &Hold,
     ) -> Result<(), Leave> {
         let started = Instant::now();
         fault::point("worker.before_run");
@@ -95,7 +110,13 @@ impl Runner {
         let claim = repeat
             || entry.spec.claim == Claim::Always
             || (unheard && self.is_cancelled(job.id).await?);
-        let job = if claim { self.claim(job.id).await? } else { job };
+        let job = if claim {
+            let claimed = self.claim(job.id).await?;
+            hold.let_go();
+            claimed
+        } else {
+            job
+        };
 
         let verdict = self.verdict(entry, &job, claim, in_hand).await;
         let Some(verdict) = verdict else {

@@ -11,6 +11,11 @@ use tokio_util::sync::CancellationToken;
 
 use crate::Shared;
 
+/// Why a job is published once more, in the metrics.
+pub(crate) const DUE: &str = "due";
+/// See [`DUE`].
+pub(crate) const LEASE_ENDED: &str = "lease_ended";
+
 /// Jobs looked at in one go.
 pub(crate) const BATCH: usize = 500;
 
@@ -49,14 +54,14 @@ pub(crate) async fn pause(interval: std::time::Duration, shutdown: &Cancellation
 async fn due(shared: &Shared) -> Result<usize, StoreError> {
     let jobs = shared.workers.store.jobs.due(Timestamp::now(), BATCH).await?;
     let found = jobs.len();
-    publish_all(shared, jobs, "due", JobRecord::publish_due).await;
+    publish_all(shared, jobs, DUE, JobRecord::publish_due).await;
     Ok(found)
 }
 
 async fn lapsed(shared: &Shared) -> Result<usize, StoreError> {
     let jobs = shared.workers.store.jobs.lapsed(Timestamp::now(), BATCH).await?;
     let found = jobs.len();
-    publish_all(shared, jobs, "lease_ended", JobRecord::lose_lease).await;
+    publish_all(shared, jobs, LEASE_ENDED, JobRecord::lose_lease).await;
     Ok(found)
 }
 
