@@ -140,6 +140,14 @@ fn key_reused() -> ApiError {
     ApiError::of(ErrorCode::KeyReused, "This idempotency key was used for another request.")
 }
 
+/// Counters that somebody watches for their first increment: they have to be there before it.
+pub(crate) fn begin_counters() {
+    for spec in kinds::SPECS {
+        metrics::counter!("feat_jobs_accepted_total", "kind" => spec.kind).increment(0);
+    }
+    metrics::counter!("feat_publish_failures_total").increment(0);
+}
+
 /// Tells the workers of `job`. A failure is logged and counted; the sweep makes up for it.
 pub(crate) async fn announce(state: &AppState, job: &JobRecord) {
     let published = state.broker.publish(job).await;

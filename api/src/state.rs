@@ -50,6 +50,7 @@ impl AppState {
     /// Takes over what the process was given. Must be called within a tokio runtime.
     pub(crate) fn new(api: Api, shutdown: CancellationToken) -> Self {
         let Api { store, broker, blobs, settings, metrics } = api;
+        crate::intake::begin_counters();
         let auth = Auth::new(&settings);
         let pictures = Pictures::new(settings.pictures.clone());
         let watch = Watch::start(&broker, settings.limits.watched_jobs, shutdown.clone());

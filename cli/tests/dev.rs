@@ -4,7 +4,15 @@
 
 mod support;
 
-use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt, path::Path, process::Command};
+use std::{
+    fs,
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+    os::unix::fs::PermissionsExt,
+    path::Path,
+    process::Command,
+    time::{Duration, Instant},
+};
 
 use support::{Dev, assert_refused, error_of, feat, run};
 
@@ -66,6 +74,34 @@ fn health_asks_a_running_process() {
     assert_refused(&run(&["health", "--url", &nothing]), &["answers 404"]);
     assert!(dev.interrupt().success());
     assert_refused(&run(&["health", "--url", &ready]), &["log"]);
+}
+
+#[test]
+fn counters_are_there_before_they_count() {
+    let home = tempfile::tempdir().unwrap();
+    let dev = Dev::start(home.path());
+    let address = dev.url.strip_prefix("http://").unwrap();
+    let metrics = || {
+        let mut stream = TcpStream::connect(address).unwrap();
+        let ask = b"GET /metrics HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+        stream.write_all(ask).unwrap();
+        let mut page = String::new();
+        stream.read_to_string(&mut page).unwrap();
+        page
+    };
+    let wanted = [
+        "feat_messages_parked_total 0",
+        "feat_jobs_accepted_total{kind=\"image.delete\"} 0",
+        "feat_publish_failures_total 0",
+        "feat_jobs_republished_total{why=\"message_lost\",queue=\"images\"} 0",
+    ];
+    let deadline = Instant::now() + Duration::from_secs(20);
+    let mut page = metrics();
+    while !wanted.iter().all(|counter| page.contains(counter)) {
+        assert!(Instant::now() < deadline, "{page}");
+        page = metrics();
+    }
+    assert!(dev.interrupt().success());
 }
 
 #[test]

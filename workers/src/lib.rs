@@ -27,7 +27,7 @@ use std::sync::{
 
 use broker::Broker;
 use providers::blobs::Blobs;
-use schemas::Timestamp;
+use schemas::{Queue, Timestamp};
 use store::Store;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -90,6 +90,7 @@ pub async fn run(workers: Workers, shutdown: CancellationToken) -> Drained {
         finished: AtomicU64::new(0),
         returned: AtomicU64::new(0),
     });
+    begin_counters();
     let parts = TaskTracker::new();
     for (queue, settings) in shared.workers.settings.queues.clone() {
         let runner = Runner::new(Arc::clone(&shared));
@@ -114,5 +115,16 @@ pub async fn run(workers: Workers, shutdown: CancellationToken) -> Drained {
     Drained {
         finished: shared.finished.load(Ordering::Relaxed),
         returned: shared.returned.load(Ordering::Relaxed),
+    }
+}
+
+/// Counters that somebody watches for their first increment: they have to be there before it.
+fn begin_counters() {
+    metrics::counter!("feat_messages_parked_total").increment(0);
+    for queue in Queue::ALL {
+        for why in [scheduler::DUE, scheduler::LEASE_ENDED, sweep::MESSAGE_LOST] {
+            metrics::counter!("feat_jobs_republished_total", "why" => why, "queue" => queue.name())
+                .increment(0);
+        }
     }
 }
