@@ -25,6 +25,8 @@ enum Command {
     Bench(bench::Arguments),
     /// Write what travels to schemas/: OpenAPI, AsyncAPI, JSON Schema
     Schemas(command::schemas::Arguments),
+    /// Check that every crate uses only what deny.toml lets it
+    Boundaries(command::boundaries::Arguments),
     /// Check formatting, lints, documentation, written schemas and dependencies
     Ci(command::ci::Arguments),
 }
@@ -37,6 +39,7 @@ async fn main() -> ExitCode {
         Command::Test(arguments) => command::test::run(arguments).await,
         Command::Bench(arguments) => bench::run(arguments).await,
         Command::Schemas(arguments) => command::schemas::run(arguments).await,
+        Command::Boundaries(arguments) => command::boundaries::run(&arguments),
         Command::Ci(arguments) => command::ci::run(arguments).await,
     };
     outcome.unwrap_or_else(|error| {

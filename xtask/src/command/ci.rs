@@ -58,6 +58,7 @@ async fn checks() -> Result<Vec<(&'static str, Option<Command>)>, Box<dyn std::e
         ("clippy", Some(clippy)),
         ("documentation", Some(doc)),
         ("written schemas", Some(cargo(&["xtask", "schemas", "--check"]))),
+        ("crate boundaries", Some(cargo(&["xtask", "boundaries"]))),
         ("dependencies (cargo-deny)", has_subcommand("deny").then(deny)),
         (
             "unused dependencies (cargo-machete)",

@@ -1,5 +1,6 @@
 //! The commands, one module each.
 
+pub(crate) mod boundaries;
 pub(crate) mod child;
 pub(crate) mod ci;
 pub(crate) mod schemas;
