@@ -121,7 +121,12 @@ impl Run {
             command
         };
         if !has_subcommand("nextest") {
-            return vec![with_all(cargo(&["test", "--no-fail-fast"]))];
+            let mut test = with_all(cargo(&["test", "--no-fail-fast"]));
+            if !filter.iter().any(|part| part == "--") {
+                // What tests counted, and their seeds, are part of the result.
+                test.args(["--", "--show-output"]);
+            }
+            return vec![test];
         }
         let all = with_all(cargo(&["nextest", "run", "--no-fail-fast"]));
         if filter.is_empty() {
