@@ -77,9 +77,9 @@ async fn services(place: &Place, role: Role, findings: &mut Vec<Finding>) {
 }
 
 async fn reachable(process: &Process, findings: &mut Vec<Finding>) {
-    match place::database(&process.mongodb).await {
+    match telling("MongoDB", place::database(&process.mongodb)).await {
         Ok(store) => {
-            let found = store.check().await.into_iter();
+            let found = telling("MongoDB", store.check()).await.into_iter();
             findings.extend(found.map(|f| Finding::new("MongoDB", f.what, f.problem)));
             store.close().await;
         }
@@ -89,10 +89,16 @@ async fn reachable(process: &Process, findings: &mut Vec<Finding>) {
     blobs(&process.files, findings).await;
 }
 
+/// Says on standard error that an answer takes long, so that nobody takes the silence for a hang.
+async fn telling<T>(what: &str, work: impl Future<Output = T>) -> T {
+    let tell = |waited: Duration| eprintln!("waiting for {what} ({} s)", waited.as_secs());
+    place::telling(work, tell).await
+}
+
 async fn rabbit(url: SecretString, findings: &mut Vec<Finding>) {
     match place::rabbit(url, "feat-check", Duration::from_secs(5)) {
         Ok(broker) => {
-            let found = broker.check().await.into_iter();
+            let found = telling("RabbitMQ", broker.check()).await.into_iter();
             findings.extend(found.map(|f| Finding::new("RabbitMQ", f.what, f.problem)));
             broker.close().await;
         }
@@ -103,7 +109,7 @@ async fn rabbit(url: SecretString, findings: &mut Vec<Finding>) {
 async fn blobs(files: &FileStore, findings: &mut Vec<Finding>) {
     match open_files(files) {
         Ok(blobs) => {
-            let found = blobs.check().await.into_iter();
+            let found = telling("the file store", blobs.check()).await.into_iter();
             findings.extend(found.map(|f| Finding::new("files", f.what, f.problem)));
         }
         Err(error) => findings.push(Finding::new("files", "open", Some(error.to_string()))),

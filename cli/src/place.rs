@@ -8,6 +8,7 @@ use std::{
 use broker::{Broker, RabbitSettings};
 use secrecy::SecretString;
 use store::{OpenError, Store};
+use tokio::time::{Instant, timeout};
 
 use crate::{
     args::Place,
@@ -20,6 +21,9 @@ const DEFAULT_FOLDER: &str = "./data";
 
 /// How long a command waits for a broker that it can do without.
 const BROKER_WAIT: Duration = Duration::from_secs(3);
+
+/// Longest that a person is left without a word.
+const SILENCE: Duration = Duration::from_secs(2);
 
 /// An open store, and the broker if one is configured.
 pub(crate) struct Opened {
@@ -109,13 +113,36 @@ pub(crate) async fn embedded(folder: &Path) -> Result<Store, Failure> {
     Store::sqlite(folder).await.map_err(|error| refused(&error))
 }
 
-/// Opens the configured database.
+/// Awaits `work` and says from time to time, by `tell`, how long that has taken.
+pub(crate) async fn telling<T>(work: impl Future<Output = T>, tell: impl Fn(Duration)) -> T {
+    telling_each(SILENCE, work, tell).await
+}
+
+async fn telling_each<T>(
+    silence: Duration,
+    work: impl Future<Output = T>,
+    tell: impl Fn(Duration),
+) -> T {
+    let mut work = std::pin::pin!(work);
+    let start = Instant::now();
+    loop {
+        match timeout(silence, &mut work).await {
+            Ok(done) => return done,
+            Err(_elapsed) => tell(start.elapsed()),
+        }
+    }
+}
+
+/// Opens the configured database. Says in the log that it takes long.
 ///
 /// # Errors
 ///
 /// [`Failure`]: it does not answer.
 pub(crate) async fn database(mongodb: &MongoDb) -> Result<Store, Failure> {
-    Store::mongo(&mongodb.url, &mongodb.database).await.map_err(|error| refused(&error))
+    let opened = telling(Store::mongo(&mongodb.url, &mongodb.database), |waited| {
+        tracing::warn!(waited_s = waited.as_secs(), "MongoDB does not answer yet");
+    });
+    opened.await.map_err(|error| refused(&error))
 }
 
 /// [`database`] for a worker, which works off a queue.
@@ -145,4 +172,26 @@ pub(crate) fn rabbit(
     let settings = RabbitSettings { uri, name: name.to_owned(), publish_timeout };
     Broker::rabbit(settings)
         .map_err(|error| Failure::setup(format!("rabbitmq.url: {error}"), "Correct it"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_waits_long_hears_of_it_again_and_again() {
+        let told = Cell::new(0);
+        let until_told_thrice = async {
+            while told.get() < 3 {
+                tokio::task::yield_now().await;
+            }
+        };
+
+        let tell = |_| told.set(told.get() + 1);
+        telling_each(Duration::from_millis(1), until_told_thrice, tell).await;
+        assert_eq!(told.get(), 3);
+        telling(async {}, |_| panic!("what takes no time needs no word")).await;
+    }
 }

@@ -78,7 +78,10 @@ pub(crate) async fn worker(process: Process, part: WorkerPart) -> Result<(), Fai
     if let Some(listener) = listener {
         probes::spawn(listener, store.clone(), broker.clone(), metrics, shutdown.clone());
     }
-    if let Err(error) = broker.ready(BROKER_WAIT).await {
+    let ready = place::telling(broker.ready(BROKER_WAIT), |waited| {
+        tracing::warn!(waited_s = waited.as_secs(), "RabbitMQ does not answer yet");
+    });
+    if let Err(error) = ready.await {
         tracing::warn!(%error, "the broker is not there yet; work begins when it is");
     }
 
