@@ -24,8 +24,12 @@ async fn a_head_that_drips_is_cut_all_the_same() {
     raw.send("GET /livez HTTP/1.1\r\n").await;
     let drip = async {
         use tokio::io::AsyncWriteExt as _;
-        while raw.0.write_all(b"x-a: 1\r\n").await.is_ok() {
-            tokio::time::sleep(Duration::from_millis(50)).await;
+        let mut drops = tokio::time::interval(Duration::from_millis(50));
+        loop {
+            drops.tick().await;
+            if raw.0.write_all(b"x-a: 1\r\n").await.is_err() {
+                return;
+            }
         }
     };
 
