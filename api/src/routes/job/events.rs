@@ -19,7 +19,8 @@ use crate::{
     watch::{Watcher, Woken},
 };
 
-/// Longest time of one stream; no longer than an access token counts.
+/// Longest time of one stream. An access token that ends meanwhile does not cut a stream that was
+/// begun with it.
 pub(super) const LONGEST: Duration = Duration::from_mins(10);
 
 /// Time between two comments that keep proxies from closing a quiet stream.
