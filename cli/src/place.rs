@@ -139,9 +139,7 @@ async fn telling_each<T>(
 ///
 /// [`Failure`]: it does not answer.
 pub(crate) async fn database(mongodb: &MongoDb) -> Result<Store, Failure> {
-    let opened = telling(Store::mongo(&mongodb.url, &mongodb.database), |waited| {
-        tracing::warn!(waited_s = waited.as_secs(), "MongoDB does not answer yet");
-    });
+    let opened = telling(Store::mongo(&mongodb.url, &mongodb.database), slow);
     opened.await.map_err(|error| refused(&error))
 }
 
@@ -151,12 +149,17 @@ pub(crate) async fn database(mongodb: &MongoDb) -> Result<Store, Failure> {
 ///
 /// [`Failure`]: it does not answer.
 pub(crate) async fn database_of_worker(mongodb: &MongoDb) -> Result<Store, Failure> {
-    Store::mongo_in_bulk(&mongodb.url, &mongodb.database).await.map_err(|error| refused(&error))
+    let opened = telling(Store::mongo_in_bulk(&mongodb.url, &mongodb.database), slow);
+    opened.await.map_err(|error| refused(&error))
 }
 
 /// The store's own words say what to do.
 fn refused(error: &OpenError) -> Failure {
     Failure::Setup(error.to_string())
+}
+
+fn slow(waited: Duration) {
+    tracing::warn!(waited_s = waited.as_secs(), "MongoDB does not answer yet");
 }
 
 /// A broker that connects by itself from now on; `name` is what this process is called there.
