@@ -164,7 +164,7 @@ impl UserImageApi {
         id: Path<ImagePathId>,
         /// `wait=N` holds the request for up to N seconds until the work is done (RFC 7240).
         #[oai(name = "Prefer")]
-        prefer: Header<Option<String>>,
+        _prefer: Header<Option<String>>,
         /// The caller's own name for this request: 1 to 255 visible ASCII characters.
         #[oai(name = "Idempotency-Key")]
         _idempotency_key: Header<Option<String>>,
@@ -180,7 +180,7 @@ impl UserImageApi {
             image,
             idempotency: idempotency(whole, &path(image), body).await?,
             request: request.clone(),
-            patience: Patience::of(prefer.0.as_deref(), settings.default_wait, settings.max_wait),
+            patience: Patience::read(whole.headers(), settings.default_wait, settings.max_wait),
         };
         deletion.run(&self.state).await
     }
