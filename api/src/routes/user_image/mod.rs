@@ -55,7 +55,7 @@ impl UserImageApi {
 #[derive(Object)]
 #[oai(rename = "UserImageChange")]
 struct Change {
-    /// Replaces the tags: at most 64, each of at most 64 characters.
+    /// Replaces the tags: at most 64, each of at most 64 characters, without commas.
     tags: Vec<String>,
 }
 
@@ -112,8 +112,9 @@ impl UserImageApi {
 
     /// Upload a picture
     ///
-    /// Metadata such as the place is removed and the orientation applied. What the file is comes
-    /// from its content; its name and declared type do not matter.
+    /// Metadata such as the place is removed and the orientation applied; an animation that its
+    /// metadata wants turned is refused. What the file is comes from its content; its name and
+    /// declared type do not matter.
     #[oai(path = "/", method = "post", operation_id = "create_user_image")]
     async fn create(&self, Bearer(caller): Bearer, form: UploadForm) -> Result<Created, ApiError> {
         caller.require(Scope::UserImage)?;
