@@ -111,6 +111,7 @@ fn of_status(status: StatusCode) -> ApiError {
         415 => ApiError::of(ErrorCode::UnsupportedMediaType, reason),
         416 => ApiError::of(ErrorCode::RangeNotSatisfiable, reason),
         429 => ApiError::rate_limited(AGAIN),
+        431 => ApiError::invalid(WHOLE, "The head of the request is too large."),
         503 => ApiError::unavailable(AGAIN),
         500.. => ApiError::of(ErrorCode::Internal, "Internal error."),
         _ => ApiError::invalid(WHOLE, "The request cannot be read."),

@@ -3,7 +3,7 @@
 //! A request passes through these, outermost first (`app` holds the order):
 //!
 //! 1. `server`, `socket`: the connection, with bounds on how many there are, on slow heads and on
-//!    slow readers;
+//!    slow readers; `unread`, `exchange`: the reply to a head that cannot be read;
 //! 2. `context`: request id, trace and span, and the log line and metrics of the reply;
 //! 3. `finish`: headers that every reply carries;
 //! 4. (the place of CORS, which must see every reply and answer preflights itself;)
@@ -18,12 +18,14 @@ mod body;
 mod context;
 mod document;
 mod envelope;
+mod exchange;
 mod finish;
 mod health;
 mod server;
 mod site;
 mod slash;
 mod socket;
+mod unread;
 
 use std::{io, sync::Arc, time::Duration};
 
