@@ -11,11 +11,13 @@
 //! 6. `app`: how many requests run at a time, how long, and what happens when one panics;
 //! 7. `body`: how many bytes come in, and how slowly;
 //! 8. `envelope`: whatever went wrong gets the one shape of errors;
-//! 9. `site`: health, metrics and documents, pictures, and the operations of poem-openapi.
+//! 9. `site`: health, metrics and documents, pictures, and the operations of poem-openapi;
+//!    `credentials`: which come once or not at all.
 
 mod app;
 mod body;
 mod context;
+mod credentials;
 mod document;
 mod envelope;
 mod exchange;
