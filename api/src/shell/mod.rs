@@ -10,7 +10,7 @@
 //! 5. `slash`: the address in its one spelling;
 //! 6. `app`: how many requests run at a time, how long, and what happens when one panics;
 //! 7. `body`: how many bytes come in, and how slowly;
-//! 8. `envelope`: whatever went wrong gets the one shape of errors;
+//! 8. `envelope`, `words`: whatever went wrong gets the one shape of errors, in words for people;
 //! 9. `site`: health, metrics and documents, pictures, and the operations of poem-openapi;
 //!    `credentials`: which come once or not at all.
 
@@ -28,6 +28,7 @@ mod site;
 mod slash;
 mod socket;
 mod unread;
+mod words;
 
 use std::{io, sync::Arc, time::Duration};
 
