@@ -74,6 +74,27 @@ fn what_lies_in_a_folder_that_is_open_to_others_is_for_this_user_alone() {
 }
 
 #[test]
+fn addresses_that_make_no_sense_are_refused_with_advice() {
+    let home = tempfile::tempdir().unwrap();
+    let cases = [
+        ("--public-url", "nonsense", "https://feat.example.com"),
+        ("--public-url", "https://feat.example.com/", "without a slash"),
+        ("--listen", "8080", "127.0.0.1:8080"),
+        ("--listen", "feat.example.com:8080", "127.0.0.1:8080"),
+    ];
+    for (option, value, advice) in cases {
+        let output = refused(home.path(), &[option, value]);
+        let error = error_of(&output);
+        assert_eq!(output.status.code(), Some(2), "{value}: {error}");
+        assert!(error.contains(option) && error.contains(advice), "{value}: {error}");
+    }
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let output = refused(home.path(), &["--listen", &format!("localhost:{port}")]);
+    assert_refused(&output, &[&format!("127.0.0.1:{port}"), "another program"]);
+}
+
+#[test]
 fn the_printed_lines_can_be_pasted_as_they_are() {
     let home = tempfile::tempdir().unwrap();
     let dev = Dev::start(home.path());
