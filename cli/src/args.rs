@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use schemas::{ClientId, JobId, JobState, account::Grant};
 
-use crate::when::When;
+use crate::{address, when::When};
 
 /// Feat: pictures, push and payments behind one API, with every accepted request kept.
 #[derive(Debug, Parser)]
@@ -74,9 +74,10 @@ pub(crate) struct Dev {
     pub(crate) data: PathBuf,
     /// Address to listen on; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", env = "FEAT_LISTEN", default_value = "127.0.0.1:8080")]
+    #[arg(value_parser = address::listen)]
     pub(crate) listen: SocketAddr,
     /// Address under which clients reach it, when that is not the one it listens on
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = address::public_url)]
     pub(crate) public_url: Option<String>,
     /// Make no demo user and no demo client
     #[arg(long)]
@@ -358,6 +359,9 @@ mod tests {
             ("no moment", vec!["jobs", "list", "--since", "yesterday"], false),
             ("bad client id", vec!["client", "add", "a b"], false),
             ("dev options before a command", vec!["--data", "x", "worker"], false),
+            ("localhost", vec!["dev", "--listen", "localhost:8080"], true),
+            ("a name to listen on", vec!["dev", "--listen", "example.com:8080"], false),
+            ("no public address", vec!["dev", "--public-url", "nonsense"], false),
         ];
         for (name, words, accepted) in cases {
             let parsed = Cli::try_parse_from(std::iter::once("feat").chain(words));

@@ -1,6 +1,7 @@
 //! The command `feat`: parse, build, hand over.
 
 mod accounts;
+mod address;
 mod args;
 mod check;
 mod config;

@@ -6,6 +6,7 @@ use std::{
 };
 
 use broker::{Broker, RabbitSettings};
+use rustix::{fs::Mode, process::umask};
 use secrecy::SecretString;
 use store::{OpenError, Store};
 use tokio::time::{Instant, timeout};
@@ -104,12 +105,14 @@ pub(crate) async fn existing(folder: &Path) -> Result<Store, Failure> {
     ))
 }
 
-/// Opens the SQLite file in `folder`.
+/// Opens the SQLite file in `folder`. What this process makes from now on is for this user alone:
+/// the database holds password hashes, and the folder may be open to others.
 ///
 /// # Errors
 ///
 /// [`Failure`] says what to do with the folder.
 pub(crate) async fn embedded(folder: &Path) -> Result<Store, Failure> {
+    umask(Mode::RWXG | Mode::RWXO);
     Store::sqlite(folder).await.map_err(|error| refused(&error))
 }
 

@@ -49,6 +49,60 @@ fn the_first_start_makes_everything_and_the_second_keeps_it() {
 }
 
 #[test]
+fn what_lies_in_a_folder_that_is_open_to_others_is_for_this_user_alone() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join("data");
+    fs::create_dir(&folder).unwrap();
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();
+    let dev = Dev::start(&folder);
+    let script = dev.printed.split_once("terminal:\n").unwrap().1;
+    let upload = script.split_once("# delete it").unwrap().0;
+    let pasted = Command::new("sh").args(["-eu", "-c", upload]).output().unwrap();
+    assert!(pasted.status.success(), "{}", error_of(&pasted));
+
+    let (mut left, mut seen) = (vec![folder.clone()], Vec::new());
+    while let Some(path) = left.pop() {
+        for entry in fs::read_dir(path).unwrap() {
+            let entry = entry.unwrap();
+            let (path, metadata) = (entry.path(), entry.metadata().unwrap());
+            let mode = metadata.permissions().mode() & 0o777;
+            let most = if metadata.is_dir() { 0o700 } else { 0o600 };
+            assert_eq!(mode & !most, 0, "{}: {mode:o}", path.display());
+            if metadata.is_dir() {
+                left.push(path.clone());
+            }
+            seen.push(path.strip_prefix(&folder).unwrap().display().to_string());
+        }
+    }
+    for name in ["feat.db", "feat.db-wal", "feat.lock", "token-key.pem", "files"] {
+        assert!(seen.iter().any(|path| path == name), "{name} is not in {seen:?}");
+    }
+    assert!(seen.iter().any(|path| path.ends_with("original.png")), "{seen:?}");
+    assert!(dev.interrupt().success());
+}
+
+#[test]
+fn addresses_that_make_no_sense_are_refused_with_advice() {
+    let home = tempfile::tempdir().unwrap();
+    let cases = [
+        ("--public-url", "nonsense", "https://feat.example.com"),
+        ("--public-url", "https://feat.example.com/", "without a slash"),
+        ("--listen", "8080", "127.0.0.1:8080"),
+        ("--listen", "feat.example.com:8080", "127.0.0.1:8080"),
+    ];
+    for (option, value, advice) in cases {
+        let output = refused(home.path(), &[option, value]);
+        let error = error_of(&output);
+        assert_eq!(output.status.code(), Some(2), "{value}: {error}");
+        assert!(error.contains(option) && error.contains(advice), "{value}: {error}");
+    }
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let output = refused(home.path(), &["--listen", &format!("localhost:{port}")]);
+    assert_refused(&output, &[&format!("127.0.0.1:{port}"), "another program"]);
+}
+
+#[test]
 fn the_printed_lines_can_be_pasted_as_they_are() {
     let home = tempfile::tempdir().unwrap();
     let dev = Dev::start(home.path());

@@ -77,8 +77,10 @@ macro_rules! numeric_id {
         impl FromStr for $name {
             type Err = InvalidId;
 
+            /// Reads the one spelling that `Display` writes: no sign and no zeros in front.
             fn from_str(text: &str) -> Result<Self, InvalidId> {
-                text.parse().ok().and_then(Self::new).ok_or(InvalidId)
+                let number = text.parse().ok().and_then(Self::new).ok_or(InvalidId)?;
+                if text.starts_with(['+', '0']) { Err(InvalidId) } else { Ok(number) }
             }
         }
     };
@@ -249,6 +251,11 @@ mod tests {
         assert_eq!(id.to_string().parse(), Ok(id));
         assert_eq!(upper.parse::<JobId>(), Err(InvalidId));
         assert_eq!(simple.parse::<JobId>(), Err(InvalidId));
+        assert_eq!("374".parse::<ImageId>().map(ImageId::get), Ok(374));
+        for other in ["+374", "0374", " 374", "374 ", "3_74", ""] {
+            assert_eq!(other.parse::<ImageId>(), Err(InvalidId), "{other:?}");
+            assert_eq!(other.parse::<UserId>(), Err(InvalidId), "{other:?}");
+        }
     }
 
     #[test]

@@ -6,6 +6,7 @@
 #![expect(clippy::expect_used, reason = "a panic is how a test fails")]
 
 pub mod cluster;
+pub mod collector;
 pub mod http;
 pub mod picture;
 pub mod rig;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use poem::http::HeaderMap;
+
 /// What a caller prefers about waiting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Patience {
@@ -12,7 +14,14 @@ pub(crate) struct Patience {
 }
 
 impl Patience {
-    /// Reads the header. A wait longer than `most` is cut. Without a wait, `default` counts,
+    /// Reads the header of a request; several lines of it are one list. See [`Self::of`].
+    pub(crate) fn read(headers: &HeaderMap, default: Duration, most: Duration) -> Self {
+        let lines = headers.get_all("prefer").iter().filter_map(|line| line.to_str().ok());
+        let list = lines.collect::<Vec<_>>().join(",");
+        Self::of(Some(&list), default, most)
+    }
+
+    /// Reads the header's text. A wait longer than `most` is cut. Without a wait, `default` counts,
     /// unless the caller prefers `respond-async`. What is malformed or unknown is passed over, as
     /// the RFC wants it.
     pub(crate) fn of(header: Option<&str>, default: Duration, most: Duration) -> Self {
@@ -26,6 +35,12 @@ impl Patience {
         }
         let default = if named("respond-async").is_some() { Duration::ZERO } else { default };
         Self { wait: default.min(most), asked: false }
+    }
+
+    /// The same after the wait: unless the request was held (`held`), or was to be answered at
+    /// once anyway, the reply does not say that the preference was honoured.
+    pub(crate) fn honoured(self, held: bool) -> Self {
+        Self { asked: self.asked && (held || self.wait.is_zero()), ..self }
     }
 
     /// Value of `Preference-Applied`, if the caller asked to wait.
@@ -43,7 +58,33 @@ fn preference(text: &str) -> Option<(&str, &str)> {
 
 #[cfg(test)]
 mod tests {
+    #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
     use super::*;
+
+    #[test]
+    fn several_lines_are_one_list() {
+        let mut headers = HeaderMap::new();
+        for line in ["handling=strict", "return=minimal, wait=7", "wait=9"] {
+            headers.append("prefer", line.parse().unwrap());
+        }
+        let most = Duration::from_mins(1);
+
+        let patience = Patience::read(&headers, Duration::ZERO, most);
+        assert_eq!(patience.applied().as_deref(), Some("wait=7"));
+        let none = Patience::read(&HeaderMap::new(), Duration::from_secs(3), most);
+        assert_eq!((none.wait, none.applied()), (Duration::from_secs(3), None));
+    }
+
+    #[test]
+    fn only_a_wait_that_took_place_was_honoured() {
+        let read = |text| Patience::of(Some(text), Duration::ZERO, Duration::from_mins(1));
+
+        assert_eq!(read("wait=5").honoured(true).applied().as_deref(), Some("wait=5"));
+        assert_eq!(read("wait=5").honoured(false).applied(), None);
+        assert_eq!(read("wait=0").honoured(false).applied().as_deref(), Some("wait=0"));
+        assert_eq!(read("").honoured(true).applied(), None);
+    }
 
     #[test]
     fn preferences_are_read_as_the_rfc_writes_them() {

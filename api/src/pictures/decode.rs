@@ -14,7 +14,7 @@ use image::{
 };
 use schemas::image::ImageFormat;
 
-use super::{PictureError, PictureLimits, shape::Stripped};
+use super::{PictureError, PictureLimits, profile, shape::Stripped};
 
 /// Pixels, and the colour profile that says what they mean.
 pub(super) struct Decoded {
@@ -116,7 +116,7 @@ fn write(
     image: &DynamicImage,
     profile: Option<Vec<u8>>,
 ) -> ImageResult<()> {
-    if let Some(profile) = profile {
+    if let Some(profile) = profile.filter(|profile| profile::fits(profile, image.color())) {
         // An encoder that has no place for a profile writes the picture without it.
         encoder.set_icc_profile(profile).ok();
     }

@@ -33,6 +33,9 @@ pub enum PictureError {
         /// Most frames of an animation of this size.
         limit: u64,
     },
+    /// An animation that its metadata wants turned or mirrored. Only stills are encoded again.
+    #[error("The animation is stored turned or mirrored. Save it upright and send it again.")]
+    TurnedAnimation,
     /// The file is cut off or broken.
     #[error("The picture is damaged or incomplete.")]
     Damaged,

@@ -40,6 +40,7 @@ pub(super) fn strip(input: &[u8], limits: &PictureLimits) -> Result<Stripped, Pi
         frames: file.frames.count,
         animated: file.frames.count > 1,
         orientation: Orientation::NoTransforms,
+        memory: BYTES_PER_PIXEL * pixels(width, height),
     })
 }
 

@@ -1,12 +1,15 @@
 //! The segments of a JPEG file: what is kept is the image, its colour profile and nothing else.
 
+use std::ops::Range;
+
 use image::metadata::Orientation;
 use schemas::image::ImageFormat;
 
 use super::{
     PictureError, PictureLimits,
     cursor::Cursor,
-    shape::{Stripped, check_frame, orientation_of},
+    profile::{MAX_BYTES, MAX_SEGMENTS},
+    shape::{Stripped, check_frame, orientation_of, pixels},
 };
 
 /// Most scans of a progressive file. Each is a pass over the whole picture, however short it is.
@@ -54,15 +57,18 @@ impl Frame {
     }
 
     fn check(self, keeps_coefficients: bool, limits: &PictureLimits) -> Result<(), PictureError> {
-        let coefficients = if keeps_coefficients { self.coefficients } else { 0 };
-        check_frame(self.width, self.height, self.components + coefficients, limits)
+        check_frame(self.width, self.height, self.bytes_per_pixel(keeps_coefficients), limits)
+    }
+
+    fn bytes_per_pixel(self, keeps_coefficients: bool) -> u64 {
+        self.components + if keeps_coefficients { self.coefficients } else { 0 }
     }
 }
 
 /// Removes the metadata and what follows the image, after the limits were checked.
 ///
 /// Kept are the tables, the frame, the scans, the JFIF header without its thumbnail, the colour
-/// profile and the colour transform.
+/// profile unless it is too long, and the colour transform.
 pub(super) fn strip(input: &[u8], limits: &PictureLimits) -> Result<Stripped, PictureError> {
     let mut input = Cursor::new(input);
     if input.array()? != [0xFF, 0xD8] {
@@ -75,15 +81,17 @@ pub(super) fn strip(input: &[u8], limits: &PictureLimits) -> Result<Stripped, Pi
     if file.scans == 0 {
         return Err(PictureError::Damaged);
     }
-    frame.check(frame.progressive || file.scans > 1, limits)?;
+    let keeps_coefficients = frame.progressive || file.scans > 1;
+    frame.check(keeps_coefficients, limits)?;
     Ok(Stripped {
         format: ImageFormat::Jpeg,
-        bytes: file.kept,
+        memory: frame.bytes_per_pixel(keeps_coefficients) * pixels(frame.width, frame.height),
+        orientation: file.orientation.unwrap_or(Orientation::NoTransforms),
+        bytes: file.finish(),
         width: frame.width,
         height: frame.height,
         frames: 1,
         animated: false,
-        orientation: file.orientation.unwrap_or(Orientation::NoTransforms),
     })
 }
 
@@ -93,13 +101,27 @@ struct File {
     frame: Option<Frame>,
     scans: u32,
     orientation: Option<Orientation>,
+    profile: Profile,
+}
+
+/// The segments of the colour profile, among what is kept.
+#[derive(Default)]
+struct Profile {
+    segments: Vec<Range<usize>>,
+    bytes: usize,
+}
+
+impl Profile {
+    fn is_too_long(&self) -> bool {
+        self.bytes > MAX_BYTES || self.segments.len() > MAX_SEGMENTS
+    }
 }
 
 impl File {
     fn new(size: usize) -> Self {
         let mut kept = Vec::with_capacity(size);
         kept.extend([0xFF, 0xD8]);
-        Self { kept, frame: None, scans: 0, orientation: None }
+        Self { kept, frame: None, scans: 0, orientation: None, profile: Profile::default() }
     }
 
     /// Reads one segment; `false` after the end of the image.
@@ -134,6 +156,31 @@ impl File {
         self.kept.extend([0xFF, marker]);
         self.kept.extend(length.to_be_bytes());
         self.kept.extend(payload);
+    }
+
+    fn keep_profile(&mut self, marker: u8, payload: &[u8]) {
+        if self.profile.is_too_long() {
+            return;
+        }
+        let start = self.kept.len();
+        self.keep(marker, payload);
+        self.profile.segments.push(start..self.kept.len());
+        self.profile.bytes += payload.len();
+    }
+
+    /// What is stored: without a profile that turned out too long.
+    fn finish(self) -> Vec<u8> {
+        if !self.profile.is_too_long() {
+            return self.kept;
+        }
+        let mut kept = Vec::with_capacity(self.kept.len());
+        let mut from = 0;
+        for segment in self.profile.segments {
+            kept.extend(&self.kept[from..segment.start]);
+            from = segment.end;
+        }
+        kept.extend(&self.kept[from..]);
+        kept
     }
 
     fn start_frame(
@@ -178,7 +225,7 @@ impl File {
             0xE1 if payload.starts_with(b"Exif\0\0") => {
                 self.orientation.get_or_insert_with(|| orientation_of(payload));
             }
-            0xE2 if payload.starts_with(b"ICC_PROFILE\0") => self.keep(marker, payload),
+            0xE2 if payload.starts_with(b"ICC_PROFILE\0") => self.keep_profile(marker, payload),
             0xEE if payload.starts_with(b"Adobe") && payload.len() >= 12 => {
                 self.keep(marker, &payload[..12]);
             }

@@ -15,8 +15,12 @@ pub struct PictureLimits {
     pub max_frames: u32,
     /// Most pixels of an animation, over all its frames.
     pub max_animation_pixels: u64,
-    /// Most memory of one decode, in bytes. Turning a picture takes as much again for a moment.
+    /// Most memory of one decode, in bytes. Turning a picture, or making it smaller, takes as much
+    /// again for a moment.
     pub max_memory: u64,
+    /// Most memory of all decodes at a time, in bytes, as far as the headers tell; further ones
+    /// wait. A single one that needs more takes all of it.
+    pub total_memory: u64,
     /// Pictures that are decoded at the same time, at least 1.
     pub decoders: usize,
     /// Most bytes of pictures that wait for a decoder. More are sent away as busy.
@@ -25,7 +29,7 @@ pub struct PictureLimits {
 
 impl Default for PictureLimits {
     /// 10 MiB, 12,000 pixels a side, 50 million pixels, 200 frames, 200 million pixels in an
-    /// animation, 256 MiB for a decode, as many decodes as cores, 64 MiB waiting.
+    /// animation, 256 MiB for a decode, 512 MiB for all of them, as many decodes as cores, 64 MiB waiting.
     fn default() -> Self {
         Self {
             max_bytes: 10 * 1024 * 1024,
@@ -34,6 +38,7 @@ impl Default for PictureLimits {
             max_frames: 200,
             max_animation_pixels: 200_000_000,
             max_memory: 256 * 1024 * 1024,
+            total_memory: 512 * 1024 * 1024,
             decoders: thread::available_parallelism().map_or(1, NonZeroUsize::get),
             waiting_bytes: 64 * 1024 * 1024,
         }

@@ -10,8 +10,10 @@ mod error;
 mod gif;
 mod jpeg;
 mod limits;
+mod memory;
 mod png;
 mod pool;
+mod profile;
 mod shape;
 mod sniff;
 #[cfg(test)]
@@ -25,8 +27,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use schemas::image::ImageFormat;
 
-use self::pool::Pool;
 pub use self::{error::PictureError, limits::PictureLimits};
+use self::{memory::Memory, pool::Pool};
 
 /// A picture that is fit to be stored or served.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +49,7 @@ pub struct Picture {
 #[derive(Debug, Clone)]
 pub struct Pictures {
     limits: Arc<PictureLimits>,
+    memory: Memory,
     pool: Pool,
 }
 
@@ -54,7 +57,8 @@ impl Pictures {
     /// A pool with these limits.
     #[must_use]
     pub fn new(limits: PictureLimits) -> Self {
-        Self { pool: Pool::new(&limits), limits: Arc::new(limits) }
+        let (pool, memory) = (Pool::new(&limits), Memory::new(&limits));
+        Self { limits: Arc::new(limits), memory, pool }
     }
 
     /// Judges an upload and answers the form in which it is stored.
@@ -68,8 +72,8 @@ impl Pictures {
         if size as u64 > self.limits.max_bytes {
             return Err(PictureError::TooLarge { limit: self.limits.max_bytes });
         }
-        let limits = Arc::clone(&self.limits);
-        self.pool.run(size, move || work::admit(&upload, &limits)).await
+        let (limits, memory) = (Arc::clone(&self.limits), self.memory.clone());
+        self.pool.run(size, move || work::admit(&upload, &limits, &memory)).await
     }
 
     /// Makes a picture of at most `width` pixels across (at least 1) from a stored `original`.
@@ -86,9 +90,9 @@ impl Pictures {
         format: ImageFormat,
         width: u32,
     ) -> Result<Picture, PictureError> {
-        let limits = Arc::clone(&self.limits);
+        let (limits, memory) = (Arc::clone(&self.limits), self.memory.clone());
         let size = original.len();
-        self.pool.run(size, move || work::shrink(original, format, width, &limits)).await
+        self.pool.run(size, move || work::shrink(original, format, width, &limits, &memory)).await
     }
 }
 

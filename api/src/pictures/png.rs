@@ -6,6 +6,7 @@ use schemas::image::ImageFormat;
 use super::{
     PictureError, PictureLimits,
     cursor::Cursor,
+    profile,
     shape::{Frames, Stripped, check_frame, orientation_of, pixels},
 };
 
@@ -18,7 +19,8 @@ const KEPT: [&[u8; 4]; 15] = [
     b"pHYs", b"cICP", b"acTL", b"fcTL", b"fdAT",
 ];
 
-/// Removes the metadata and what follows the image, after the limits were checked.
+/// Removes the metadata and what follows the image, after the limits were checked. Of what is
+/// deflated only the picture is left, and a colour profile that inflates to no more than it may.
 pub(super) fn strip(input: &[u8], limits: &PictureLimits) -> Result<Stripped, PictureError> {
     let mut input = Cursor::new(input);
     if input.array()? != SIGNATURE {
@@ -31,6 +33,7 @@ pub(super) fn strip(input: &[u8], limits: &PictureLimits) -> Result<Stripped, Pi
 
     let mut frames = Frames::default();
     let mut orientation = None;
+    let mut profiles = 0;
     loop {
         let whole = input.rest();
         let length = u32::from_be_bytes(input.array()?) as usize;
@@ -42,16 +45,21 @@ pub(super) fn strip(input: &[u8], limits: &PictureLimits) -> Result<Stripped, Pi
             b"eXIf" => orientation = orientation.or(Some(orientation_of(data))),
             _ => {}
         }
-        if KEPT.contains(&&kind) {
+        // Further profiles mean nothing, so they are not even looked at.
+        profiles += u32::from(&kind == b"iCCP");
+        let kept_one = &kind != b"iCCP" || (profiles == 1 && profile::may_be_kept(data));
+        if KEPT.contains(&&kind) && kept_one {
             kept.extend(&whole[..length + 12]);
         }
         if &kind == b"IEND" {
             break;
         }
     }
+    let mut bytes_per_pixel = header.bytes_per_pixel;
     if frames.count > 0 {
         // An animation is composed on a canvas and keeps the one before.
-        check_frame(header.width, header.height, header.bytes_per_pixel + 12, limits)?;
+        bytes_per_pixel += 12;
+        check_frame(header.width, header.height, bytes_per_pixel, limits)?;
     }
     Ok(Stripped {
         format: ImageFormat::Png,
@@ -61,6 +69,7 @@ pub(super) fn strip(input: &[u8], limits: &PictureLimits) -> Result<Stripped, Pi
         frames: frames.count.max(1),
         animated: frames.count > 0,
         orientation: orientation.unwrap_or(Orientation::NoTransforms),
+        memory: bytes_per_pixel * pixels(header.width, header.height),
     })
 }
 

@@ -21,6 +21,8 @@ pub(super) struct Stripped {
     pub(super) animated: bool,
     /// What the metadata said, before it was removed.
     pub(super) orientation: Orientation,
+    /// Most bytes that its decode takes.
+    pub(super) memory: u64,
 }
 
 /// Checks one frame of `width` by `height`, whose decode takes `bytes_per_pixel`.

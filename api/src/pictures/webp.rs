@@ -6,6 +6,7 @@ use schemas::image::ImageFormat;
 use super::{
     PictureError, PictureLimits,
     cursor::Cursor,
+    profile,
     shape::{Frames, Stripped, check_frame, orientation_of, pixels},
 };
 
@@ -20,6 +21,9 @@ const METADATA: u8 = 0x08 | 0x04;
 
 /// The bit of the extended header that announces an animation.
 const ANIMATION: u8 = 0x02;
+
+/// The bit of the extended header that announces a colour profile.
+const PROFILE: u8 = 0x20;
 
 /// Removes the metadata and what follows the image, after the limits were checked.
 pub(super) fn strip(input: &[u8], limits: &PictureLimits) -> Result<Stripped, PictureError> {
@@ -49,6 +53,9 @@ struct File {
     has_still: bool,
     frames: Frames,
     orientation: Option<Orientation>,
+    has_profile: bool,
+    /// Where the bits of the extended header are among what is kept.
+    flags_at: Option<usize>,
 }
 
 impl File {
@@ -62,6 +69,8 @@ impl File {
             has_still: false,
             frames: Frames::default(),
             orientation: None,
+            has_profile: false,
+            flags_at: None,
         }
     }
 
@@ -77,9 +86,8 @@ impl File {
                 self.still(kind, data, limits)?;
             }
             b"ANMF" if self.animated => self.frame(data, limits)?,
-            b"ICCP" | b"ANIM" | b"ALPH" if self.canvas.is_some() => {
-                keep(&mut self.kept, kind, data);
-            }
+            b"ICCP" => self.profile(data),
+            b"ANIM" | b"ALPH" if self.canvas.is_some() => keep(&mut self.kept, kind, data),
             b"EXIF" => self.orientation = self.orientation.or(Some(orientation_of(data))),
             _ => {}
         }
@@ -98,7 +106,15 @@ impl File {
         let mut kept = data[..10].to_vec();
         kept[0] = flags & !METADATA;
         keep(&mut self.kept, *b"VP8X", &kept);
+        self.flags_at = Some(self.kept.len() - kept.len());
         Ok(())
+    }
+
+    fn profile(&mut self, data: &[u8]) {
+        if self.flags_at.is_some() && !self.has_profile && data.len() <= profile::MAX_BYTES {
+            self.has_profile = true;
+            keep(&mut self.kept, *b"ICCP", data);
+        }
     }
 
     fn still(
@@ -150,6 +166,10 @@ impl File {
         if self.frames.count == 0 {
             return Err(PictureError::Damaged);
         }
+        if let Some(at) = self.flags_at.filter(|_| !self.has_profile) {
+            self.kept[at] &= !PROFILE;
+        }
+        let cost = if self.animated { BYTES_PER_ANIMATED_PIXEL } else { BYTES_PER_PIXEL };
         let size = u32::try_from(self.kept.len() - 8).map_err(|_| PictureError::Damaged)?;
         self.kept[4..8].copy_from_slice(&size.to_le_bytes());
         Ok(Stripped {
@@ -160,6 +180,7 @@ impl File {
             frames: self.frames.count,
             animated: self.animated,
             orientation: self.orientation.unwrap_or(Orientation::NoTransforms),
+            memory: cost * pixels(width, height),
         })
     }
 }

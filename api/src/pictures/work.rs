@@ -10,7 +10,9 @@ use schemas::image::ImageFormat;
 use super::{
     Picture, PictureError, PictureLimits,
     decode::{decode, encode, prove_frames},
-    gif, jpeg, png,
+    gif, jpeg,
+    memory::Memory,
+    png,
     shape::Stripped,
     sniff, thumbnail, thumbnail_format, webp,
 };
@@ -24,14 +26,22 @@ const THUMBNAIL_QUALITY: u8 = 82;
 /// Judges an upload and answers the form in which it is stored.
 ///
 /// Its bits stay as they are where that is possible: only a picture that must be turned is
-/// encoded again. An animation is never turned.
-pub(super) fn admit(upload: &[u8], limits: &PictureLimits) -> Result<Picture, PictureError> {
+/// encoded again. An animation that must be turned is refused.
+pub(super) fn admit(
+    upload: &[u8],
+    limits: &PictureLimits,
+    memory: &Memory,
+) -> Result<Picture, PictureError> {
     let picture = strip(upload, sniff::format_of(upload)?, limits)?;
+    let turned = picture.orientation != Orientation::NoTransforms;
+    if turned && picture.animated {
+        return Err(PictureError::TurnedAnimation);
+    }
+    let _loan = memory.lend(if turned { 2 * picture.memory } else { picture.memory })?;
     if picture.animated {
         prove_frames(&picture, limits)?;
     }
     let mut decoded = decode(&picture, limits)?;
-    let turned = picture.orientation != Orientation::NoTransforms && !picture.animated;
     if !turned {
         return Ok(finish(picture.bytes, picture.format, picture.width, picture.height));
     }
@@ -48,12 +58,14 @@ pub(super) fn shrink(
     format: ImageFormat,
     width: u32,
     limits: &PictureLimits,
+    memory: &Memory,
 ) -> Result<Picture, PictureError> {
     let picture = strip(&original, format, limits)?;
     let width = width.max(1);
     if picture.width <= width {
         return Ok(finish(original, format, picture.width, picture.height));
     }
+    let _loan = memory.lend(2 * picture.memory)?;
     let mut decoded = decode(&picture, limits)?;
     decoded.image = thumbnail::resize(decoded.image, width);
     let (width, height) = (decoded.image.width(), decoded.image.height());

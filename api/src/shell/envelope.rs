@@ -12,6 +12,7 @@ use poem_openapi::error::{
 };
 use schemas::ErrorCode;
 
+use super::words;
 use crate::error::{ApiError, Cause};
 
 /// Field of what belongs to no field.
@@ -48,13 +49,13 @@ fn of_unknown(error: Error) -> Response {
 /// The errors of poem-openapi that say something about the request.
 fn known(error: &Error) -> Option<ApiError> {
     if let Some(error) = error.downcast_ref::<ParseRequestPayloadError>() {
-        return Some(ApiError::invalid(WHOLE, &error.reason));
+        return Some(ApiError::invalid(WHOLE, words::plain(&error.reason)));
     }
     if let Some(error) = error.downcast_ref::<ParseMultipartError>() {
-        return Some(ApiError::invalid(WHOLE, &error.reason));
+        return Some(ApiError::invalid(WHOLE, words::plain(&error.reason)));
     }
     if let Some(error) = error.downcast_ref::<ParseParamError>() {
-        return Some(ApiError::invalid(error.name, &error.reason));
+        return Some(ApiError::invalid(error.name, words::plain(&error.reason)));
     }
     if error.is::<ParsePathError>() || error.is::<poem::error::ParsePathError>() {
         // A text that cannot be an id names nothing.
@@ -111,6 +112,7 @@ fn of_status(status: StatusCode) -> ApiError {
         415 => ApiError::of(ErrorCode::UnsupportedMediaType, reason),
         416 => ApiError::of(ErrorCode::RangeNotSatisfiable, reason),
         429 => ApiError::rate_limited(AGAIN),
+        431 => ApiError::invalid(WHOLE, "The head of the request is too large."),
         503 => ApiError::unavailable(AGAIN),
         500.. => ApiError::of(ErrorCode::Internal, "Internal error."),
         _ => ApiError::invalid(WHOLE, "The request cannot be read."),

@@ -3,27 +3,32 @@
 //! A request passes through these, outermost first (`app` holds the order):
 //!
 //! 1. `server`, `socket`: the connection, with bounds on how many there are, on slow heads and on
-//!    slow readers;
+//!    slow readers; `unread`, `exchange`: the reply to a head that cannot be read;
 //! 2. `context`: request id, trace and span, and the log line and metrics of the reply;
 //! 3. `finish`: headers that every reply carries;
 //! 4. (the place of CORS, which must see every reply and answer preflights itself;)
 //! 5. `slash`: the address in its one spelling;
 //! 6. `app`: how many requests run at a time, how long, and what happens when one panics;
 //! 7. `body`: how many bytes come in, and how slowly;
-//! 8. `envelope`: whatever went wrong gets the one shape of errors;
-//! 9. `site`: health, metrics and documents, pictures, and the operations of poem-openapi.
+//! 8. `envelope`, `words`: whatever went wrong gets the one shape of errors, in words for people;
+//! 9. `site`: health, metrics and documents, pictures, and the operations of poem-openapi;
+//!    `credentials`: which come once or not at all.
 
 mod app;
 mod body;
 mod context;
+mod credentials;
 mod document;
 mod envelope;
+mod exchange;
 mod finish;
 mod health;
 mod server;
 mod site;
 mod slash;
 mod socket;
+mod unread;
+mod words;
 
 use std::{io, sync::Arc, time::Duration};
 

@@ -3,7 +3,9 @@
 //! HTTP/1.1 only. poem's own server has no limit on slow heads, spins when accepting fails and
 //! leaves small replies waiting for `TCP_NODELAY`, so connections are driven here.
 
-use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible, future::poll_fn, net::SocketAddr, pin::Pin, sync::Arc, time::Duration,
+};
 
 use futures::FutureExt as _;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
@@ -20,7 +22,7 @@ use tokio::{
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
-use super::{app::App, socket::Socket};
+use super::{app::App, exchange::Exchange, socket::Socket, unread};
 use crate::settings::Limits;
 
 /// How long to wait after accepting failed, as it does when file handles run out.
@@ -115,37 +117,41 @@ async fn connection<E>(
         |address| LocalAddr(Addr::SocketAddr(address)),
     );
     let remote = RemoteAddr(Addr::SocketAddr(peer));
+    let exchange = Exchange::default();
+    let socket = Socket::new(socket, terms.stall_time, exchange.clone());
     let stopping = terms.shutdown.clone();
     let service = service_fn(move |request: hyper::Request<Incoming>| {
-        let app = Arc::clone(&app);
-        let stopping = stopping.clone();
+        exchange.begin();
+        let (app, stopping, exchange) = (Arc::clone(&app), stopping.clone(), exchange.clone());
         let request: Request = (request, local.clone(), remote.clone(), Scheme::HTTP).into();
-        async move {
+        Box::pin(async move {
             let mut reply = app.answer(request).await;
             if stopping.is_cancelled() {
                 reply.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
-            Ok::<hyper::Response<_>, Infallible>(reply.into())
-        }
+            Ok::<hyper::Response<_>, Infallible>(exchange.follow(reply.into()))
+        })
     });
-    let connection = http1::Builder::new()
+    let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(terms.head_time)
         .max_header_size(MAX_HEAD)
-        .serve_connection(TokioIo::new(Socket::new(socket, terms.stall_time)), service);
-    tokio::pin!(connection);
-    // Whatever ends a connection early concerns its client alone, and it has noticed.
-    tokio::select! {
-        _ = connection.as_mut() => return,
-        () = terms.shutdown.cancelled() => {}
-    }
-    tokio::select! {
-        _ = connection.as_mut() => return,
-        () = sleep(LINGER) => connection.as_mut().graceful_shutdown(),
-        () = terms.cut.cancelled() => return,
-    }
-    tokio::select! {
-        _ = connection.as_mut() => {}
-        () = terms.cut.cancelled() => {}
-    }
+        .serve_connection(TokioIo::new(socket), service);
+    let conversation = async {
+        tokio::select! {
+            ended = poll_fn(|cx| connection.poll_without_shutdown(cx)) => return ended,
+            () = terms.shutdown.cancelled() => {}
+        }
+        tokio::select! {
+            ended = poll_fn(|cx| connection.poll_without_shutdown(cx)) => return ended,
+            () = sleep(LINGER) => {}
+        }
+        Pin::new(&mut connection).graceful_shutdown();
+        poll_fn(|cx| connection.poll_without_shutdown(cx)).await
+    };
+    let Some(ended) = terms.cut.run_until_cancelled(conversation).await else { return };
+    let parts = connection.into_parts();
+    let begun = !parts.read_buf.is_empty();
+    let socket = parts.io.into_inner().open();
+    terms.cut.run_until_cancelled(unread::end(socket, ended, begun)).await;
 }

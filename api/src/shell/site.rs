@@ -8,6 +8,7 @@ use poem::{
 };
 
 use super::{
+    credentials,
     document::{self, Addresses, DOCS_PATH, OPENAPI_PATH},
     envelope, health, slash,
 };
@@ -85,6 +86,9 @@ impl Endpoint for Site {
                 }
                 other => other,
             };
+        }
+        if let Some(refusal) = credentials::refuse_several(&request) {
+            return Ok(refusal);
         }
         request.set_data(self.state.clone());
         let mut reply = self.operations.call(request).await.unwrap_or_else(envelope::of_error);

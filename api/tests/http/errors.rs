@@ -132,18 +132,38 @@ async fn whoever_waits_for_leave_to_send_too_much_gets_none() {
 }
 
 #[tokio::test]
-async fn wrong_parameters_are_named() {
+async fn wrong_parameters_are_named_in_words_for_people() {
     let server = Server::start().await;
     let token = server.access_token().await;
-    let reply = server
-        .request(Method::GET, "/api/user/user-image/?uid=abc")
-        .bearer_auth(&token)
-        .send()
-        .await
-        .unwrap();
-    let body = error("a text for a number", reply, 400, "VALIDATION_EXCEPTION").await;
-    assert!(body["data"]["uid"].is_array(), "{body}");
+    let ask = |path: &str| server.request(Method::GET, path).bearer_auth(&token).send();
+    let pictures = "/api/user/user-image/";
+    let cases = [
+        ("missing", format!("{pictures}?"), "uid", "This field is required."),
+        ("a text", format!("{pictures}?uid=abc"), "uid", "Send a whole number."),
+        ("nothing", format!("{pictures}?uid=1&page="), "page", "Send a whole number."),
+        (
+            "a fraction",
+            format!("{pictures}?uid=1&page_size=1.5"),
+            "page_size",
+            "Send a whole number.",
+        ),
+        ("huge", format!("{pictures}?uid={}", "9".repeat(30)), "uid", "Send a whole number."),
+    ];
+    for (name, path, field, text) in cases {
+        let reply = ask(&path).await.unwrap();
+        let body = error(name, reply, 400, "VALIDATION_EXCEPTION").await;
+        assert_eq!(body["data"], json!({ field: [text] }), "{name}");
+    }
+    let reply = ask("/api/job/?created_from=yesterday").await.unwrap();
+    let body = error("no moment", reply, 400, "VALIDATION_EXCEPTION").await;
+    let text = body["data"]["created_from"][0].as_str().unwrap();
+    assert!(!text.contains("failed to parse") && !text.contains("string_"), "{text}");
+}
 
+#[tokio::test]
+async fn a_text_that_is_no_id_names_nothing() {
+    let server = Server::start().await;
+    let token = server.access_token().await;
     let reply = server.request(Method::GET, "/api/job/nonsense/").bearer_auth(&token).send().await;
     let body = error("a text that is no id", reply.unwrap(), 404, "NOT_FOUND").await;
     assert_eq!(body, json!({ "code": "NOT_FOUND", "message": "Not found.", "data": null }));

@@ -5,15 +5,27 @@ use std::time::Duration;
 use crate::rig::{PATIENCE, Server, eventually};
 
 #[tokio::test]
-async fn a_head_that_never_ends_is_cut() {
+async fn a_head_that_never_ends_is_answered_408() {
     let server =
         Server::start_with(|settings| settings.limits.head_time = Duration::from_millis(300)).await;
-    let cases = [("nothing", ""), ("a piece", "GET /livez HTTP/1.1\r\nx-a: 1\r\n")];
-    for (name, sent) in cases {
-        let mut raw = server.connect().await;
-        raw.send(sent).await;
-        assert!(!raw.rest().await.starts_with("HTTP/1.1 2"), "{name}");
-    }
+    let mut raw = server.connect().await;
+    raw.send("GET /livez HTTP/1.1\r\nx-a: 1\r\n").await;
+
+    refused("a piece of a head", &raw.rest().await, 408, "REQUEST_TIMEOUT");
+}
+
+#[tokio::test]
+async fn a_connection_without_a_request_is_closed_without_a_word() {
+    let server =
+        Server::start_with(|settings| settings.limits.head_time = Duration::from_millis(300)).await;
+    let mut quiet = server.connect().await;
+    let mut idle = server.connect().await;
+    idle.send("GET /livez HTTP/1.1\r\nhost: x\r\n\r\n").await;
+
+    assert_eq!(quiet.rest().await, "");
+    let replies = idle.rest().await;
+    assert!(replies.starts_with("HTTP/1.1 200 "), "{replies}");
+    assert_eq!(replies.matches("HTTP/1.1").count(), 1, "{replies}");
 }
 
 #[tokio::test]
@@ -53,23 +65,54 @@ async fn a_body_that_stops_coming_is_answered_408() {
     assert!(reply.contains("connection: close\r\n"), "{reply}");
 }
 
-#[tokio::test]
-async fn a_head_that_is_too_large_is_refused() {
-    let server = Server::start().await;
-    let mut raw = server.connect().await;
-    raw.send(&format!("GET /livez HTTP/1.1\r\nx-a: {}\r\n\r\n", "a".repeat(70_000))).await;
-
-    assert!(raw.head().await.starts_with("HTTP/1.1 431 "));
+/// Checks that the server's last words are an error in the one shape.
+fn refused(name: &str, said: &str, status: u16, code: &str) {
+    let (head, body) = said.split_once("\r\n\r\n").expect("a head");
+    let head = head.to_lowercase();
+    assert!(head.starts_with(&format!("http/1.1 {status} ")), "{name}: {said}");
+    let length = format!("content-length: {}", body.len());
+    for line in ["content-type: application/json", "connection: close", length.as_str()] {
+        assert!(head.lines().any(|found| found == line), "{name}, {line}: {said}");
+    }
+    for field in ["x-request-id: ", "date: ", "x-content-type-options: nosniff"] {
+        assert!(head.contains(&format!("\r\n{field}")), "{name}, {field}: {said}");
+    }
+    let body: serde_json::Value = serde_json::from_str(body).expect("JSON");
+    assert_eq!(body["code"], code, "{name}: {body}");
+    assert!(body["message"].is_string() && body.get("data").is_some(), "{name}: {body}");
 }
 
 #[tokio::test]
-async fn what_is_no_http_is_refused() {
+async fn a_head_that_cannot_be_read_is_refused_in_the_one_shape() {
     let server = Server::start().await;
-    let mut raw = server.connect().await;
-    raw.send("\u{16}\u{3}\u{1}nonsense\r\n\r\n").await;
+    let get = "GET /livez HTTP/1.1\r\nhost: x\r\n";
+    let cases = [
+        ("a large head", format!("{get}x-a: {}\r\n\r\n", "a".repeat(70_000)), 431),
+        ("many headers", format!("{get}{}\r\n", "x-a: 1\r\n".repeat(200)), 431),
+        ("no HTTP", "\u{16}\u{3}\u{1}nonsense\r\n\r\n".to_owned(), 400),
+        ("a header without a name", format!("{get}: x\r\n\r\n"), 400),
+        ("two lengths", format!("{get}content-length: 1\r\ncontent-length: 2\r\n\r\n"), 400),
+        ("no such version", "GET /livez HTTP/9.9\r\n\r\n".to_owned(), 400),
+    ];
+    for (name, sent, status) in cases {
+        let mut raw = server.connect().await;
+        raw.send(&sent).await;
+        refused(name, &raw.rest().await, status, "VALIDATION_EXCEPTION");
+    }
+}
 
-    let reply = raw.rest().await;
-    assert!(reply.starts_with("HTTP/1.1 400 ") || reply.is_empty(), "{reply}");
+#[tokio::test]
+async fn what_follows_a_good_request_is_judged_by_itself() {
+    let server = Server::start().await;
+    let good = "GET /livez HTTP/1.1\r\nhost: x\r\n\r\n";
+    let mut raw = server.connect().await;
+    raw.send(&format!("{good}{good}nonsense\r\n\r\n")).await;
+    let replies = raw.rest().await;
+
+    let parts: Vec<_> = replies.split("HTTP/1.1 ").skip(1).collect();
+    assert_eq!(parts.len(), 3, "{replies}");
+    assert!(parts[..2].iter().all(|part| part.starts_with("200 ")), "{replies}");
+    refused("the third", &format!("HTTP/1.1 {}", parts[2]), 400, "VALIDATION_EXCEPTION");
 }
 
 #[tokio::test]

@@ -90,3 +90,42 @@ async fn a_token_without_the_scope_is_told_which_one() {
     assert_eq!(reply.headers()["www-authenticate"], challenge);
     error("scope", reply, 403, "permission_denied").await;
 }
+
+#[tokio::test]
+async fn two_credentials_are_none() {
+    let server = Server::start().await;
+    let good = format!("Bearer {}", server.access_token().await);
+    let cases = [
+        ("the same twice", [good.as_str(), good.as_str()]),
+        ("a good one first", [good.as_str(), "Bearer x"]),
+        ("a good one last", ["Bearer x", good.as_str()]),
+        ("another scheme", [good.as_str(), "Basic ZGVtbzpkZW1vLXNlY3JldA=="]),
+    ];
+    for (name, [first, second]) in cases {
+        let request = server.request(Method::GET, ROUTE).header("authorization", first);
+        let reply = request.header("authorization", second).send().await.unwrap();
+        assert_eq!(reply.headers()["www-authenticate"], "Bearer error=\"invalid_token\"", "{name}");
+        error(name, reply, 401, "authentication_failed").await;
+    }
+}
+
+#[tokio::test]
+async fn two_credentials_of_a_client_are_refused_in_the_shape_of_the_token_endpoint() {
+    let server = Server::start().await;
+    let basic = "Basic ZGVtbzpkZW1vLXNlY3JldA==";
+    let reply = server
+        .request(Method::POST, "/api/o/token/")
+        .header("authorization", basic)
+        .header("authorization", basic)
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(crate::rig::sign_in_with("demo", ""))
+        .send()
+        .await
+        .unwrap();
+
+    assert_eq!(reply.status(), 401);
+    assert_eq!(reply.headers()["content-type"], "application/json");
+    assert_eq!(reply.headers()["www-authenticate"], "Basic realm=\"feat\"");
+    let body: Value = reply.json().await.unwrap();
+    assert_eq!(body["error"], "invalid_client");
+}

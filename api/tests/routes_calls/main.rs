@@ -8,5 +8,6 @@ mod foreign;
 mod images;
 mod jobs;
 mod media;
+mod prefer;
 mod rig;
 mod upload;

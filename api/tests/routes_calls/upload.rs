@@ -193,6 +193,8 @@ async fn a_form_that_is_wrong_is_refused_by_the_part() {
         ("10,000 tags, JSON", form().text("tags", json!(many).to_string()), "tags"),
         ("JSON of numbers", form().text("tags", "[1,2]"), "tags"),
         ("control character", form().text("tags", "a\u{1}b"), "tags"),
+        ("comma, JSON", form().text("tags", r#"["a,b"]"#), "tags"),
+        ("comma, repeated", form().text("tags", "a").text("tags", "b,c"), "tags"),
         ("not UTF-8", form().part("tags", Part::bytes(vec![0xff, 0xfe])), "tags"),
     ];
     for (name, form, field) in cases {
@@ -200,6 +202,24 @@ async fn a_form_that_is_wrong_is_refused_by_the_part() {
         assert!(body["data"][field].is_array(), "{name}: {body}");
     }
     nothing_is_kept(&app, "all of them").await;
+}
+
+#[tokio::test]
+async fn a_tag_that_is_too_long_is_called_so() {
+    let app = App::start().await;
+    let form = |tags: String| Form::new().part("img", img(png(8, 8), "a.png")).text("tags", tags);
+    let cases = [
+        ("a little", form("x".repeat(65)), "A tag has at most 64 characters."),
+        (
+            "far",
+            form("x".repeat(200 << 10)),
+            "The tags are too long: a picture has at most 64, each of at most 64 characters.",
+        ),
+    ];
+    for (name, form, text) in cases {
+        let body = error(name, send(&app, form).await, 400, "VALIDATION_EXCEPTION").await;
+        assert_eq!(body["data"]["tags"], json!([text]), "{name}");
+    }
 }
 
 #[tokio::test]

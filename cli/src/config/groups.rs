@@ -9,6 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 use workers::QueueSettings;
 
 use super::reader::{Need, Reader};
+use crate::address;
 
 /// What a command wants of each group.
 #[derive(Debug, Clone, Copy)]
@@ -196,11 +197,9 @@ fn api(reader: &mut Reader<'_>, need: Need) -> Option<ApiPart> {
     let max_picture_bytes = reader.number("api.max_picture_bytes", largest, 1024..=256 << 20);
     let connections = reader.number("api.connections", 8_192, 16..=1 << 20);
     if let Some(url) = &public_url {
-        let web = url.starts_with("https://") || url.starts_with("http://");
-        reader.expect("api.public_url", web && !url.ends_with('/'), || {
-            "expected an address such as https://feat.example.com, without a slash at the end"
-                .to_owned()
-        });
+        if let Err(problem) = address::public_url(url) {
+            reader.expect("api.public_url", false, || problem);
+        }
     }
     reader.expect("api.default_wait", default_wait <= max_wait, || {
         "must not be longer than api.max_wait".to_owned()

@@ -6,6 +6,7 @@ use figment::value::Value;
 use secrecy::SecretString;
 
 use super::duration;
+use crate::address;
 
 /// A type that one setting can have.
 pub(crate) trait Setting: Sized {
@@ -55,8 +56,7 @@ impl Setting for PathBuf {
 
 impl Setting for SocketAddr {
     fn parse(value: &Value) -> Result<Self, String> {
-        let expected = "expected an address with a port, such as 0.0.0.0:8080";
-        value.as_str().and_then(|text| text.trim().parse().ok()).ok_or_else(|| expected.to_owned())
+        address::listen(value.as_str().unwrap_or_default())
     }
 
     fn shown(&self) -> String {

@@ -86,7 +86,7 @@ fn every_problem_is_told_at_once_with_its_place() {
         ("wrong scheme", "rabbitmq.url: expected an address that begins with amqp://"),
         ("unknown word", "files.store: expected \"folder\" or \"s3\""),
         ("wrong address", "api.public_url: expected"),
-        ("no address", "api.listen: expected an address with a port"),
+        ("no address", "api.listen: expected an IP address with a port"),
         ("unusable secret", "api.token_key: the token key is not a P-256 private key"),
         ("two that do not fit", "api.default_wait: must not be longer"),
         ("out of range", "worker.lease: expected a span from 3s to 5m"),

@@ -6,8 +6,8 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 use schemas::image::ImageFormat;
 
 use super::{
-    super::{PictureError, PictureLimits, work},
-    admit, contains,
+    super::{PictureError, PictureLimits},
+    admit, admit_within, contains,
     fixtures::{self, FORMATS, exif, png_chunk, riff, riff_chunk, still, u24, with_metadata},
 };
 
@@ -125,7 +125,7 @@ fn a_tiny_file_that_inflates_is_refused_before_it_does() {
     let limits = PictureLimits { max_pixels: 500_000, ..PictureLimits::default() };
     for format in [ImageFormat::Png, ImageFormat::WebP, ImageFormat::Gif, ImageFormat::Jpeg] {
         let file = still(format, 800, 700);
-        let refused = work::admit(&file, &limits);
+        let refused = admit_within(&file, &limits);
         assert_eq!(refused, Err(PictureError::TooManyPixels { limit: 500_000 }), "{format:?}");
     }
 }
@@ -134,7 +134,7 @@ fn a_tiny_file_that_inflates_is_refused_before_it_does() {
 fn memory_bounds_what_is_decoded() {
     let limits = PictureLimits { max_memory: 64 * 1024, ..PictureLimits::default() };
     for format in FORMATS {
-        let refused = work::admit(&still(format, 300, 300), &limits);
+        let refused = admit_within(&still(format, 300, 300), &limits);
         assert!(matches!(refused, Err(PictureError::TooManyPixels { .. })), "{format:?}");
     }
 }
@@ -164,10 +164,28 @@ fn animations_have_a_bound_of_frames_and_of_pixels() {
         assert!(admit(&make(8, 8, 200)).is_ok(), "{name}");
         let long = admit(&make(8, 8, 201));
         assert_eq!(long, Err(PictureError::TooManyFrames { limit: 200 }), "{name}");
-        assert!(work::admit(&make(8, 8, 5), &small).is_ok(), "{name}");
-        let heavy = work::admit(&make(8, 8, 6), &small);
+        assert!(admit_within(&make(8, 8, 5), &small).is_ok(), "{name}");
+        let heavy = admit_within(&make(8, 8, 6), &small);
         assert_eq!(heavy, Err(PictureError::TooManyFrames { limit: 5 }), "{name}");
-        assert!(work::admit(&make(32, 32, 1), &small).is_ok(), "{name}: one frame is a still");
+        assert!(admit_within(&make(32, 32, 1), &small).is_ok(), "{name}: one frame is a still");
+    }
+}
+
+#[test]
+fn an_animation_that_would_have_to_be_turned_is_refused() {
+    let cases = [
+        ("APNG", ImageFormat::Png, fixtures::apng(20, 10, 3)),
+        ("animated WebP", ImageFormat::WebP, fixtures::animated_webp(20, 10, 3)),
+    ];
+    for (name, format, file) in cases {
+        for orientation in 2..=8 {
+            let refused =
+                admit(&with_metadata(format, &file, orientation)).map_err(|e| e.to_string());
+            let text =
+                "The animation is stored turned or mirrored. Save it upright and send it again.";
+            assert_eq!(refused.err().as_deref(), Some(text), "{name} {orientation}");
+        }
+        assert!(admit(&with_metadata(format, &file, 9)).is_ok(), "{name}: no such orientation");
     }
 }
 
@@ -214,8 +232,8 @@ fn random_damage_never_panics_and_what_is_taken_stays_taken() {
         damage(&mut file, &mut random);
 
         let began = Instant::now();
-        let Ok(picture) = work::admit(&file, &limits) else { continue };
-        let again = work::admit(&picture.bytes, &limits);
+        let Ok(picture) = admit_within(&file, &limits) else { continue };
+        let again = admit_within(&picture.bytes, &limits);
 
         assert!(began.elapsed() < Duration::from_secs(5), "{name} in round {round}");
         assert_eq!(again.map(|again| again.digest), Ok(picture.digest), "{name} in round {round}");

@@ -7,7 +7,7 @@ use futures::{FutureExt, future::join_all};
 use schemas::image::ImageFormat;
 
 use super::{
-    super::{PictureError, PictureLimits, Pictures, pool::Pool},
+    super::{PictureError, PictureLimits, Pictures, memory::Memory, pool::Pool},
     fixtures::still,
 };
 
@@ -81,4 +81,28 @@ async fn a_file_that_is_too_large_is_not_even_looked_at() {
     let refused = pictures.admit(Bytes::from(vec![0; 1025])).await;
 
     assert_eq!(refused, Err(PictureError::TooLarge { limit: 1024 }));
+}
+
+#[test]
+fn decodes_share_one_sum_of_memory() {
+    const MIB: u64 = 1 << 20;
+    let limits =
+        PictureLimits { max_memory: 4 * MIB, total_memory: 10 * MIB, ..PictureLimits::default() };
+    let memory = Memory::new(&limits);
+    let first = memory.lend(4 * MIB).unwrap();
+    let second = memory.lend(4 * MIB).unwrap();
+    let (tell, lent) = mpsc::channel();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let third = memory.lend(4 * MIB).unwrap();
+            tell.send(third).unwrap();
+        });
+        assert!(lent.try_recv().is_err(), "8 of 10 are lent");
+        drop(first);
+        drop(lent.recv_timeout(Duration::from_secs(10)).unwrap());
+    });
+    drop(second);
+    drop(memory.lend(100 * MIB).unwrap());
+    let small = PictureLimits { total_memory: 1, ..limits };
+    drop(Memory::new(&small).lend(4 * MIB).unwrap());
 }

@@ -6,13 +6,10 @@ use image::{DynamicImage, GenericImageView, Rgba, RgbaImage};
 use schemas::image::ImageFormat;
 
 use super::{
-    super::{Picture, PictureError, PictureLimits, thumbnail_format, work},
+    super::{PictureError, thumbnail_format},
     fixtures::{self, FORMATS, still},
+    shrink,
 };
-
-fn shrink(file: &[u8], format: ImageFormat, width: u32) -> Result<Picture, PictureError> {
-    work::shrink(file.to_vec().into(), format, width, &PictureLimits::default())
-}
 
 #[test]
 fn every_format_is_made_smaller_and_keeps_its_proportions() {

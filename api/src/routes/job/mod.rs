@@ -6,6 +6,7 @@ mod list;
 
 use std::{sync::Arc, time::Duration};
 
+use poem::Request;
 use poem_openapi::{
     ApiResponse, OpenApi,
     param::{Header, Path, Query},
@@ -22,6 +23,7 @@ use crate::{
     intake::Patience,
     state::AppState,
     view::{Job, Moment, Resource, Stretch},
+    watch::Watcher,
 };
 
 /// When a caller comes back to a process that has no room for another stream.
@@ -130,21 +132,20 @@ impl JobApi {
         id: Path<JobPathId>,
         /// `wait=N` holds the request for up to N seconds until the job has ended (RFC 7240).
         #[oai(name = "Prefer")]
-        prefer: Header<Option<String>>,
+        _prefer: Header<Option<String>>,
         /// `ETag` of an earlier reply.
         #[oai(name = "If-None-Match")]
-        if_none_match: Header<Option<String>>,
+        _if_none_match: Header<Option<String>>,
+        request: &Request,
     ) -> Result<JobReply, ApiError> {
-        let patience = self.patience(prefer.0.as_deref());
+        let patience = self.patience(request);
         let id = id.0.get()?;
         let watcher = if patience.wait.is_zero() { None } else { self.state.watch.of(id) };
-        let mut job = self.own(caller.user, id).await?;
-        if let Some(watcher) = watcher {
-            job = watcher.ended(&self.state.store, job, patience.wait).await?;
-        }
-        let (etag, applied) = (Etag::new(job.version), patience.applied());
+        let job = self.own(caller.user, id).await?;
+        let (job, applied) = self.ended(job, watcher, patience).await?;
+        let etag = Etag::new(job.version);
         let tag = etag.as_str().to_owned();
-        if if_none_match.0.is_some_and(|list| etag.is_in(&list)) {
+        if etag.is_known(request.headers()) {
             return Ok(JobReply::Unchanged(tag, applied));
         }
         Ok(JobReply::Job(resource(&job), tag, "private, no-cache".to_owned(), applied))
@@ -190,16 +191,14 @@ impl JobApi {
         id: Path<JobPathId>,
         /// `wait=N` holds the request for up to N seconds until the job has ended (RFC 7240).
         #[oai(name = "Prefer")]
-        prefer: Header<Option<String>>,
+        _prefer: Header<Option<String>>,
+        request: &Request,
     ) -> Result<CancelReply, ApiError> {
-        let patience = self.patience(prefer.0.as_deref());
+        let patience = self.patience(request);
         let id = id.0.get()?;
         let wait = !patience.wait.is_zero();
-        let (mut job, watcher) = cancel::request(&self.state, caller.user, id, wait).await?;
-        if let Some(watcher) = watcher {
-            job = watcher.ended(&self.state.store, job, patience.wait).await?;
-        }
-        let applied = patience.applied();
+        let (job, watcher) = cancel::request(&self.state, caller.user, id, wait).await?;
+        let (job, applied) = self.ended(job, watcher, patience).await?;
         match job.state {
             JobState::Cancelled => Ok(CancelReply::Cancelled(resource(&job), applied)),
             ended if ended.is_settled() => Err(cancel::conflict(&job)),
@@ -210,8 +209,25 @@ impl JobApi {
 
 impl JobApi {
     /// No default: who asks about a job has not asked for its work to be done meanwhile.
-    fn patience(&self, prefer: Option<&str>) -> Patience {
-        Patience::of(prefer, Duration::ZERO, self.state.settings.max_wait)
+    fn patience(&self, request: &Request) -> Patience {
+        Patience::read(request.headers(), Duration::ZERO, self.state.settings.max_wait)
+    }
+
+    /// `job` after the caller's patience, and what the reply says about it. Without a watcher
+    /// nobody waits.
+    async fn ended(
+        &self,
+        job: JobRecord,
+        watcher: Option<Watcher>,
+        patience: Patience,
+    ) -> Result<(JobRecord, Option<String>), ApiError> {
+        let applied = patience.honoured(watcher.is_some() || job.state.is_settled()).applied();
+        match watcher {
+            Some(watcher) => {
+                Ok((watcher.ended(&self.state.store, job, patience.wait).await?, applied))
+            }
+            None => Ok((job, applied)),
+        }
     }
 
     async fn own(&self, caller: UserId, id: JobId) -> Result<JobRecord, ApiError> {

@@ -128,6 +128,7 @@ fn refusal(error: PictureError) -> ApiError {
         | PictureError::SideTooLong { .. }
         | PictureError::TooManyPixels { .. }
         | PictureError::TooManyFrames { .. }
+        | PictureError::TurnedAnimation
         | PictureError::Damaged => ApiError::internal(error),
     }
 }

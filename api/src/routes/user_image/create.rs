@@ -54,6 +54,7 @@ fn refusal(error: PictureError) -> ApiError {
         | PictureError::SideTooLong { .. }
         | PictureError::TooManyPixels { .. }
         | PictureError::TooManyFrames { .. }
+        | PictureError::TurnedAnimation
         | PictureError::Damaged => ApiError::invalid("img", error.to_string()),
     }
 }

@@ -58,6 +58,7 @@ impl Deletion {
         let (accepted, watcher) = accepted.map_err(ApiError::internal)??;
         let replayed = matches!(accepted, Accepted::Replayed(_));
         let mut job = accepted.into_job();
+        let patience = patience.honoured(watcher.is_some() || job.state.is_settled());
         if let Some(watcher) = watcher {
             job = watcher.ended(&state.store, job, patience.wait).await?;
         }

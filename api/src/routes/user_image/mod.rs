@@ -55,7 +55,7 @@ impl UserImageApi {
 #[derive(Object)]
 #[oai(rename = "UserImageChange")]
 struct Change {
-    /// Replaces the tags: at most 64, each of at most 64 characters.
+    /// Replaces the tags: at most 64, each of at most 64 characters, without commas.
     tags: Vec<String>,
 }
 
@@ -112,8 +112,9 @@ impl UserImageApi {
 
     /// Upload a picture
     ///
-    /// Metadata such as the place is removed and the orientation applied. What the file is comes
-    /// from its content; its name and declared type do not matter.
+    /// Metadata such as the place is removed and the orientation applied; an animation that its
+    /// metadata wants turned is refused. What the file is comes from its content; its name and
+    /// declared type do not matter.
     #[oai(path = "/", method = "post", operation_id = "create_user_image")]
     async fn create(&self, Bearer(caller): Bearer, form: UploadForm) -> Result<Created, ApiError> {
         caller.require(Scope::UserImage)?;
@@ -164,7 +165,7 @@ impl UserImageApi {
         id: Path<ImagePathId>,
         /// `wait=N` holds the request for up to N seconds until the work is done (RFC 7240).
         #[oai(name = "Prefer")]
-        prefer: Header<Option<String>>,
+        _prefer: Header<Option<String>>,
         /// The caller's own name for this request: 1 to 255 visible ASCII characters.
         #[oai(name = "Idempotency-Key")]
         _idempotency_key: Header<Option<String>>,
@@ -180,7 +181,7 @@ impl UserImageApi {
             image,
             idempotency: idempotency(whole, &path(image), body).await?,
             request: request.clone(),
-            patience: Patience::of(prefer.0.as_deref(), settings.default_wait, settings.max_wait),
+            patience: Patience::read(whole.headers(), settings.default_wait, settings.max_wait),
         };
         deletion.run(&self.state).await
     }

@@ -38,6 +38,10 @@ fn checked<'a>(raw: impl Iterator<Item = &'a str>) -> Result<Vec<String>, ApiErr
         if tag.chars().any(char::is_control) {
             return Err(ApiError::invalid(FIELD, "A tag holds no control characters."));
         }
+        if tag.contains(',') {
+            // Commas part the keywords of a search, so nothing would ever find it.
+            return Err(ApiError::invalid(FIELD, "A tag holds no commas."));
+        }
         if tag.chars().count() > MAX_TAG_CHARS {
             let text = format!("A tag has at most {MAX_TAG_CHARS} characters.");
             return Err(ApiError::invalid(FIELD, text));
@@ -56,6 +60,15 @@ fn checked<'a>(raw: impl Iterator<Item = &'a str>) -> Result<Vec<String>, ApiErr
 /// The refusal of more tags than a picture may have.
 pub(super) fn too_many() -> ApiError {
     ApiError::invalid(FIELD, format!("A picture has at most {MAX_TAGS} tags."))
+}
+
+/// The refusal of a part that is longer than all permitted tags together.
+pub(super) fn too_long() -> ApiError {
+    let text = format!(
+        "The tags are too long: a picture has at most {MAX_TAGS}, each of at most \
+         {MAX_TAG_CHARS} characters."
+    );
+    ApiError::invalid(FIELD, text)
 }
 
 #[cfg(test)]
@@ -100,6 +113,7 @@ mod tests {
             ("too many", json!(too_many), false),
             ("control character", json!(["a\u{0}b"]), false),
             ("line break inside", json!(["a\nb"]), false),
+            ("comma", json!(["a,b"]), false),
             ("numbers", json!([1]), false),
             ("nested", json!([["a"]]), false),
             ("object", json!({ "a": 1 }), false),

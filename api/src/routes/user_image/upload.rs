@@ -74,8 +74,8 @@ pub(super) struct UploadForm(Multipart);
 struct UploadParts {
     /// The picture: JPEG, PNG, WebP or GIF.
     img: types::multipart::Upload,
-    /// At most 64 tags of at most 64 characters: the part repeated for each tag, or one part with
-    /// tags parted by commas, or one part with a JSON array.
+    /// At most 64 tags of at most 64 characters, without commas: the part repeated for each tag,
+    /// or one part with tags parted by commas, or one part with a JSON array.
     tags: Option<Vec<String>>,
 }
 
@@ -201,7 +201,7 @@ async fn read_text(part: Field) -> Result<String, ApiError> {
     let reader = part.into_async_read().take(MAX_TAGS_BYTES + 1);
     read_all(reader, &mut text).await?;
     if text.len() as u64 > MAX_TAGS_BYTES {
-        return Err(tags::too_many());
+        return Err(tags::too_long());
     }
     String::from_utf8(text).map_err(|_| ApiError::invalid(tags::FIELD, "Send UTF-8."))
 }
