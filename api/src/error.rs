@@ -127,6 +127,19 @@ impl ApiError {
         Self::of(ErrorCode::RateLimited, "Too many requests.").retry_after(retry_after)
     }
 
+    /// The reply to a request beyond a limit, in the shape of OAuth2's errors where `is_oauth`.
+    pub(crate) fn limited(retry_after: Duration, is_oauth: bool) -> Response {
+        let error = Self::rate_limited(retry_after);
+        let mut reply = error.to_response();
+        if is_oauth {
+            let text = "too many requests, come back later";
+            let body = json!({ "error": "temporarily_unavailable", "error_description": text });
+            reply.headers_mut().insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
+            reply.set_body(body.to_string());
+        }
+        reply
+    }
+
     /// A fault of ours. `cause` goes to the log, never to the caller.
     pub fn internal(cause: impl fmt::Debug) -> Self {
         let mut error = Self::of(ErrorCode::Internal, "Internal error.");

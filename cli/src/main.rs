@@ -2,6 +2,7 @@
 
 mod accounts;
 mod args;
+mod audit;
 mod check;
 mod config;
 mod dev;

@@ -152,6 +152,9 @@ fn settings(part: &ApiPart, trace_link: api::TraceLink) -> api::Settings {
     settings.max_wait = part.max_wait;
     settings.pictures.max_bytes = part.max_picture_bytes;
     settings.limits.connections = part.connections;
+    settings.cors = part.edge.cors.clone();
+    settings.trusted_proxies.clone_from(&part.edge.trusted_proxies);
+    settings.rates = part.edge.rates.clone();
     settings.trace_link = trace_link;
     settings
 }

@@ -7,12 +7,16 @@ use serde::{Deserialize, Serialize, Serializer};
 
 use crate::{
     id::{ClientId, SessionId, UserId},
+    profile::Profile,
     scope::Scopes,
     time::Timestamp,
 };
 
 /// Writes a secret to the store, and nowhere else: these records never leave the process otherwise.
-fn expose<S: Serializer>(secret: &SecretString, serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn expose<S: Serializer>(
+    secret: &SecretString,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(secret.expose_secret())
 }
 
@@ -44,6 +48,9 @@ pub struct UserRecord {
     /// Set when the account may not sign in any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disabled_at: Option<Timestamp>,
+    /// What the person is called and where; empty when nobody has said.
+    #[serde(default)]
+    pub profile: Profile,
 }
 
 /// One application that signs users in.
@@ -65,6 +72,9 @@ pub struct ClientRecord {
     pub scopes: Scopes,
     /// When it was registered.
     pub created_at: Timestamp,
+    /// Set when it may not sign anybody in any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disabled_at: Option<Timestamp>,
 }
 
 /// A way to get an access token (RFC 6749).
@@ -227,6 +237,7 @@ mod tests {
             password_hash: "$argon2id$hash".into(),
             created_at: Timestamp::now(),
             disabled_at: None,
+            profile: Profile::default(),
         };
 
         assert!(!format!("{user:?}").contains("argon2id"));

@@ -178,6 +178,14 @@ uuid_id! {
     /// One sign-in of one device: the family of its refresh tokens.
     SessionId, now_v7
 }
+uuid_id! {
+    /// One long-lived key of a user.
+    KeyId, now_v7
+}
+uuid_id! {
+    /// One entry of the audit record: a version 7 UUID, so entries sort by time.
+    AuditId, now_v7
+}
 
 /// An OAuth2 client, by the name it was registered with: 1 to 64 letters, digits, `-`, `_` or `.`.
 #[derive(

@@ -4,6 +4,9 @@
 use schemas::{
     JobRecord,
     account::{ClientRecord, SessionRecord, UserRecord},
+    api_key::KeyRecord,
+    audit::AuditRecord,
+    guess::GuessRecord,
     image::ImageRecord,
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -93,7 +96,8 @@ pub(crate) trait Aggregate: Serialize + DeserializeOwned + Send + Sync + 'static
 }
 
 /// Every collection.
-pub(crate) const COLLECTIONS: &[&Collection] = &[&JOBS, &IMAGES, &USERS, &CLIENTS, &SESSIONS];
+pub(crate) const COLLECTIONS: &[&Collection] =
+    &[&JOBS, &IMAGES, &USERS, &CLIENTS, &SESSIONS, &KEYS, &GUESSES, &AUDIT];
 
 static JOBS: Collection = Collection {
     name: "jobs",
@@ -132,7 +136,35 @@ static USERS: Collection = Collection {
 
 static CLIENTS: Collection = Collection { name: "clients", id: IdKind::Text, indexes: &[] };
 
-static SESSIONS: Collection = Collection { name: "sessions", id: IdKind::Text, indexes: &[] };
+static SESSIONS: Collection = Collection {
+    name: "sessions",
+    id: IdKind::Text,
+    indexes: &[
+        Index::on("owner_id", &[("owner", Ascending), ("id", Descending)]),
+        Index::on("owner_device_id", &[("owner", Ascending), ("device_id", Ascending)]),
+    ],
+};
+
+static KEYS: Collection = Collection {
+    name: "api_keys",
+    id: IdKind::Text,
+    indexes: &[Index::on("owner_id", &[("owner", Ascending), ("id", Descending)])],
+};
+
+static GUESSES: Collection = Collection {
+    name: "guesses",
+    id: IdKind::Text,
+    indexes: &[Index::on("expires_at", &[("expires_at", Ascending)])],
+};
+
+static AUDIT: Collection = Collection {
+    name: "audit",
+    id: IdKind::Text,
+    indexes: &[
+        Index::on("owner_id", &[("owner", Ascending), ("id", Descending)]),
+        Index::on("at", &[("at", Descending)]),
+    ],
+};
 
 impl Aggregate for JobRecord {
     const COLLECTION: &'static Collection = &JOBS;
@@ -184,6 +216,42 @@ impl Aggregate for ClientRecord {
 
 impl Aggregate for SessionRecord {
     const COLLECTION: &'static Collection = &SESSIONS;
+
+    fn key(&self) -> Key {
+        Key::owned(self.id, self.owner)
+    }
+
+    fn version(&self) -> u64 {
+        self.version
+    }
+}
+
+impl Aggregate for KeyRecord {
+    const COLLECTION: &'static Collection = &KEYS;
+
+    fn key(&self) -> Key {
+        Key::owned(self.id, self.owner)
+    }
+
+    fn version(&self) -> u64 {
+        self.version
+    }
+}
+
+impl Aggregate for GuessRecord {
+    const COLLECTION: &'static Collection = &GUESSES;
+
+    fn key(&self) -> Key {
+        Key::of(self.id.as_str())
+    }
+
+    fn version(&self) -> u64 {
+        self.version
+    }
+}
+
+impl Aggregate for AuditRecord {
+    const COLLECTION: &'static Collection = &AUDIT;
 
     fn key(&self) -> Key {
         Key::owned(self.id, self.owner)

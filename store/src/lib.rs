@@ -15,12 +15,15 @@
 //!   no field name with a NUL; SQLite stores both faithfully.
 
 mod aggregate;
+mod audit;
 mod batch;
 mod clients;
 mod engine;
 mod error;
+mod guesses;
 mod images;
 mod jobs;
+mod keys;
 mod query;
 mod repository;
 mod sessions;
@@ -30,10 +33,13 @@ use std::path::Path;
 
 use secrecy::SecretString;
 
+pub use audit::{Audit, AuditFilter};
 pub use clients::Clients;
 pub use error::{OpenError, StoreError};
+pub use guesses::Guesses;
 pub use images::{ImageField, ImageFilter, ImageOrder, Images};
 pub use jobs::{JobFilter, Jobs};
+pub use keys::Keys;
 pub use sessions::Sessions;
 pub use users::Users;
 
@@ -83,6 +89,12 @@ pub struct Store {
     pub clients: Clients,
     /// Sign-ins.
     pub sessions: Sessions,
+    /// Long-lived keys.
+    pub keys: Keys,
+    /// Recent wrong passwords.
+    pub guesses: Guesses,
+    /// Who did what.
+    pub audit: Audit,
     engine: Engine,
 }
 
@@ -117,6 +129,9 @@ impl Store {
             users: Users::over(&engine),
             clients: Clients::over(&engine),
             sessions: Sessions::over(&engine),
+            keys: Keys::over(&engine),
+            guesses: Guesses::over(&engine),
+            audit: Audit::over(&engine),
             engine,
         }
     }
@@ -152,6 +167,9 @@ impl Store {
         self.users.close().await;
         self.clients.close().await;
         self.sessions.close().await;
+        self.keys.close().await;
+        self.guesses.close().await;
+        self.audit.close().await;
         self.engine.close().await;
     }
 }

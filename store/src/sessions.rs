@@ -1,8 +1,14 @@
 //! The sign-ins.
 
-use schemas::{SessionId, account::SessionRecord};
+use schemas::{SessionId, Timestamp, UserId, account::SessionRecord};
 
-use crate::{Insert, Save, StoreError, aggregate::Key, engine::Engine, repository::Repository};
+use crate::{
+    Insert, Save, StoreError,
+    aggregate::Key,
+    engine::Engine,
+    query::{Condition, Direction::Descending, Query},
+    repository::Repository,
+};
 
 /// The sign-ins of users on devices.
 ///
@@ -44,7 +50,63 @@ impl Sessions {
         self.0.get(Key::of(id)).await
     }
 
+    /// The sign-in `id` if it is `owner`'s. Concurrent calls are one read.
+    ///
+    /// # Errors
+    ///
+    /// See [`Sessions`].
+    pub async fn get_owned(
+        &self,
+        owner: UserId,
+        id: SessionId,
+    ) -> Result<Option<SessionRecord>, StoreError> {
+        self.0.get(Key::owned(id, owner)).await
+    }
+
+    /// Up to `limit` sign-ins of `owner` that have not ended at `now`, newest first; `after` is the
+    /// last id of the page before.
+    ///
+    /// # Errors
+    ///
+    /// See [`Sessions`].
+    pub async fn live(
+        &self,
+        owner: UserId,
+        now: Timestamp,
+        after: Option<SessionId>,
+        limit: usize,
+    ) -> Result<Vec<SessionRecord>, StoreError> {
+        self.0.find(live(owner, now, after, limit)).await
+    }
+
+    /// Whether `owner` has ever signed in on this device.
+    ///
+    /// # Errors
+    ///
+    /// See [`Sessions`].
+    pub async fn knows_device(&self, owner: UserId, device_id: &str) -> Result<bool, StoreError> {
+        Ok(self.0.first(on_device(owner, device_id)).await?.is_some())
+    }
+
     pub(crate) async fn close(&self) {
         self.0.close().await;
     }
+}
+
+pub(crate) fn live(owner: UserId, now: Timestamp, after: Option<SessionId>, limit: usize) -> Query {
+    let mut all = vec![
+        Condition::Eq("owner", owner.into()),
+        Condition::Absent("revoked_at"),
+        Condition::Gt("expires_at", now.into()),
+    ];
+    all.extend(after.map(|id| Condition::Lt("id", id.into())));
+    Query::all(all).sorted("id", Descending).limited(limit)
+}
+
+pub(crate) fn on_device(owner: UserId, device_id: &str) -> Query {
+    Query::all(vec![
+        Condition::Eq("owner", owner.into()),
+        Condition::Eq("device_id", device_id.into()),
+    ])
+    .limited(1)
 }

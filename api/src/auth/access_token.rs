@@ -78,14 +78,17 @@ impl AccessTokens {
     ///
     /// 500 when the library refuses to sign, which our own key gives it no reason for.
     pub(crate) fn issue(&self, caller: &Caller, now: Timestamp) -> Result<String, ApiError> {
+        let (Some(client_id), Some(sid)) = (caller.client.clone(), caller.session) else {
+            return Err(ApiError::internal("an access token without a session"));
+        };
         let claims = Claims {
             iss: self.issuer.clone(),
             aud: AUDIENCE.to_owned(),
             sub: caller.user.to_string(),
-            client_id: caller.client.clone(),
+            client_id,
             scope: caller.scopes.to_string(),
             permissions: vec![],
-            sid: caller.session,
+            sid,
             jti: Uuid::now_v7(),
             iat: now.as_secs(),
             nbf: now.as_secs(),
@@ -122,14 +125,15 @@ impl AccessTokens {
             jsonwebtoken::decode(token, self.key.decoding(), &self.validation).ok()?.claims;
         let caller = Caller {
             user: claims.sub.parse::<UserId>().ok()?,
-            client: claims.client_id,
+            client: Some(claims.client_id),
             // A scope that this version does not know any more allows nothing.
             scopes: claims
                 .scope
                 .split(' ')
                 .filter_map(|name| name.parse().ok())
                 .collect::<Scopes>(),
-            session: claims.sid,
+            session: Some(claims.sid),
+            key: None,
         };
         Some((caller, claims.exp + i64::from(LEEWAY_SECS)))
     }
@@ -153,9 +157,10 @@ mod tests {
     fn caller() -> Caller {
         Caller {
             user: UserId::new(5_500_000_000_001).unwrap(),
-            client: "demo".parse().unwrap(),
+            client: Some("demo".parse().unwrap()),
             scopes: Scopes::all(),
-            session: SessionId::generate(),
+            session: Some(SessionId::generate()),
+            key: None,
         }
     }
 

@@ -56,6 +56,13 @@ impl Cache {
         shard.insert(token, Entry { caller, until });
     }
 
+    /// Forgets every token.
+    pub(super) fn clear(&self) {
+        for shard in &self.shards {
+            shard.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        }
+    }
+
     #[cfg(test)]
     fn len(&self) -> usize {
         self.shards.iter().map(|shard| shard.lock().map_or(0, |shard| shard.len())).sum()
@@ -73,9 +80,10 @@ mod tests {
     fn caller() -> Caller {
         Caller {
             user: UserId::new(1).unwrap(),
-            client: "demo".parse().unwrap(),
+            client: Some("demo".parse().unwrap()),
             scopes: Scopes::all(),
-            session: SessionId::generate(),
+            session: Some(SessionId::generate()),
+            key: None,
         }
     }
 

@@ -47,7 +47,8 @@ pub(super) async fn authenticate(
     let credentials = credentials(header, form)?;
     let id = credentials.id.parse().map_err(|_| WRONG)?;
     let client = store.clients.get(&id).await?.ok_or(WRONG)?;
-    if proves(&client, credentials.secret.as_ref()) { Ok(client) } else { Err(WRONG) }
+    let proven = proves(&client, credentials.secret.as_ref()) && client.disabled_at.is_none();
+    if proven { Ok(client) } else { Err(WRONG) }
 }
 
 /// Whether the secret is the client's; a public client has none.
@@ -118,6 +119,7 @@ mod tests {
             grants: vec![],
             scopes: Scopes::all(),
             created_at: Timestamp::now(),
+            disabled_at: None,
         }
     }
 

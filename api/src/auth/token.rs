@@ -25,8 +25,11 @@ use schemas::{
     account::{ClientRecord, Grant, SessionRecord},
 };
 
-use super::{Caller, client, form::Form, grants, token_error::TokenError};
-use crate::state::AppState;
+use super::{Caller, client, form::Form, grants, records, token_error::TokenError};
+use crate::{
+    error::ApiError,
+    state::{AppState, RequestContext},
+};
 
 /// Largest body of a token request, in bytes.
 const MAX_BODY: usize = 16 << 10;
@@ -42,10 +45,12 @@ impl TokenApi {
     /// the grant `password`. A refresh token counts once; each reply holds the next one.
     #[oai(path = "/token", method = "post", operation_id = "token")]
     async fn token(&self, request: TokenRequest) -> Result<TokenReply, TokenError> {
-        let form = request.form?;
+        let TokenRequest { form, authorization, context } = request;
+        let form = form?;
         let grant_type = form.require("grant_type")?;
-        let client =
-            client::authenticate(&self.0.store, request.authorization.as_ref(), &form).await?;
+        let client = client::authenticate(&self.0.store, authorization.as_ref(), &form).await;
+        let client = records::client(&self.0, &context, &form, client).await?;
+        self.0.rates.client(&client.id, &context.meter)?;
         let grant = [Grant::Password, Grant::RefreshToken]
             .into_iter()
             .find(|grant| grant.name() == grant_type)
@@ -55,8 +60,10 @@ impl TokenApi {
         }
         let now = Timestamp::now();
         let granted = match grant {
-            Grant::Password => grants::password(&self.0, &client, &form, now).await?,
-            Grant::RefreshToken => grants::refresh_token(&self.0, &client, &form, now).await?,
+            Grant::Password => grants::password(&self.0, &client, &form, &context, now).await?,
+            Grant::RefreshToken => {
+                grants::refresh_token(&self.0, &client, &form, &context, now).await?
+            }
         };
         self.reply(granted, now)
     }
@@ -66,8 +73,13 @@ impl TokenApi {
     fn reply(&self, granted: Granted, now: Timestamp) -> Result<TokenReply, TokenError> {
         let Granted { session, scopes } = granted;
         let scope = scopes.to_string();
-        let caller =
-            Caller { user: session.owner, client: session.client, scopes, session: session.id };
+        let caller = Caller {
+            user: session.owner,
+            client: Some(session.client),
+            scopes,
+            session: Some(session.id),
+            key: None,
+        };
         let auth = &self.0.auth;
         let body = TokenBody {
             access_token: auth.access_tokens.issue(&caller, now)?,
@@ -138,6 +150,7 @@ struct TokenParameters {
 struct TokenRequest {
     form: Result<Form, TokenError>,
     authorization: Option<HeaderValue>,
+    context: RequestContext,
 }
 
 impl<'a> ApiExtractor<'a> for TokenRequest {
@@ -177,7 +190,10 @@ impl<'a> ApiExtractor<'a> for TokenRequest {
                 "the content type must be application/x-www-form-urlencoded",
             )),
         };
-        Ok(Self { form, authorization: request.headers().get(header::AUTHORIZATION).cloned() })
+        let authorization = request.headers().get(header::AUTHORIZATION).cloned();
+        let context = request.data::<RequestContext>().cloned();
+        let context = context.ok_or_else(|| ApiError::internal("a request without its context"))?;
+        Ok(Self { form, authorization, context })
     }
 }
 

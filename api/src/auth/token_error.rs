@@ -16,8 +16,11 @@ use poem_openapi::{
 use serde_json::json;
 use store::StoreError;
 
-use super::password::PasswordError;
-use crate::error::{ApiError, Cause};
+use super::{guesses::NotNow, password::PasswordError};
+use crate::{
+    error::{ApiError, Cause},
+    rates::Exhausted,
+};
 
 /// Why no token was issued. `Display` is the public description.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,6 +39,8 @@ pub(crate) enum TokenError {
     InvalidScope,
     /// Feat cannot look into it now: come back after that time.
     Unavailable(Duration),
+    /// The caller has asked, or failed, too often: come back after that time.
+    Limited(Duration),
     /// A fault of ours, with its cause for the log.
     Server(String),
 }
@@ -55,6 +60,7 @@ impl TokenError {
             Self::UnsupportedGrantType => (StatusCode::BAD_REQUEST, "unsupported_grant_type"),
             Self::InvalidScope => (StatusCode::BAD_REQUEST, "invalid_scope"),
             Self::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable"),
+            Self::Limited(_) => (StatusCode::TOO_MANY_REQUESTS, "temporarily_unavailable"),
             Self::Server(_) => (StatusCode::INTERNAL_SERVER_ERROR, "server_error"),
         }
     }
@@ -69,6 +75,7 @@ impl fmt::Display for TokenError {
             Self::UnsupportedGrantType => "this grant is not known here",
             Self::InvalidScope => "the scope is unknown, malformed or more than was granted",
             Self::Unavailable(_) => "not ready for this now",
+            Self::Limited(_) => "too many attempts, come back later",
             Self::Server(_) => "internal error",
         })
     }
@@ -93,8 +100,9 @@ impl ResponseError for TokenError {
             Self::InvalidClient(_) => {
                 reply = reply.header(header::WWW_AUTHENTICATE, "Basic realm=\"feat\"");
             }
-            Self::Unavailable(after) => {
-                reply = reply.header(header::RETRY_AFTER, after.as_secs().max(1));
+            Self::Unavailable(after) | Self::Limited(after) => {
+                let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
+                reply = reply.header(header::RETRY_AFTER, seconds.max(1));
             }
             _ => {}
         }
@@ -121,6 +129,21 @@ impl From<PasswordError> for TokenError {
         match error {
             PasswordError::Busy => Self::Unavailable(Duration::from_secs(1)),
             PasswordError::Failed => Self::Server(format!("{error:?}")),
+        }
+    }
+}
+
+impl From<Exhausted> for TokenError {
+    fn from(limit: Exhausted) -> Self {
+        Self::Limited(limit.retry_after)
+    }
+}
+
+impl From<NotNow> for TokenError {
+    fn from(reason: NotNow) -> Self {
+        match reason {
+            NotNow::Slowed(wait) => Self::Limited(wait),
+            NotNow::Store(error) => error.into(),
         }
     }
 }

@@ -22,7 +22,7 @@ use serde_json::Value;
 
 use crate::{
     auth::TokenApi,
-    routes::{JobApi, UserImageApi},
+    routes::{AccountApi, JobApi, UserImageApi},
 };
 
 /// Where the OpenAPI document is, the one address of the API without a slash at its end.
@@ -32,7 +32,7 @@ pub(super) const OPENAPI_PATH: &str = "/api/openapi.json";
 pub(super) const DOCS_PATH: &str = "/api/docs/";
 
 /// Every operation.
-pub(super) type Operations = (TokenApi, UserImageApi, JobApi);
+pub(super) type Operations = (TokenApi, AccountApi, UserImageApi, JobApi);
 
 type Routes = HashMap<String, HashMap<Method, BoxEndpoint<'static>>>;
 

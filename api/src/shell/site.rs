@@ -9,11 +9,11 @@ use poem::{
 
 use super::{
     document::{self, Addresses, DOCS_PATH, OPENAPI_PATH},
-    envelope, health, slash,
+    envelope, gate, health, slash,
 };
 use crate::{
     auth::TokenApi,
-    routes::{JobApi, Media, UserImageApi},
+    routes::{AccountApi, JobApi, Media, UserImageApi},
     state::AppState,
 };
 
@@ -36,8 +36,12 @@ pub(super) struct Site {
 
 impl Site {
     pub(super) fn new(state: &AppState) -> Self {
-        let operations =
-            (TokenApi(state.clone()), UserImageApi::new(state.clone()), JobApi::new(state.clone()));
+        let operations = (
+            TokenApi(state.clone()),
+            AccountApi(state.clone()),
+            UserImageApi::new(state.clone()),
+            JobApi::new(state.clone()),
+        );
         let media = Route::new().at("/media/:uid/UserImage/:file", Media::new(state.clone()));
         Self {
             state: state.clone(),
@@ -79,25 +83,43 @@ impl Endpoint for Site {
             }
         }
         if !slash::is_api(&path) {
-            return match self.media.call(request).await {
-                Err(error) if error.status() == StatusCode::METHOD_NOT_ALLOWED => {
-                    Ok(not_allowed(READ_ONLY))
-                }
-                other => other,
-            };
+            return self.media(request).await;
         }
         request.set_data(self.state.clone());
+        let pass = gate::admit(&self.state, &mut request).await;
+        let reply = match pass.refusal() {
+            Some(refusal) => refusal,
+            None => self.operation(request, &path).await,
+        };
+        Ok(pass.settle(reply))
+    }
+}
+
+impl Site {
+    async fn media(&self, request: Request) -> Result<Response> {
+        if let Some(refusal) = gate::admit_to_file(&self.state, &request) {
+            return Ok(refusal);
+        }
+        match self.media.call(request).await {
+            Err(error) if error.status() == StatusCode::METHOD_NOT_ALLOWED => {
+                Ok(not_allowed(READ_ONLY))
+            }
+            other => other,
+        }
+    }
+
+    async fn operation(&self, request: Request, path: &str) -> Response {
         let mut reply = self.operations.call(request).await.unwrap_or_else(envelope::of_error);
         if reply.status() == StatusCode::METHOD_NOT_ALLOWED
-            && let Some(methods) = self.addresses.methods(&path)
+            && let Some(methods) = self.addresses.methods(path)
         {
-            return Ok(not_allowed(methods.clone()));
+            return not_allowed(methods.clone());
         }
         let routed = reply.data::<PathPattern>();
         if let Some(name) = routed.and_then(|pattern| self.addresses.documented(&pattern.0)) {
             reply.set_data(PathPattern(name));
         }
-        Ok(reply)
+        reply
     }
 }
 

@@ -208,6 +208,7 @@ async fn accounts(store: &Store) -> UserId {
         password_hash: hash.clone(),
         created_at: now,
         disabled_at: None,
+        profile: schemas::profile::Profile::default(),
     };
     let disabled = UserRecord { disabled_at: Some(now), ..user("disabled") };
     let demo = user(USERNAME);
@@ -233,6 +234,7 @@ async fn accounts(store: &Store) -> UserId {
             grants,
             scopes,
             created_at: now,
+            disabled_at: None,
         };
         assert!(matches!(store.clients.insert(&client).await.unwrap(), Insert::Stored));
     }

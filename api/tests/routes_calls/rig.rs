@@ -264,6 +264,7 @@ async fn client(store: &Store, name: &str, scopes: Scopes) {
         grants: vec![Grant::Password],
         scopes,
         created_at: Timestamp::now(),
+        disabled_at: None,
     };
     assert_eq!(store.clients.insert(&client).await.unwrap(), Insert::Stored);
 }
@@ -282,6 +283,7 @@ async fn user(
         password_hash,
         created_at: Timestamp::now(),
         disabled_at: None,
+        profile: schemas::profile::Profile::default(),
     };
     assert_eq!(store.users.insert(&user).await.unwrap(), Insert::Stored);
     User { id: user.id, token: sign_in(http, url, "all", name).await }

@@ -8,7 +8,10 @@ use schemas::Queue;
 use secrecy::{ExposeSecret, SecretString};
 use workers::QueueSettings;
 
-use super::reader::{Need, Reader};
+use super::{
+    edge::Edge,
+    reader::{Need, Reader},
+};
 
 /// What a command wants of each group.
 #[derive(Debug, Clone, Copy)]
@@ -87,6 +90,8 @@ pub(crate) struct ApiPart {
     pub(crate) max_picture_bytes: u64,
     /// Open connections at a time.
     pub(crate) connections: usize,
+    /// Who may call it, from where, and how often.
+    pub(crate) edge: Edge,
 }
 
 /// What only a worker has.
@@ -195,6 +200,7 @@ fn api(reader: &mut Reader<'_>, need: Need) -> Option<ApiPart> {
     let largest = api::PictureLimits::default().max_bytes;
     let max_picture_bytes = reader.number("api.max_picture_bytes", largest, 1024..=256 << 20);
     let connections = reader.number("api.connections", 8_192, 16..=1 << 20);
+    let edge = Edge::read(reader);
     if let Some(url) = &public_url {
         let web = url.starts_with("https://") || url.starts_with("http://");
         reader.expect("api.public_url", web && !url.ends_with('/'), || {
@@ -215,6 +221,7 @@ fn api(reader: &mut Reader<'_>, need: Need) -> Option<ApiPart> {
         session_life,
         max_picture_bytes,
         connections: usize::try_from(connections).unwrap_or(usize::MAX),
+        edge,
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use schemas::{ClientId, Scopes, account::Grant};
+use schemas::{ClientId, Scopes, account::Grant, profile::Profile};
 use secrecy::SecretString;
 use store::Store;
 
@@ -35,7 +35,7 @@ pub(super) async fn prepare(
     }
     if !user {
         // Taken means that it was made meanwhile: as good.
-        let _ = accounts::insert_user(store, USERNAME, PASSWORD.into()).await?;
+        let _ = accounts::insert_user(store, USERNAME, PASSWORD.into(), Profile::default()).await?;
     }
     if !client {
         let grants = vec![Grant::Password, Grant::RefreshToken];

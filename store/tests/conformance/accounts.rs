@@ -5,6 +5,7 @@ use std::time::Duration;
 use schemas::{
     ClientId, Scopes, SessionId, Timestamp, UserId,
     account::{ClientRecord, Grant, Refresh, SessionRecord, UserRecord},
+    profile::Profile,
 };
 use secrecy::ExposeSecret;
 use store::{Insert, Save, StoreError};
@@ -19,6 +20,7 @@ fn account(id: UserId, username: &str) -> UserRecord {
         password_hash: "$argon2id$v=19$hash".into(),
         created_at: Timestamp::now(),
         disabled_at: None,
+        profile: Profile::default(),
     }
 }
 
@@ -31,6 +33,7 @@ fn client(id: &str) -> ClientRecord {
         grants: vec![Grant::Password, Grant::RefreshToken],
         scopes: Scopes::all(),
         created_at: Timestamp::now(),
+        disabled_at: None,
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod accounts;
 mod content;
+mod identity;
 mod images;
 mod jobs_found;
 mod jobs_written;
@@ -67,6 +68,10 @@ on_both_engines! {
     accounts::a_taken_username_cannot_be_saved,
     accounts::users_and_clients_are_listed_in_order,
     accounts::a_session_lives,
+    identity::a_key_lives,
+    identity::sign_ins_are_listed_for_their_owner_alone,
+    identity::failures_are_counted_and_forgotten,
+    identity::audit_entries_are_kept_and_found,
     content::times_keep_their_microseconds,
     content::any_text_comes_back_as_it_was,
     content::numbers_are_kept_or_refused_and_never_altered,

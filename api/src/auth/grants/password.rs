@@ -9,10 +9,12 @@ use store::Insert;
 use crate::{
     auth::{
         form::Form,
+        guesses::Source,
+        records,
         token::{Granted, scopes},
         token_error::TokenError,
     },
-    state::AppState,
+    state::{AppState, RequestContext},
 };
 
 /// Longest name of a device, in bytes.
@@ -23,6 +25,7 @@ pub(in crate::auth) async fn password(
     state: &AppState,
     client: &ClientRecord,
     form: &Form,
+    context: &RequestContext,
     now: Timestamp,
 ) -> Result<Granted, TokenError> {
     let device_id = form.require("device_id")?;
@@ -32,7 +35,7 @@ pub(in crate::auth) async fn password(
     form.require("username")?;
     form.require("password")?;
     let scopes = scopes(form, &client.scopes)?;
-    let user = user(state, form).await?;
+    let user = user(state, client, form, context).await?;
     let session = SessionRecord {
         id: SessionId::generate(),
         version: 1,
@@ -47,18 +50,44 @@ pub(in crate::auth) async fn password(
         revoked_at: None,
     };
     match state.store.sessions.insert(&session).await? {
-        Insert::Stored => Ok(Granted { session, scopes }),
+        Insert::Stored => {
+            records::signed_in(state, context, &session).await?;
+            Ok(Granted { session, scopes })
+        }
         Insert::Taken => Err(TokenError::Server("a new session's id was taken".to_owned())),
     }
 }
 
 /// The user who knows the password. Unknown, disabled and mistaken look alike and take as long.
-async fn user(state: &AppState, form: &Form) -> Result<UserRecord, TokenError> {
+async fn user(
+    state: &AppState,
+    client: &ClientRecord,
+    form: &Form,
+    context: &RequestContext,
+) -> Result<UserRecord, TokenError> {
     let username = form.require("username")?;
     let password = form.require("password")?;
     let user = state.store.users.by_username(username).await?;
+    let source = Source {
+        username,
+        user: user.as_ref().map(|user| user.id),
+        device_id: form.require("device_id")?,
+        address: context.address,
+    };
+    let attempt = state.auth.guesses.begin(&state.store, &source).await?;
     let hash = user.as_ref().map(|user| user.password_hash.clone());
     let right = state.auth.passwords.verify(password.into(), hash).await?;
-    user.filter(|user| right && user.disabled_at.is_none())
-        .ok_or(TokenError::InvalidGrant("the username or the password is wrong"))
+    let (id, is_open) = (source.user, user.as_ref().is_some_and(|user| user.disabled_at.is_none()));
+    match user.filter(|_| right && is_open) {
+        Some(user) => {
+            attempt.succeeded().await?;
+            Ok(user)
+        }
+        None => {
+            let pause = attempt.failed().await?;
+            let disabled = right && !is_open && id.is_some();
+            records::refused(state, context, client, &source, disabled, pause).await;
+            Err(TokenError::InvalidGrant("the username or the password is wrong"))
+        }
+    }
 }

@@ -13,10 +13,11 @@ use store::Save;
 use crate::{
     auth::{
         form::Form,
+        records,
         token::{Granted, scopes, still_granted},
         token_error::TokenError,
     },
-    state::AppState,
+    state::{AppState, RequestContext},
 };
 
 const REFUSED: TokenError =
@@ -30,6 +31,7 @@ pub(in crate::auth) async fn refresh_token(
     state: &AppState,
     client: &ClientRecord,
     form: &Form,
+    context: &RequestContext,
     now: Timestamp,
 ) -> Result<Granted, TokenError> {
     let token = form.require("refresh_token")?;
@@ -47,6 +49,7 @@ pub(in crate::auth) async fn refresh_token(
             Refresh::Reused(session) => {
                 tracing::warn!(session = %session.id, "a refresh token was used twice: session ended");
                 if let Save::Stored = state.store.sessions.save(&session).await? {
+                    records::stolen(state, context, &session).await;
                     return Err(REFUSED);
                 }
             }

@@ -1,9 +1,19 @@
 //! What an API process can be told. The process that reads the configuration fills this in.
 
+mod cors;
+mod network;
+mod rates;
+
 use std::time::Duration;
 
 use tracing::Span;
 
+pub(crate) use self::network::{caller_address, caller_network};
+pub use self::{
+    cors::{CorsOrigins, InvalidOrigins, Origin},
+    network::{Network, NoNetwork},
+    rates::{GuessPolicies, Quota, RateLimits},
+};
 use crate::{auth::TokenKey, pictures::PictureLimits};
 
 /// Takes the request's span and the `traceparent` that came with the request, makes the span part
@@ -34,6 +44,14 @@ pub struct Settings {
     pub limits: Limits,
     /// Bounds of pictures.
     pub pictures: PictureLimits,
+    /// Pages of which other origins may call the API. None.
+    pub cors: CorsOrigins,
+    /// Proxies whose `X-Forwarded-For` is believed. None.
+    pub trusted_proxies: Vec<Network>,
+    /// How much one caller may ask for.
+    pub rates: RateLimits,
+    /// How wrong passwords slow down whoever sends them.
+    pub guesses: GuessPolicies,
     /// Ties the request's span to a trace. [`pass_on`] when traces are not exported.
     pub trace_link: TraceLink,
 }
@@ -111,6 +129,10 @@ impl Settings {
             max_wait: Duration::from_mins(1),
             limits: Limits::default(),
             pictures: PictureLimits::default(),
+            cors: CorsOrigins::default(),
+            trusted_proxies: Vec::new(),
+            rates: RateLimits::default(),
+            guesses: GuessPolicies::default(),
             trace_link: pass_on,
         }
     }
