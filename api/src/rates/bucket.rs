@@ -76,10 +76,11 @@ impl<K: Hash + Eq + Copy> Buckets<K> {
         let mut shard = self.shard(&key);
         let whole = shard.get(&key).copied().unwrap_or(now).max(now);
         let next = whole + self.interval;
-        let used = next - now;
+        let used = next.saturating_sub(now);
         if used > self.quota.window {
-            let standing = self.standing(whole - now);
-            return Err(Exhausted { standing, retry_after: used - self.quota.window });
+            let standing = self.standing(whole.saturating_sub(now));
+            let retry_after = used.saturating_sub(self.quota.window);
+            return Err(Exhausted { standing, retry_after });
         }
         if !shard.contains_key(&key) && shard.len() >= self.capacity {
             forget(&mut shard, now, self.capacity);

@@ -68,7 +68,7 @@ impl<E: Endpoint<Output = Response>> App<E> {
         request.set_data(context);
         let work = async {
             let ruling = self.cors.judge(&request);
-            let early = self.cors.preflight(&request, &ruling);
+            let early = Cors::preflight(&request, &ruling);
             let mut reply = match early.or_else(|| slash::redirect(&request)) {
                 Some(reply) => reply,
                 None => self.admit(request).await,

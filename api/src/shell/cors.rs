@@ -82,8 +82,8 @@ impl Cors {
         self.origins.list.iter().any(|listed| listed.as_str().as_bytes() == origin.as_bytes())
     }
 
-    /// The reply to a preflight; `None` when the request is none.
-    pub(super) fn preflight(&self, request: &Request, ruling: &Ruling) -> Option<Response> {
+    /// The reply to a preflight with this ruling; `None` when the request is none.
+    pub(super) fn preflight(request: &Request, ruling: &Ruling) -> Option<Response> {
         let headers = request.headers();
         let asks = headers.contains_key(header::ACCESS_CONTROL_REQUEST_METHOD)
             && headers.contains_key(header::ORIGIN);

@@ -1,7 +1,12 @@
 //! The API over HTTP: a real server on a loopback port, a store in a folder, queues in the process.
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
 
+mod accounts;
+mod cors;
 mod errors;
+mod guesses;
+mod keys;
+mod limits;
 mod pace;
 mod rig;
 mod shell;

@@ -59,6 +59,15 @@ async fn a_head_that_is_too_large_is_refused() {
 }
 
 #[tokio::test]
+async fn a_head_with_too_many_fields_is_refused() {
+    let server = Server::start().await;
+    let mut raw = server.connect().await;
+    raw.send(&format!("GET /livez HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(200))).await;
+
+    assert!(raw.head().await.starts_with("HTTP/1.1 431 "));
+}
+
+#[tokio::test]
 async fn what_is_no_http_is_refused() {
     let server = Server::start().await;
     let mut raw = server.connect().await;

@@ -9,7 +9,7 @@ use std::{
 
 use api::{
     Api, Settings,
-    auth::{TokenKey, digest_secret, hash_password},
+    auth::{NewKey, TokenKey, digest_secret, hash_password},
 };
 use broker::Broker;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
@@ -18,9 +18,12 @@ use reqwest::{Method, RequestBuilder, Response, redirect::Policy};
 use schemas::{
     ClientId, Scope, Scopes, Timestamp, UserId,
     account::{ClientRecord, Grant, UserRecord},
+    api_key::KeyRecord,
+    audit::AuditRecord,
 };
+use secrecy::ExposeSecret as _;
 use serde_json::Value;
-use store::{Insert, Store};
+use store::{AuditFilter, Insert, Store};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -121,6 +124,31 @@ impl Server {
 
     pub(crate) async fn access_token(&self) -> String {
         self.sign_in().await["access_token"].as_str().unwrap().to_owned()
+    }
+
+    /// The text of a new long-lived key of the demo user.
+    pub(crate) async fn api_key(&self, change: impl FnOnce(&mut KeyRecord)) -> String {
+        let new = NewKey::generate();
+        let mut key = KeyRecord {
+            id: new.id,
+            version: 1,
+            owner: self.user,
+            name: "test".to_owned(),
+            digest: new.digest,
+            scopes: Scopes::all(),
+            created_at: Timestamp::now(),
+            last_used_at: None,
+            expires_at: None,
+            revoked_at: None,
+        };
+        change(&mut key);
+        assert_eq!(self.store.keys.insert(&key).await.unwrap(), Insert::Stored);
+        new.text.expose_secret().to_owned()
+    }
+
+    /// The audit record, newest first.
+    pub(crate) async fn audit(&self) -> Vec<AuditRecord> {
+        self.store.audit.list(&AuditFilter::default(), None, 1_000).await.unwrap()
     }
 
     pub(crate) async fn connect(&self) -> Raw {

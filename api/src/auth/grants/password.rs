@@ -77,17 +77,13 @@ async fn user(
     let attempt = state.auth.guesses.begin(&state.store, &source).await?;
     let hash = user.as_ref().map(|user| user.password_hash.clone());
     let right = state.auth.passwords.verify(password.into(), hash).await?;
-    let (id, is_open) = (source.user, user.as_ref().is_some_and(|user| user.disabled_at.is_none()));
-    match user.filter(|_| right && is_open) {
-        Some(user) => {
-            attempt.succeeded().await?;
-            Ok(user)
-        }
-        None => {
-            let pause = attempt.failed().await?;
-            let disabled = right && !is_open && id.is_some();
-            records::refused(state, context, client, &source, disabled, pause).await;
-            Err(TokenError::InvalidGrant("the username or the password is wrong"))
-        }
+    let is_open = user.as_ref().is_some_and(|user| user.disabled_at.is_none());
+    if let Some(user) = user.filter(|_| right && is_open) {
+        attempt.succeeded().await?;
+        return Ok(user);
     }
+    let pause = attempt.failed().await?;
+    // Right although refused: then it is the account that is closed.
+    records::refused(state, context, client, &source, right, pause).await;
+    Err(TokenError::InvalidGrant("the username or the password is wrong"))
 }
