@@ -26,7 +26,7 @@ pub(crate) struct Operator(Actor);
 impl Operator {
     /// The name that was given with `--as`, or `$USER`.
     pub(crate) fn named(args: &args::Operator) -> Self {
-        Self::of(args.name.as_deref())
+        Self::of(args.operator_name.as_deref())
     }
 
     /// The same, of a name that came in another way.

@@ -1,8 +1,8 @@
 //! Long-lived keys, `Authorization: Token …`: `feat_` and base64url of the key's id and of 256
 //! random bits. The store keeps a digest, so a stolen store gives no key away.
 //!
-//! A key that was found good is remembered for [`REMEMBERED`]: that long a revoked key may still
-//! count in another process.
+//! A key that was found good is not looked up again for a few seconds: that long a key that was
+//! revoked in another process may still count.
 
 use std::time::Duration;
 
@@ -13,9 +13,6 @@ use secrecy::{ExposeSecret as _, SecretString};
 use store::{Store, StoreError};
 
 use super::{Caller, cache::Cache, digest_secret};
-
-/// How long a key is not looked up again.
-const REMEMBERED: Duration = Duration::from_secs(5);
 
 const PREFIX: &str = "feat_";
 const ID_BYTES: usize = 16;
@@ -56,12 +53,14 @@ fn read(text: &str) -> Option<KeyId> {
 #[derive(Debug)]
 pub(crate) struct ApiKeys {
     verified: Cache,
+    /// How long a key is not looked up again.
+    remembered: Duration,
 }
 
 impl ApiKeys {
-    /// Remembers `cached` keys.
-    pub(crate) fn new(cached: usize) -> Self {
-        Self { verified: Cache::new(cached) }
+    /// Remembers `cached` keys, each for so long.
+    pub(crate) fn new(cached: usize, remembered: Duration) -> Self {
+        Self { verified: Cache::new(cached), remembered }
     }
 
     /// Whom `text` speaks for; `None` when it is no key, or one that does not count now.
@@ -85,7 +84,7 @@ impl ApiKeys {
         write_down_use(store, &key, now);
         let caller = Caller::of_key(&key);
         let until = key.expires_at.map_or(i64::MAX, Timestamp::as_secs);
-        let until = until.min((now + REMEMBERED).as_secs());
+        let until = until.min((now + self.remembered).as_secs());
         self.verified.put(name, caller.clone(), until, now.as_secs());
         Ok(Some(caller))
     }
@@ -167,7 +166,7 @@ mod tests {
         let other = NewKey::generate();
         let same_id = [key.id.as_bytes().as_slice(), &[7; SECRET_BYTES]].concat();
         let same_id = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(same_id));
-        let keys = ApiKeys::new(16);
+        let keys = ApiKeys::new(16, Duration::ZERO);
 
         for text in [key.text.expose_secret(), other.text.expose_secret(), same_id.as_str()] {
             assert_eq!(keys.verify(&store, text).await, Ok(None));

@@ -100,7 +100,7 @@ impl Auth {
             access_tokens: Arc::new(AccessTokens::new(settings)),
             refresh_tokens: RefreshTokens::new(&settings.token_key),
             passwords: Passwords::new(settings.limits.waiting_passwords),
-            keys: Arc::new(ApiKeys::new(settings.limits.cached_tokens)),
+            keys: Arc::new(ApiKeys::new(settings.limits.cached_tokens, settings.key_check)),
             guesses: Guesses::new(settings.guesses),
         }
     }

@@ -35,6 +35,9 @@ pub struct Settings {
     /// How long after a rotation the refresh token before it still counts as a repeated request,
     /// for clients whose reply got lost. 30 seconds.
     pub refresh_grace: Duration,
+    /// How long a long-lived key that was found good is not looked up again, so that one revoked
+    /// by another process may still count. 5 seconds.
+    pub key_check: Duration,
     /// `Prefer: wait` of callers that send none; for clients that know only the old synchronous
     /// API. Zero: answer at once.
     pub default_wait: Duration,
@@ -125,6 +128,7 @@ impl Settings {
             access_token_life: Duration::from_mins(15),
             session_life: Duration::from_hours(30 * 24),
             refresh_grace: Duration::from_secs(30),
+            key_check: Duration::from_secs(5),
             default_wait: Duration::ZERO,
             max_wait: Duration::from_mins(1),
             limits: Limits::default(),

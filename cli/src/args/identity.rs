@@ -11,7 +11,7 @@ use crate::{config::duration, when::When};
 pub(crate) struct Operator {
     /// Name of the operator in the audit record; $USER when it is not given
     #[arg(long = "as", value_name = "NAME")]
-    pub(crate) name: Option<String>,
+    pub(crate) operator_name: Option<String>,
 }
 
 /// What a new person is called and where.

@@ -23,7 +23,7 @@ impl Edge {
 }
 
 fn cors(reader: &mut Reader<'_>) -> CorsOrigins {
-    let origins = reader.or("api.cors_origins", Vec::<String>::new());
+    let origins = reader.optional::<Vec<String>>("api.cors_origins").unwrap_or_default();
     let credentials = reader.or("api.cors_credentials", false);
     match CorsOrigins::new(origins, credentials) {
         Ok(policy) => policy,
@@ -36,13 +36,10 @@ fn cors(reader: &mut Reader<'_>) -> CorsOrigins {
 
 fn trusted_proxies(reader: &mut Reader<'_>) -> Vec<Network> {
     let mut networks = Vec::new();
-    for text in reader.or("api.trusted_proxies", Vec::<String>::new()) {
-        match text.parse() {
+    for text in reader.optional::<Vec<String>>("api.trusted_proxies").unwrap_or_default() {
+        match text.parse::<Network>() {
             Ok(network) => networks.push(network),
-            Err(error) => {
-                let told = |error: api::NoNetwork| error.to_string();
-                reader.expect("api.trusted_proxies", false, || told(error));
-            }
+            Err(error) => reader.expect("api.trusted_proxies", false, || error.to_string()),
         }
     }
     networks

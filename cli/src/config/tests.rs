@@ -160,6 +160,31 @@ fn the_defaults_in_the_example_are_the_defaults() {
 }
 
 #[test]
+fn callers_of_the_api_are_described_or_the_mistake_is_told() {
+    let text = r#"
+        [api]
+        cors_origins = ["https://app.example.com/x"]
+        trusted_proxies = ["10.0.0.0/8", "proxy"]
+        rate_limits.address = "many"
+        rate_limits.user = "off"
+    "#;
+    let told = problems_of(config(text, &[]).api());
+    let expected = [
+        "api.cors_origins: \"https://app.example.com/x\" is no origin",
+        "api.trusted_proxies: \"proxy\" is no network",
+        "api.rate_limits.address: expected requests and a span",
+    ];
+    for text in expected {
+        assert!(told.contains(text), "{text}: {told}");
+    }
+    assert!(!told.contains("rate_limits.user"), "{told}");
+
+    let star = "[api]\ncors_origins = \"*\"\ncors_credentials = true\n";
+    let told = problems_of(config(star, &[]).api());
+    assert!(told.contains("cannot be combined with credentials"), "{told}");
+}
+
+#[test]
 fn variables_win_over_the_file_and_keep_their_text() {
     let text = "[mongodb]\nurl = \"mongodb://file/\"\ndatabase = \"file\"\n";
     let mut pairs = WORKER.to_vec();
