@@ -6,7 +6,7 @@
 
 #![expect(clippy::expect_used, reason = "a panic is how a test fails")]
 
-use std::{collections::BTreeSet, sync::LazyLock, time::Duration};
+use std::{collections::BTreeSet, fmt::Display, sync::LazyLock, time::Duration};
 
 use api::{
     Api, Settings,
@@ -97,8 +97,8 @@ enum Body {
     Upload,
 }
 
-fn call(id: impl ToString, query: impl Into<String>) -> Call {
-    Call { id: id.to_string(), query: query.into(), body: Body::None }
+fn call(id: impl Display, query: impl Into<String>) -> Call {
+    Call { id: format!("{id}"), query: query.into(), body: Body::None }
 }
 
 impl Call {
