@@ -112,6 +112,7 @@ pub(crate) async fn insert_client(
         secret_digest: secret.map(api::auth::digest_secret),
         grants,
         scopes,
+        redirect_uris: vec![],
         created_at: Timestamp::now(),
     };
     Ok(store.clients.insert(&client).await?)

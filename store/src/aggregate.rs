@@ -4,6 +4,8 @@
 use schemas::{
     JobRecord,
     account::{ClientRecord, SessionRecord, UserRecord},
+    code::CodeRecord,
+    device::DeviceRecord,
     image::ImageRecord,
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -93,7 +95,8 @@ pub(crate) trait Aggregate: Serialize + DeserializeOwned + Send + Sync + 'static
 }
 
 /// Every collection.
-pub(crate) const COLLECTIONS: &[&Collection] = &[&JOBS, &IMAGES, &USERS, &CLIENTS, &SESSIONS];
+pub(crate) const COLLECTIONS: &[&Collection] =
+    &[&JOBS, &IMAGES, &USERS, &CLIENTS, &SESSIONS, &DEVICES, &CODES];
 
 static JOBS: Collection = Collection {
     name: "jobs",
@@ -132,7 +135,25 @@ static USERS: Collection = Collection {
 
 static CLIENTS: Collection = Collection { name: "clients", id: IdKind::Text, indexes: &[] };
 
-static SESSIONS: Collection = Collection { name: "sessions", id: IdKind::Text, indexes: &[] };
+static SESSIONS: Collection = Collection {
+    name: "sessions",
+    id: IdKind::Text,
+    indexes: &[Index::on("expires_at", &[("expires_at", Ascending)])],
+};
+
+static DEVICES: Collection = Collection {
+    name: "devices",
+    id: IdKind::Text,
+    indexes: &[
+        Index::on("owner_device_id", &[("owner", Ascending), ("device_id", Ascending)]).unique()
+    ],
+};
+
+static CODES: Collection = Collection {
+    name: "codes",
+    id: IdKind::Text,
+    indexes: &[Index::on("expires_at", &[("expires_at", Ascending)])],
+};
 
 impl Aggregate for JobRecord {
     const COLLECTION: &'static Collection = &JOBS;
@@ -187,6 +208,30 @@ impl Aggregate for SessionRecord {
 
     fn key(&self) -> Key {
         Key::owned(self.id, self.owner)
+    }
+
+    fn version(&self) -> u64 {
+        self.version
+    }
+}
+
+impl Aggregate for DeviceRecord {
+    const COLLECTION: &'static Collection = &DEVICES;
+
+    fn key(&self) -> Key {
+        Key::owned(self.id, self.owner)
+    }
+
+    fn version(&self) -> u64 {
+        self.version
+    }
+}
+
+impl Aggregate for CodeRecord {
+    const COLLECTION: &'static Collection = &CODES;
+
+    fn key(&self) -> Key {
+        Key::owned(self.id.as_str(), self.owner)
     }
 
     fn version(&self) -> u64 {

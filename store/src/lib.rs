@@ -17,6 +17,8 @@
 mod aggregate;
 mod batch;
 mod clients;
+mod codes;
+mod devices;
 mod engine;
 mod error;
 mod images;
@@ -31,6 +33,8 @@ use std::path::Path;
 use secrecy::SecretString;
 
 pub use clients::Clients;
+pub use codes::Codes;
+pub use devices::Devices;
 pub use error::{OpenError, StoreError};
 pub use images::{ImageField, ImageFilter, ImageOrder, Images};
 pub use jobs::{JobFilter, Jobs};
@@ -83,6 +87,10 @@ pub struct Store {
     pub clients: Clients,
     /// Sign-ins.
     pub sessions: Sessions,
+    /// Devices that users sign in on.
+    pub devices: Devices,
+    /// Authorization codes.
+    pub codes: Codes,
     engine: Engine,
 }
 
@@ -117,6 +125,8 @@ impl Store {
             users: Users::over(&engine),
             clients: Clients::over(&engine),
             sessions: Sessions::over(&engine),
+            devices: Devices::over(&engine),
+            codes: Codes::over(&engine),
             engine,
         }
     }
@@ -152,6 +162,8 @@ impl Store {
         self.users.close().await;
         self.clients.close().await;
         self.sessions.close().await;
+        self.devices.close().await;
+        self.codes.close().await;
         self.engine.close().await;
     }
 }

@@ -41,7 +41,13 @@ macro_rules! text_value {
     };
 }
 
-text_value!(schemas::Timestamp, schemas::JobId, schemas::SessionId, &schemas::ClientId);
+text_value!(
+    schemas::Timestamp,
+    schemas::JobId,
+    schemas::SessionId,
+    schemas::DeviceId,
+    &schemas::ClientId
+);
 
 macro_rules! number_value {
     ($($type:ty),+) => {
@@ -111,7 +117,7 @@ impl Query {
 pub(crate) fn samples() -> Vec<(&'static str, &'static str, Query)> {
     use schemas::{ImageId, JobId, JobState, Queue, Timestamp, UserId};
 
-    use crate::{ImageFilter, JobFilter, images, jobs, users};
+    use crate::{ImageFilter, JobFilter, codes, devices, images, jobs, sessions, users};
 
     let (now, user) = (Timestamp::now(), UserId::FEAT);
     let own = JobFilter { owner: Some(user), ..JobFilter::default() };
@@ -141,5 +147,9 @@ pub(crate) fn samples() -> Vec<(&'static str, &'static str, Query)> {
         ("by file name", "images", images::by_file_name(user, "a.png")),
         ("own images by tag", "images", images::listed(&tagged, &[], 0, 20)),
         ("by username", "users", users::by_username("a")),
+        ("device of a user", "devices", devices::by_device(user, "web:1")),
+        ("devices of a user", "devices", devices::listed(user, 20)),
+        ("expired sign-ins", "sessions", sessions::expired(now, 500)),
+        ("expired codes", "codes", codes::expired(now, 500)),
     ]
 }

@@ -1,8 +1,14 @@
 //! The sign-ins.
 
-use schemas::{SessionId, account::SessionRecord};
+use schemas::{SessionId, Timestamp, account::SessionRecord};
 
-use crate::{Insert, Save, StoreError, aggregate::Key, engine::Engine, repository::Repository};
+use crate::{
+    Insert, Save, StoreError,
+    aggregate::Key,
+    engine::Engine,
+    query::{Condition, Direction::Ascending, Query},
+    repository::Repository,
+};
 
 /// The sign-ins of users on devices.
 ///
@@ -44,7 +50,23 @@ impl Sessions {
         self.0.get(Key::of(id)).await
     }
 
+    /// Forgets up to `limit` sign-ins that ended by themselves before `before`, and says how many
+    /// it were.
+    ///
+    /// # Errors
+    ///
+    /// See [`Sessions`]; some may have gone then.
+    pub async fn remove_expired(&self, before: Timestamp, limit: usize) -> Result<u64, StoreError> {
+        self.0.remove(expired(before, limit)).await
+    }
+
     pub(crate) async fn close(&self) {
         self.0.close().await;
     }
+}
+
+pub(crate) fn expired(before: Timestamp, limit: usize) -> Query {
+    Query::all(vec![Condition::Lt("expires_at", before.into())])
+        .sorted("expires_at", Ascending)
+        .limited(limit)
 }

@@ -232,6 +232,7 @@ async fn accounts(store: &Store) -> UserId {
             secret_digest: secret.map(|secret| digest_secret(&secret.into())),
             grants,
             scopes,
+            redirect_uris: vec![],
             created_at: now,
         };
         assert!(matches!(store.clients.insert(&client).await.unwrap(), Insert::Stored));
