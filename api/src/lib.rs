@@ -22,7 +22,7 @@ mod watch;
 
 pub use crate::{
     pictures::PictureLimits,
-    settings::{Limits, Settings, TraceLink, pass_on},
+    settings::{Limits, Settings, TraceLink, TrustedIssuer, pass_on},
     shell::{openapi, serve},
     state::{Api, AppState, RequestContext},
 };

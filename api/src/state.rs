@@ -52,6 +52,7 @@ impl AppState {
         let Api { store, broker, blobs, settings, metrics } = api;
         let auth = Auth::new(&settings);
         let pictures = Pictures::new(settings.pictures.clone());
+        auth.sessions.follow(&broker, shutdown.clone());
         let watch = Watch::start(&broker, settings.limits.watched_jobs, shutdown.clone());
         let services =
             Services { store, broker, blobs, settings, shutdown, auth, pictures, watch, metrics };

@@ -1,34 +1,56 @@
-//! Who calls, and what they may do: the token endpoint, access tokens, passwords and clients.
+//! Who calls, and what they may do: the OAuth2 server, access tokens, passwords and clients.
 //!
-//! - `key`: the one key pair of a deployment, from which everything below derives.
-//! - `access_token`: short-lived JWTs, checked without the store and remembered until they expire.
-//!   A session that ends stops its refresh tokens at once and its access tokens when they expire.
+//! - `key`: the key pairs of a deployment, from which everything below derives.
+//! - `access_token`: short-lived JWTs, checked without the store and remembered until they expire;
+//!   `trusted` checks those of an issuer elsewhere.
+//! - `sessions`: whether the sign-in of a token is still live, and how it ends.
+//! - `access`: the one table of who may call what.
 //! - `refresh_token`: names a session and a generation under a MAC; nothing of it is stored.
 //! - `client`, `password`: how a client and a person prove who they are.
 //! - `token`: `POST /api/o/token/`, which sends each grant to its file in `grants`.
+//! - `authorize`: how a user allows a client something, as JSON and as a page.
+//! - `revoke`, `introspect`, `discovery`: the smaller calls of an OAuth2 server.
 
+pub(crate) mod access;
 mod access_token;
+mod authorize;
 mod cache;
 mod client;
+mod client_form;
+mod code;
+mod discovery;
 mod form;
 mod grants;
+mod introspect;
 mod key;
 mod password;
 mod refresh_token;
+mod revoke;
+pub(crate) mod sessions;
 mod token;
 mod token_error;
+mod trusted;
 
 use std::sync::Arc;
 
-use poem::{Request, RequestBody, http::header};
+use poem::{PathPattern, Request, RequestBody, http::header};
 use poem_openapi::{
     ApiExtractor, ApiExtractorType, ExtractParamOptions, SecurityScheme,
     auth::Bearer as BearerToken, registry::Registry,
 };
-use schemas::{ClientId, Scope, Scopes, SessionId, UserId};
+use schemas::{ClientId, ErrorCode, Scope, Scopes, SessionId, UserId};
 
+use self::{access::Access, authorize::Visits, sessions::Sessions, trusted::Trusted};
 pub(crate) use self::{
-    access_token::AccessTokens, password::Passwords, refresh_token::RefreshTokens, token::TokenApi,
+    access_token::AccessTokens,
+    authorize::{AuthorizeApi, AuthorizePage, PATH as AUTHORIZE_PATH},
+    discovery::{DiscoveryApi, METADATA_PATH, metadata},
+    introspect::IntrospectApi,
+    key::KeyRing,
+    password::Passwords,
+    refresh_token::RefreshTokens,
+    revoke::RevokeApi,
+    token::TokenApi,
 };
 pub use self::{
     client::digest_secret,
@@ -37,7 +59,7 @@ pub use self::{
 };
 use crate::{error::ApiError, settings::Settings, state::AppState};
 
-/// Whom an access token speaks for, and what it allows.
+/// Whom a user's access token speaks for, and what it allows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
     /// The user.
@@ -46,8 +68,8 @@ pub struct Caller {
     pub client: ClientId,
     /// What the user granted to it.
     pub scopes: Scopes,
-    /// The sign-in that the token belongs to.
-    pub session: SessionId,
+    /// The sign-in that the token belongs to; absent when it did not happen here.
+    pub session: Option<SessionId>,
 }
 
 impl Caller {
@@ -61,20 +83,44 @@ impl Caller {
     }
 }
 
+/// Whom an access token speaks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Principal {
+    /// A user, through a client.
+    User(Caller),
+    /// A client, for itself.
+    Client {
+        /// The client.
+        client: ClientId,
+        /// What it may do.
+        scopes: Scopes,
+    },
+}
+
 /// What the API needs in order to know callers.
 #[derive(Debug, Clone)]
 pub(crate) struct Auth {
+    pub(crate) keys: KeyRing,
     pub(crate) access_tokens: Arc<AccessTokens>,
+    pub(crate) trusted: Option<Arc<Trusted>>,
     pub(crate) refresh_tokens: RefreshTokens,
     pub(crate) passwords: Passwords,
+    pub(crate) sessions: Sessions,
+    pub(crate) visits: Visits,
 }
 
 impl Auth {
     pub(crate) fn new(settings: &Settings) -> Self {
+        let keys = KeyRing::new(settings.token_key.clone(), &settings.other_token_keys);
+        let limits = &settings.limits;
         Self {
-            access_tokens: Arc::new(AccessTokens::new(settings)),
-            refresh_tokens: RefreshTokens::new(&settings.token_key),
-            passwords: Passwords::new(settings.limits.waiting_passwords),
+            access_tokens: Arc::new(AccessTokens::new(settings, keys.clone())),
+            trusted: settings.trusted_issuer.clone().map(|issuer| Arc::new(Trusted::new(issuer))),
+            refresh_tokens: RefreshTokens::new(&keys),
+            passwords: Passwords::new(limits.waiting_passwords),
+            sessions: Sessions::new(limits.cached_sessions, settings.session_check),
+            visits: Visits::new(&keys),
+            keys,
         }
     }
 }
@@ -84,8 +130,23 @@ impl Auth {
 ///
 /// # Errors
 ///
-/// 401 `not_authenticated` without a bearer token, 401 `authentication_failed` with a bad one.
-pub fn authenticate(state: &AppState, request: &Request) -> Result<Caller, ApiError> {
+/// 401 `not_authenticated` without a bearer token, 401 `authentication_failed` with a bad one or
+/// one whose sign-in has ended, 403 `permission_denied` with a client's own, 503 when the store
+/// does not say.
+pub async fn authenticate(state: &AppState, request: &Request) -> Result<Caller, ApiError> {
+    let token = bearer_token(request)?;
+    let caller = match principal(state, token).await {
+        Some(Principal::User(caller)) => caller,
+        Some(Principal::Client { .. }) => {
+            return Err(ApiError::of(ErrorCode::PermissionDenied, "This call needs a user."));
+        }
+        None => return Err(ApiError::authentication_failed()),
+    };
+    let live = sessions::is_live(state, &caller).await?;
+    if live { Ok(caller) } else { Err(ApiError::authentication_failed()) }
+}
+
+fn bearer_token(request: &Request) -> Result<&str, ApiError> {
     let value =
         request.headers().get(header::AUTHORIZATION).ok_or_else(ApiError::not_authenticated)?;
     let text = value.to_str().map_err(|_| ApiError::authentication_failed())?;
@@ -93,7 +154,16 @@ pub fn authenticate(state: &AppState, request: &Request) -> Result<Caller, ApiEr
     if !scheme.eq_ignore_ascii_case("bearer") {
         return Err(ApiError::not_authenticated());
     }
-    state.auth.access_tokens.verify(token.trim()).ok_or_else(ApiError::authentication_failed)
+    Ok(token.trim())
+}
+
+/// Whom a token of ours, or of the trusted issuer, speaks for.
+async fn principal(state: &AppState, token: &str) -> Option<Principal> {
+    if let Some(principal) = state.auth.access_tokens.verify(token) {
+        return Some(principal);
+    }
+    let trusted = state.auth.trusted.as_ref()?;
+    trusted.verify(token).await.map(Principal::User)
 }
 
 /// Access token from `POST /api/o/token/`.
@@ -102,8 +172,8 @@ pub fn authenticate(state: &AppState, request: &Request) -> Result<Caller, ApiEr
 struct Scheme(#[expect(dead_code, reason = "only the scheme's description is used")] BearerToken);
 
 /// The caller of a poem-openapi operation: as a parameter, it refuses calls without a good token
-/// and marks the operation in the OpenAPI document. Scopes are the operation's own to check, with
-/// [`Caller::require`].
+/// or without the scope that the operation's row in [`access`] names, and marks the operation in
+/// the OpenAPI document.
 #[derive(Debug, Clone)]
 pub struct Bearer(pub Caller);
 
@@ -129,6 +199,20 @@ impl<'a> ApiExtractor<'a> for Bearer {
         let state = request
             .data::<AppState>()
             .ok_or_else(|| ApiError::internal("a request without its state"))?;
-        Ok(Self(authenticate(state, request)?))
+        let caller = authenticate(state, request).await?;
+        permit(request, &caller)?;
+        Ok(Self(caller))
+    }
+}
+
+/// Passes if `caller` may call what `request` was routed to.
+fn permit(request: &Request, caller: &Caller) -> Result<(), ApiError> {
+    let pattern = request.data::<PathPattern>().map(|pattern| &*pattern.0).unwrap_or_default();
+    match access::of(request.method(), pattern) {
+        Some(Access::User | Access::Anyone) => Ok(()),
+        Some(Access::Scope(scope)) => caller.require(scope),
+        Some(Access::Client) | None => {
+            Err(ApiError::internal(format!("no row in the table of access for {pattern}")))
+        }
     }
 }

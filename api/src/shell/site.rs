@@ -12,12 +12,16 @@ use super::{
     envelope, health, slash,
 };
 use crate::{
-    auth::TokenApi,
+    auth::{
+        AUTHORIZE_PATH, AuthorizeApi, AuthorizePage, DiscoveryApi, IntrospectApi, METADATA_PATH,
+        RevokeApi, TokenApi, metadata,
+    },
     routes::{JobApi, Media, UserImageApi},
     state::AppState,
 };
 
 const READ_ONLY: HeaderValue = HeaderValue::from_static("GET, HEAD");
+const FORMS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST");
 
 /// Whether the path asks about the process itself. Such requests are answered under any load.
 pub(super) fn is_about_the_process(path: &str) -> bool {
@@ -30,14 +34,22 @@ pub(super) struct Site {
     operations: BoxEndpoint<'static>,
     media: Route,
     addresses: Addresses,
+    authorize: AuthorizePage,
     openapi: Bytes,
     docs: Bytes,
+    metadata: Bytes,
 }
 
 impl Site {
     pub(super) fn new(state: &AppState) -> Self {
-        let operations =
-            (TokenApi(state.clone()), UserImageApi::new(state.clone()), JobApi::new(state.clone()));
+        let oauth = (
+            TokenApi(state.clone()),
+            AuthorizeApi(state.clone()),
+            RevokeApi(state.clone()),
+            IntrospectApi(state.clone()),
+            DiscoveryApi(state.clone()),
+        );
+        let operations = (oauth, UserImageApi::new(state.clone()), JobApi::new(state.clone()));
         let media = Route::new().at("/media/:uid/UserImage/:file", Media::new(state.clone()));
         Self {
             state: state.clone(),
@@ -45,7 +57,9 @@ impl Site {
             media,
             addresses: Addresses::of_operations(),
             openapi: document::openapi().to_string().into(),
+            authorize: AuthorizePage(state.clone()),
             docs: document::docs_page().into(),
+            metadata: metadata(&state.settings.public_url).to_string().into(),
         }
     }
 
@@ -56,6 +70,7 @@ impl Site {
             "/readyz" => health::ready(&self.state).await,
             "/metrics" => health::metrics(&self.state),
             OPENAPI_PATH => document("application/json", &self.openapi),
+            METADATA_PATH => document("application/json", &self.metadata),
             DOCS_PATH => document("text/html; charset=utf-8", &self.docs),
             _ => return None,
         };
@@ -77,6 +92,14 @@ impl Endpoint for Site {
                 reply.set_data(PathPattern(path.into()));
                 return Ok(reply);
             }
+        }
+        if path == AUTHORIZE_PATH {
+            let mut reply = match *request.method() {
+                Method::GET | Method::HEAD | Method::POST => self.authorize.answer(request).await,
+                _ => not_allowed(FORMS),
+            };
+            reply.set_data(PathPattern(path.into()));
+            return Ok(reply);
         }
         if !slash::is_api(&path) {
             return match self.media.call(request).await {
@@ -102,7 +125,7 @@ impl Endpoint for Site {
 }
 
 fn is_page(path: &str) -> bool {
-    is_about_the_process(path) || matches!(path, OPENAPI_PATH | DOCS_PATH)
+    is_about_the_process(path) || matches!(path, OPENAPI_PATH | DOCS_PATH | METADATA_PATH)
 }
 
 fn document(content_type: &str, text: &Bytes) -> Response {

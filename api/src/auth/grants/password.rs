@@ -1,10 +1,13 @@
-//! Grant `password` (RFC 6749 4.3): a user signs in on one device.
+//! Grant `password` (RFC 6749 4.3): a user signs in on one device, of which a record is kept.
+
+use std::time::Duration;
 
 use schemas::{
-    SessionId, Timestamp,
-    account::{ClientRecord, SessionRecord, UserRecord},
+    DeviceId, SessionId, Timestamp,
+    account::{ClientRecord, Grant, SessionRecord, UserRecord},
+    device::DeviceRecord,
 };
-use store::Insert;
+use store::{Insert, Save};
 
 use crate::{
     auth::{
@@ -18,6 +21,9 @@ use crate::{
 /// Longest name of a device, in bytes.
 const MAX_DEVICE: usize = 255;
 
+/// Times that a device's record may change under our hands before we give up for now.
+const MAX_RACES: usize = 5;
+
 /// Starts a session for the user whose name and password `form` holds.
 pub(in crate::auth) async fn password(
     state: &AppState,
@@ -29,16 +35,29 @@ pub(in crate::auth) async fn password(
     if device_id.len() > MAX_DEVICE || device_id.chars().any(char::is_control) {
         return Err(TokenError::invalid_request("device_id is not valid"));
     }
-    form.require("username")?;
-    form.require("password")?;
+    let username = form.require("username")?;
+    let password = form.require("password")?;
     let scopes = scopes(form, &client.scopes)?;
-    let user = user(state, form).await?;
+    let user = user(state, username, password).await?;
+    let id = SessionId::generate();
+    let fresh = DeviceRecord {
+        id: DeviceId::generate(),
+        version: 1,
+        owner: user.id,
+        device_id: device_id.to_owned(),
+        client: client.id.clone(),
+        session: id,
+        first_seen: now,
+        last_seen: now,
+    };
     let session = SessionRecord {
-        id: SessionId::generate(),
+        id,
         version: 1,
         owner: user.id,
         client: client.id.clone(),
+        grant: Grant::Password,
         device_id: device_id.to_owned(),
+        device: Some(device(state, fresh).await?),
         scopes: scopes.clone(),
         generation: 1,
         rotated_at: now,
@@ -47,18 +66,39 @@ pub(in crate::auth) async fn password(
         revoked_at: None,
     };
     match state.store.sessions.insert(&session).await? {
-        Insert::Stored => Ok(Granted { session, scopes }),
+        Insert::Stored => Ok(Granted::to_user(session, scopes, true)),
         Insert::Taken => Err(TokenError::Server("a new session's id was taken".to_owned())),
     }
 }
 
 /// The user who knows the password. Unknown, disabled and mistaken look alike and take as long.
-async fn user(state: &AppState, form: &Form) -> Result<UserRecord, TokenError> {
-    let username = form.require("username")?;
-    let password = form.require("password")?;
+pub(in crate::auth) async fn user(
+    state: &AppState,
+    username: &str,
+    password: &str,
+) -> Result<UserRecord, TokenError> {
     let user = state.store.users.by_username(username).await?;
     let hash = user.as_ref().map(|user| user.password_hash.clone());
     let right = state.auth.passwords.verify(password.into(), hash).await?;
     user.filter(|user| right && user.disabled_at.is_none())
         .ok_or(TokenError::InvalidGrant("the username or the password is wrong"))
+}
+
+/// Keeps the record of the device: `fresh` when it is the first sign-in on it, otherwise the
+/// earlier record with this sign-in as its latest.
+async fn device(state: &AppState, fresh: DeviceRecord) -> Result<DeviceId, TokenError> {
+    let devices = &state.store.devices;
+    for _ in 0..MAX_RACES {
+        let Some(earlier) = devices.by_device(fresh.owner, &fresh.device_id).await? else {
+            if let Insert::Stored = devices.insert(&fresh).await? {
+                return Ok(fresh.id);
+            }
+            continue;
+        };
+        let seen = earlier.seen(fresh.client.clone(), fresh.session, fresh.last_seen);
+        if let Save::Stored = devices.save(&seen).await? {
+            return Ok(seen.id);
+        }
+    }
+    Err(TokenError::Unavailable(Duration::from_secs(1)))
 }
