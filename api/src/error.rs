@@ -202,6 +202,10 @@ impl ApiError {
 #[derive(Debug, Clone)]
 pub(crate) struct Cause(pub(crate) String);
 
+/// Marks a reply that is a page for people: it keeps its body whatever its status.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ForPeople;
+
 /// Cuts what came from outside to a length that may be repeated.
 pub(crate) fn shorten(text: &str) -> String {
     match text.char_indices().nth(MAX_REASON) {

@@ -27,7 +27,7 @@ pub use crate::{
     pictures::PictureLimits,
     settings::{
         CorsOrigins, GuessPolicies, InvalidOrigins, Limits, Network, NoNetwork, Origin, Quota,
-        RateLimits, Settings, TraceLink, pass_on,
+        RateLimits, Settings, TraceLink, TrustedIssuer, pass_on,
     },
     shell::{openapi, serve},
     state::{Api, AppState, RequestContext},

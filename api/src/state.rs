@@ -61,6 +61,7 @@ impl AppState {
         let Api { store, broker, blobs, settings, metrics } = api;
         let auth = Auth::new(&settings);
         let pictures = Pictures::new(settings.pictures.clone());
+        auth.sessions.follow(&broker, shutdown.clone());
         let watch = Watch::start(&broker, settings.limits.watched_jobs, shutdown.clone());
         let audit = Audit::new(&store);
         let rates = Rates::new(&settings.rates);

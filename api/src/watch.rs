@@ -109,6 +109,7 @@ async fn follow(mut events: broadcast::Receiver<Event>, shared: Arc<Shared>) {
         };
         match event {
             Ok(Event::Changed { id, .. } | Event::CancelRequested { id }) => shared.wake(id),
+            Ok(Event::SessionEnded { .. }) => {}
             Err(RecvError::Lagged(_)) => shared.wake_all(),
             Err(RecvError::Closed) => return,
         }

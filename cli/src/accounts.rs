@@ -8,7 +8,7 @@ mod users;
 use std::io::Read;
 
 use schemas::{
-    ClientId, Scope, Scopes, Timestamp, UserId,
+    ClientId, RedirectUri, Scope, Scopes, Timestamp, UserId,
     account::{ClientRecord, Grant, UserRecord},
     audit::Action,
     profile::Profile,
@@ -71,6 +71,7 @@ pub(crate) async fn client(command: Client) -> Result<(), Failure> {
     match command {
         Client::Add(args) => {
             let scopes = scopes(&args.scopes)?;
+            fits(&args)?;
             let opened = place::open(&args.place.inner).await?;
             let outcome = add_client(&opened.store, args, scopes).await;
             opened.close().await;
@@ -134,6 +135,15 @@ pub(crate) async fn insert_user(
     Ok(store.users.insert(&user).await?)
 }
 
+/// What a new client may do.
+pub(crate) struct NewClient {
+    pub(crate) id: ClientId,
+    pub(crate) name: String,
+    pub(crate) grants: Vec<Grant>,
+    pub(crate) scopes: Scopes,
+    pub(crate) redirect_uris: Vec<RedirectUri>,
+}
+
 /// Adds a client that does not exist yet; without a `secret` it is a public one.
 ///
 /// # Errors
@@ -141,19 +151,17 @@ pub(crate) async fn insert_user(
 /// The store does not answer.
 pub(crate) async fn insert_client(
     store: &Store,
-    id: ClientId,
-    name: String,
+    new: NewClient,
     secret: Option<&SecretString>,
-    grants: Vec<Grant>,
-    scopes: Scopes,
 ) -> Result<Insert, Failure> {
     let client = ClientRecord {
-        id,
+        id: new.id,
         version: 1,
-        name,
+        name: new.name,
         secret_digest: secret.map(api::auth::digest_secret),
-        grants,
-        scopes,
+        grants: new.grants,
+        scopes: new.scopes,
+        redirect_uris: new.redirect_uris,
         created_at: Timestamp::now(),
         disabled_at: None,
     };
@@ -260,8 +268,9 @@ async fn add_client(store: &Store, args: AddClient, scopes: Scopes) -> Result<()
     let secret = (!args.public).then(random_secret);
     let name = args.name.unwrap_or_else(|| args.id.to_string());
     let id = args.id;
-    let added = insert_client(store, id.clone(), name, secret.as_ref(), args.grants, scopes);
-    if added.await? == Insert::Taken {
+    let (grants, redirect_uris) = (args.grants, args.redirect_uris);
+    let new = NewClient { id: id.clone(), name, grants, scopes, redirect_uris };
+    if insert_client(store, new, secret.as_ref()).await? == Insert::Taken {
         return Err(Failure::setup(format!("there is a client {id} already"), "Choose another id"));
     }
     let operator = Operator::named(&args.operator);
@@ -292,6 +301,7 @@ async fn list_clients(store: &Store, form: Form) -> Result<(), Failure> {
                 "kind": kind,
                 "grants": grants,
                 "scopes": client.scopes,
+                "redirect_uris": client.redirect_uris,
                 "created_at": client.created_at,
                 "disabled_at": client.disabled_at,
             }))?,
@@ -310,6 +320,21 @@ async fn list_clients(store: &Store, form: Form) -> Result<(), Failure> {
     }
     if form == Form::Table {
         output::line(rows)?;
+    }
+    Ok(())
+}
+
+/// Refuses a client that could never use what it is given.
+fn fits(args: &AddClient) -> Result<(), Failure> {
+    let has = |grant| args.grants.contains(&grant);
+    let sent_back = has(Grant::AuthorizationCode) || has(Grant::Implicit);
+    if sent_back && args.redirect_uris.is_empty() {
+        let text = "the grants authorization_code and implicit need a --redirect-uri";
+        return Err(Failure::Misuse(text.to_owned()));
+    }
+    if has(Grant::ClientCredentials) && args.public {
+        let text = "the grant client_credentials is for clients with a secret";
+        return Err(Failure::Misuse(text.to_owned()));
     }
     Ok(())
 }

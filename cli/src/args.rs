@@ -6,7 +6,7 @@ mod jobs;
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use schemas::{ClientId, account::Grant};
+use schemas::{ClientId, RedirectUri, account::Grant};
 
 pub(crate) use self::identity::{
     AddKey, Audit, ChangePassword, Key, ListAudit, ListKeys, Names, OneClient, OneUser, Operator,
@@ -216,7 +216,10 @@ pub(crate) enum Client {
     #[command(after_help = "\
 Examples:
   feat client add web --name 'Our web site'
-  feat client add phone --public --scopes user_image")]
+  feat client add phone --public --scopes user_image
+  feat client add shop --grants authorization_code,refresh_token \\
+      --redirect-uri https://shop.example.com/oauth
+  feat client add reports --grants client_credentials")]
     Add(AddClient),
     /// List the clients
     List(Output<Place>),
@@ -244,6 +247,10 @@ pub(crate) struct AddClient {
     /// Grants that it may use, parted by commas
     #[arg(long, value_delimiter = ',', default_value = "password,refresh_token", value_parser = grant)]
     pub(crate) grants: Vec<Grant>,
+    /// Where users may be sent back to with a code or a token; may be repeated. A request may add
+    /// query parameters to it and change nothing else
+    #[arg(long = "redirect-uri", value_name = "URL")]
+    pub(crate) redirect_uris: Vec<RedirectUri>,
     /// It cannot keep a secret, so it gets none
     #[arg(long)]
     pub(crate) public: bool,
@@ -254,9 +261,8 @@ pub(crate) struct AddClient {
 }
 
 fn grant(name: &str) -> Result<Grant, String> {
-    let known = [Grant::Password, Grant::RefreshToken];
-    let expected = || "expected password or refresh_token".to_owned();
-    known.into_iter().find(|grant| grant.name() == name).ok_or_else(expected)
+    let expected = || format!("expected one of {}", Grant::ALL.map(Grant::name).join(", "));
+    Grant::ALL.into_iter().find(|grant| grant.name() == name).ok_or_else(expected)
 }
 
 #[cfg(test)]
@@ -301,6 +307,10 @@ mod tests {
             ("keys and a user", vec!["key", "revoke", id.as_str(), "--user", "ada"], false),
             ("unknown action", vec!["audit", "list", "--action", "dance"], false),
             ("an action", vec!["audit", "list", "--action", "sign_in", "--since", "2h"], true),
+            ("address", vec!["client", "add", "a", "--redirect-uri", "https://a.test/x"], true),
+            ("bad address", vec!["client", "add", "a", "--redirect-uri", "javascript:x"], false),
+            ("grant", vec!["client", "add", "a", "--grants", "client_credentials"], true),
+            ("unknown grant", vec!["client", "add", "a", "--grants", "magic"], false),
             ("dev options before a command", vec!["--data", "x", "worker"], false),
         ];
         for (name, words, accepted) in cases {

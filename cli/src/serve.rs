@@ -146,6 +146,8 @@ pub(crate) async fn listen(address: SocketAddr, setting: &str) -> Result<TcpList
 
 fn settings(part: &ApiPart, trace_link: api::TraceLink) -> api::Settings {
     let mut settings = api::Settings::new(part.public_url.clone(), part.token_key.clone());
+    settings.other_token_keys.clone_from(&part.other_token_keys);
+    settings.trusted_issuer.clone_from(&part.trusted_issuer);
     settings.access_token_life = part.access_token_life;
     settings.session_life = part.session_life;
     settings.default_wait = part.default_wait;

@@ -6,7 +6,10 @@ mod support;
 
 use std::{io::Write, path::Path, process::Stdio, time::Duration};
 
-use schemas::{Scopes, SessionId, Timestamp, account::SessionRecord};
+use schemas::{
+    Scopes, SessionId, Timestamp,
+    account::{Grant, SessionRecord},
+};
 use serde_json::Value;
 use store::{Insert, Store};
 use support::{Dev, answer, assert_refused, error_of, feat, json, object, run};
@@ -51,7 +54,9 @@ fn sign_in(folder: &TempDir, username: &str) {
                 version: 1,
                 owner: user.id,
                 client: "demo".parse().unwrap(),
+                grant: Grant::Password,
                 device_id: device.to_owned(),
+                device: None,
                 scopes: Scopes::all(),
                 generation: 1,
                 rotated_at: now,

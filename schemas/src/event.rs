@@ -1,4 +1,4 @@
-//! Short-lived news about jobs, from the process that made a change to whoever waits for it.
+//! Short-lived news about jobs and sign-ins, from the process that made a change to whoever waits for it.
 //!
 //! Events are hints. One that is lost costs a waiting caller some time, never the result: the
 //! job record in the store is what counts.
@@ -6,7 +6,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{id::JobId, job::JobState};
+use crate::{
+    id::{JobId, SessionId},
+    job::JobState,
+};
 
 /// One piece of news; broadcast to every API and worker process, in batches.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -25,5 +28,10 @@ pub enum Event {
     CancelRequested {
         /// The job.
         id: JobId,
+    },
+    /// A sign-in has ended before its time; its record says so already.
+    SessionEnded {
+        /// The sign-in.
+        id: SessionId,
     },
 }

@@ -1,4 +1,4 @@
-//! Names of things: users, images, jobs, sessions and clients.
+//! Names of things: users, images, jobs, devices, sessions and clients.
 //!
 //! A number that clients see stays below 2^53, so that a JavaScript client reads it exactly. No
 //! id comes from a central counter: any process makes one, and the store refuses the rare double.
@@ -173,6 +173,10 @@ macro_rules! uuid_id {
 uuid_id! {
     /// One job: a version 7 UUID, so ids sort by the time the job was accepted.
     JobId, now_v7
+}
+uuid_id! {
+    /// One device of one user.
+    DeviceId, now_v7
 }
 uuid_id! {
     /// One sign-in of one device: the family of its refresh tokens.

@@ -6,6 +6,8 @@ use schemas::{
     account::{ClientRecord, SessionRecord, UserRecord},
     api_key::KeyRecord,
     audit::AuditRecord,
+    code::CodeRecord,
+    device::DeviceRecord,
     guess::GuessRecord,
     image::ImageRecord,
 };
@@ -97,7 +99,7 @@ pub(crate) trait Aggregate: Serialize + DeserializeOwned + Send + Sync + 'static
 
 /// Every collection.
 pub(crate) const COLLECTIONS: &[&Collection] =
-    &[&JOBS, &IMAGES, &USERS, &CLIENTS, &SESSIONS, &KEYS, &GUESSES, &AUDIT];
+    &[&JOBS, &IMAGES, &USERS, &CLIENTS, &SESSIONS, &DEVICES, &CODES, &KEYS, &GUESSES, &AUDIT];
 
 static JOBS: Collection = Collection {
     name: "jobs",
@@ -140,9 +142,23 @@ static SESSIONS: Collection = Collection {
     name: "sessions",
     id: IdKind::Text,
     indexes: &[
+        Index::on("expires_at", &[("expires_at", Ascending)]),
         Index::on("owner_id", &[("owner", Ascending), ("id", Descending)]),
-        Index::on("owner_device_id", &[("owner", Ascending), ("device_id", Ascending)]),
     ],
+};
+
+static DEVICES: Collection = Collection {
+    name: "devices",
+    id: IdKind::Text,
+    indexes: &[
+        Index::on("owner_device_id", &[("owner", Ascending), ("device_id", Ascending)]).unique()
+    ],
+};
+
+static CODES: Collection = Collection {
+    name: "codes",
+    id: IdKind::Text,
+    indexes: &[Index::on("expires_at", &[("expires_at", Ascending)])],
 };
 
 static KEYS: Collection = Collection {
@@ -219,6 +235,30 @@ impl Aggregate for SessionRecord {
 
     fn key(&self) -> Key {
         Key::owned(self.id, self.owner)
+    }
+
+    fn version(&self) -> u64 {
+        self.version
+    }
+}
+
+impl Aggregate for DeviceRecord {
+    const COLLECTION: &'static Collection = &DEVICES;
+
+    fn key(&self) -> Key {
+        Key::owned(self.id, self.owner)
+    }
+
+    fn version(&self) -> u64 {
+        self.version
+    }
+}
+
+impl Aggregate for CodeRecord {
+    const COLLECTION: &'static Collection = &CODES;
+
+    fn key(&self) -> Key {
+        Key::owned(self.id.as_str(), self.owner)
     }
 
     fn version(&self) -> u64 {

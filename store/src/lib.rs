@@ -18,6 +18,8 @@ mod aggregate;
 mod audit;
 mod batch;
 mod clients;
+mod codes;
+mod devices;
 mod engine;
 mod error;
 mod guesses;
@@ -35,6 +37,8 @@ use secrecy::SecretString;
 
 pub use audit::{Audit, AuditFilter};
 pub use clients::Clients;
+pub use codes::Codes;
+pub use devices::Devices;
 pub use error::{OpenError, StoreError};
 pub use guesses::Guesses;
 pub use images::{ImageField, ImageFilter, ImageOrder, Images};
@@ -89,6 +93,10 @@ pub struct Store {
     pub clients: Clients,
     /// Sign-ins.
     pub sessions: Sessions,
+    /// Devices that users sign in on.
+    pub devices: Devices,
+    /// Authorization codes.
+    pub codes: Codes,
     /// Long-lived keys.
     pub keys: Keys,
     /// Recent wrong passwords.
@@ -129,6 +137,8 @@ impl Store {
             users: Users::over(&engine),
             clients: Clients::over(&engine),
             sessions: Sessions::over(&engine),
+            devices: Devices::over(&engine),
+            codes: Codes::over(&engine),
             keys: Keys::over(&engine),
             guesses: Guesses::over(&engine),
             audit: Audit::over(&engine),
@@ -167,6 +177,8 @@ impl Store {
         self.users.close().await;
         self.clients.close().await;
         self.sessions.close().await;
+        self.devices.close().await;
+        self.codes.close().await;
         self.keys.close().await;
         self.guesses.close().await;
         self.audit.close().await;

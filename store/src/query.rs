@@ -45,6 +45,7 @@ text_value!(
     schemas::Timestamp,
     schemas::JobId,
     schemas::SessionId,
+    schemas::DeviceId,
     schemas::KeyId,
     schemas::AuditId,
     &schemas::ClientId
@@ -118,8 +119,8 @@ impl Query {
 pub(crate) fn samples() -> Vec<(&'static str, &'static str, Query)> {
     use schemas::{AuditId, ImageId, JobId, JobState, KeyId, Queue, SessionId, Timestamp, UserId};
 
-    use crate::{AuditFilter, ImageFilter, JobFilter, audit, guesses, images, jobs, keys};
-    use crate::{sessions, users};
+    use crate::{AuditFilter, ImageFilter, JobFilter, audit, codes, devices, guesses, images};
+    use crate::{jobs, keys, sessions, users};
 
     let (now, user) = (Timestamp::now(), UserId::FEAT);
     let own = JobFilter { owner: Some(user), ..JobFilter::default() };
@@ -149,8 +150,11 @@ pub(crate) fn samples() -> Vec<(&'static str, &'static str, Query)> {
         ("by file name", "images", images::by_file_name(user, "a.png")),
         ("own images by tag", "images", images::listed(&tagged, &[], 0, 20)),
         ("by username", "users", users::by_username("a")),
+        ("device of a user", "devices", devices::by_device(user, "web:1")),
+        ("devices of a user", "devices", devices::listed(user, 20)),
+        ("expired sign-ins", "sessions", sessions::expired(now, 500)),
+        ("expired codes", "codes", codes::expired(now, 500)),
         ("own sign-ins", "sessions", sessions::live(user, now, Some(SessionId::generate()), 20)),
-        ("sign-ins on a device", "sessions", sessions::on_device(user, "web:1")),
         ("own keys", "api_keys", keys::listed(Some(user), Some(KeyId::generate()), 20)),
         ("old guesses", "guesses", guesses::expired(now, 500)),
         ("audit of a user", "audit", {

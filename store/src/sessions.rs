@@ -6,7 +6,11 @@ use crate::{
     Insert, Save, StoreError,
     aggregate::Key,
     engine::Engine,
-    query::{Condition, Direction::Descending, Query},
+    query::{
+        Condition,
+        Direction::{Ascending, Descending},
+        Query,
+    },
     repository::Repository,
 };
 
@@ -79,13 +83,14 @@ impl Sessions {
         self.0.find(live(owner, now, after, limit)).await
     }
 
-    /// Whether `owner` has ever signed in on this device.
+    /// Forgets up to `limit` sign-ins that ended by themselves before `before`, and says how many
+    /// it were.
     ///
     /// # Errors
     ///
-    /// See [`Sessions`].
-    pub async fn knows_device(&self, owner: UserId, device_id: &str) -> Result<bool, StoreError> {
-        Ok(self.0.first(on_device(owner, device_id)).await?.is_some())
+    /// See [`Sessions`]; some may have gone then.
+    pub async fn remove_expired(&self, before: Timestamp, limit: usize) -> Result<u64, StoreError> {
+        self.0.remove(expired(before, limit)).await
     }
 
     pub(crate) async fn close(&self) {
@@ -103,10 +108,8 @@ pub(crate) fn live(owner: UserId, now: Timestamp, after: Option<SessionId>, limi
     Query::all(all).sorted("id", Descending).limited(limit)
 }
 
-pub(crate) fn on_device(owner: UserId, device_id: &str) -> Query {
-    Query::all(vec![
-        Condition::Eq("owner", owner.into()),
-        Condition::Eq("device_id", device_id.into()),
-    ])
-    .limited(1)
+pub(crate) fn expired(before: Timestamp, limit: usize) -> Query {
+    Query::all(vec![Condition::Lt("expires_at", before.into())])
+        .sorted("expires_at", Ascending)
+        .limited(limit)
 }

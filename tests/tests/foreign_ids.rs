@@ -16,7 +16,7 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use reqwest::{Method, RequestBuilder, Response, multipart};
 use schemas::{
     ImageId, JobRecord, KeyId, Scopes, SessionId, Timestamp, UserId,
-    account::{SessionRecord, UserRecord},
+    account::{Grant, SessionRecord, UserRecord},
     api_key::KeyRecord,
     image::{ImageFormat, ImageRecord},
     job::NewJob,
@@ -237,7 +237,9 @@ fn session(owner: UserId, device_id: &str) -> SessionRecord {
         version: 1,
         owner,
         client: "demo".parse().expect("id"),
+        grant: Grant::Password,
         device_id: device_id.to_owned(),
+        device: None,
         scopes: Scopes::all(),
         generation: 1,
         rotated_at: now,

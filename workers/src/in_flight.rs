@@ -114,7 +114,7 @@ pub(crate) async fn hear_cancellations(shared: Arc<Shared>, shutdown: Cancellati
         };
         match event {
             Ok(Event::CancelRequested { id }) => shared.in_flight.cancel(id),
-            Ok(Event::Changed { .. }) => {}
+            Ok(Event::Changed { .. } | Event::SessionEnded { .. }) => {}
             Err(RecvError::Lagged(_)) => shared.in_flight.missed(Timestamp::now()),
             Err(RecvError::Closed) => return,
         }

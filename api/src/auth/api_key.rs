@@ -12,7 +12,7 @@ use schemas::{KeyId, Timestamp, api_key::KeyRecord};
 use secrecy::{ExposeSecret as _, SecretString};
 use store::{Store, StoreError};
 
-use super::{Caller, cache::Cache, digest_secret};
+use super::{Caller, Principal, cache::Cache, digest_secret};
 
 const PREFIX: &str = "feat_";
 const ID_BYTES: usize = 16;
@@ -77,7 +77,7 @@ impl ApiKeys {
         let now = Timestamp::now();
         let mut name = [0; 32];
         name.copy_from_slice(digest::digest(&digest::SHA256, text.as_bytes()).as_ref());
-        if let Some(caller) = self.verified.get(&name, now.as_secs()) {
+        if let Some(Principal::User(caller)) = self.verified.get(&name, now.as_secs()) {
             return Ok(Some(caller));
         }
         let Some(key) = good(store, id, text, now).await? else { return Ok(None) };
@@ -85,7 +85,7 @@ impl ApiKeys {
         let caller = Caller::of_key(&key);
         let until = key.expires_at.map_or(i64::MAX, Timestamp::as_secs);
         let until = until.min((now + self.remembered).as_secs());
-        self.verified.put(name, caller.clone(), until, now.as_secs());
+        self.verified.put(name, Principal::User(caller.clone()), until, now.as_secs());
         Ok(Some(caller))
     }
 

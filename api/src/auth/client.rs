@@ -118,6 +118,7 @@ mod tests {
             secret_digest: secret.map(|secret| digest_secret(&secret.into())),
             grants: vec![],
             scopes: Scopes::all(),
+            redirect_uris: vec![],
             created_at: Timestamp::now(),
             disabled_at: None,
         }

@@ -88,11 +88,9 @@ impl Guesses {
         store: &Store,
         source: &Source<'_>,
     ) -> Result<Attempt, NotNow> {
-        let known = match source.user {
-            Some(user) => store.sessions.knows_device(user, source.device_id).await?,
-            // As much work as for a name that somebody has.
-            None => store.sessions.knows_device(UserId::FEAT, source.device_id).await?,
-        };
+        // As much work for a name that nobody has.
+        let user = source.user.unwrap_or(UserId::FEAT);
+        let known = store.devices.by_device(user, source.device_id).await?.is_some();
         let counted = self.counted(source, known);
         let turn = Turn::take(&self.turns, counted[0].0.clone()).await?;
         let now = Timestamp::now();
@@ -246,7 +244,7 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
     use futures::future::join_all;
-    use schemas::{Scopes, SessionId, account::SessionRecord};
+    use schemas::{DeviceId, SessionId, device::DeviceRecord};
     use tempfile::TempDir;
 
     use super::*;
@@ -297,20 +295,17 @@ mod tests {
         let (_folder, store) = store().await;
         let guesses = Guesses::new(GuessPolicies::default());
         let now = Timestamp::now();
-        let session = SessionRecord {
-            id: SessionId::generate(),
+        let device = DeviceRecord {
+            id: DeviceId::generate(),
             version: 1,
             owner: UserId::new(7).unwrap(),
-            client: "demo".parse().unwrap(),
             device_id: "web:mine".to_owned(),
-            scopes: Scopes::all(),
-            generation: 1,
-            rotated_at: now,
-            created_at: now,
-            expires_at: now,
-            revoked_at: None,
+            client: "demo".parse().unwrap(),
+            session: SessionId::generate(),
+            first_seen: now,
+            last_seen: now,
         };
-        assert_eq!(store.sessions.insert(&session).await, Ok(Insert::Stored));
+        assert_eq!(store.devices.insert(&device).await, Ok(Insert::Stored));
         let stranger = source("203.0.113.9");
         for _ in 0..6 {
             fail(&guesses, &store, &stranger).await;

@@ -1,31 +1,45 @@
-//! Who calls, and what they may do: the token endpoint, access tokens, passwords and clients.
+//! Who calls, and what they may do: the OAuth2 server, access tokens, passwords and clients.
 //!
-//! - `key`: the one key pair of a deployment, from which everything below derives.
-//! - `access_token`: short-lived JWTs, checked without the store and remembered until they expire.
-//!   A session that ends stops its refresh tokens at once and its access tokens when they expire.
+//! - `key`: the key pairs of a deployment, from which everything below derives.
+//! - `access_token`: short-lived JWTs, checked without the store and remembered until they expire;
+//!   `trusted` checks those of an issuer elsewhere.
+//! - `sessions`: whether the sign-in of a token is still live, and how it ends.
+//! - `access`: the one table of who may call what.
 //! - `refresh_token`: names a session and a generation under a MAC; nothing of it is stored.
-//! - `api_key`: long-lived keys, `Authorization: Token …`.
+//! - `api_key`: long-lived keys, `Authorization: Token …`. `identity`: whom a request speaks for.
 //! - `client`, `password`: how a client and a person prove who they are; `guesses`: what wrong
 //!   passwords cost. `records`: what of all that goes to the audit record.
 //! - `token`: `POST /api/o/token/`, which sends each grant to its file in `grants`.
+//! - `authorize`: how a user allows a client something, as JSON and as a page.
+//! - `revoke`, `introspect`, `discovery`: the smaller calls of an OAuth2 server.
 
+pub(crate) mod access;
 mod access_token;
 mod api_key;
+mod authorize;
 mod cache;
 mod client;
+mod client_form;
+mod code;
+mod discovery;
 mod form;
 mod grants;
 mod guesses;
+mod identity;
+mod introspect;
 mod key;
 mod password;
 mod records;
 mod refresh_token;
+mod revoke;
+pub(crate) mod sessions;
 mod token;
 mod token_error;
+mod trusted;
 
-use std::{sync::Arc, time::Instant};
+use std::sync::Arc;
 
-use poem::{Request, RequestBody, http::header};
+use poem::{PathPattern, Request, RequestBody};
 use poem_openapi::{
     ApiExtractor, ApiExtractorType, ExtractParamOptions, SecurityScheme,
     auth::{ApiKey as ApiKeyValue, Bearer as BearerToken},
@@ -33,9 +47,20 @@ use poem_openapi::{
 };
 use schemas::{ClientId, KeyId, Scope, Scopes, SessionId, UserId, api_key::KeyRecord};
 
+use self::{access::Access, authorize::Visits, sessions::Sessions, trusted::Trusted};
 pub(crate) use self::{
-    access_token::AccessTokens, api_key::ApiKeys, guesses::Guesses, password::Passwords,
-    refresh_token::RefreshTokens, token::TokenApi,
+    access_token::AccessTokens,
+    api_key::ApiKeys,
+    authorize::{AuthorizeApi, AuthorizePage, PATH as AUTHORIZE_PATH},
+    discovery::{DiscoveryApi, METADATA_PATH, metadata},
+    guesses::Guesses,
+    identity::{Identity, authenticate, describe_metrics, identify},
+    introspect::IntrospectApi,
+    key::KeyRing,
+    password::Passwords,
+    refresh_token::RefreshTokens,
+    revoke::RevokeApi,
+    token::TokenApi,
 };
 pub use self::{
     api_key::NewKey,
@@ -43,11 +68,9 @@ pub use self::{
     key::{InvalidTokenKey, TokenKey},
     password::{PasswordError, hash_password, verify_password},
 };
-use store::StoreError;
+use crate::{error::ApiError, settings::Settings};
 
-use crate::{error::ApiError, settings::Settings, state::AppState};
-
-/// Whom an access token or a long-lived key speaks for, and what it allows.
+/// The user that an access token or a long-lived key speaks for, and what it allows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
     /// The user.
@@ -56,7 +79,7 @@ pub struct Caller {
     pub client: Option<ClientId>,
     /// What the user granted to it.
     pub scopes: Scopes,
-    /// Of a token, the sign-in that it belongs to.
+    /// The sign-in that the token belongs to; absent when it did not happen here.
     pub session: Option<SessionId>,
     /// The long-lived key, if it is one.
     pub key: Option<KeyId>,
@@ -84,90 +107,50 @@ impl Caller {
     }
 }
 
+/// Whom an access token or a key speaks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Principal {
+    /// A user, through a client.
+    User(Caller),
+    /// A client, for itself.
+    Client {
+        /// The client.
+        client: ClientId,
+        /// What it may do.
+        scopes: Scopes,
+    },
+}
+
 /// What the API needs in order to know callers.
 #[derive(Debug, Clone)]
 pub(crate) struct Auth {
+    pub(crate) keys: KeyRing,
     pub(crate) access_tokens: Arc<AccessTokens>,
+    pub(crate) trusted: Option<Arc<Trusted>>,
     pub(crate) refresh_tokens: RefreshTokens,
     pub(crate) passwords: Passwords,
-    pub(crate) keys: Arc<ApiKeys>,
+    pub(crate) sessions: Sessions,
+    pub(crate) visits: Visits,
+    pub(crate) api_keys: Arc<ApiKeys>,
     pub(crate) guesses: Guesses,
 }
 
 impl Auth {
     pub(crate) fn new(settings: &Settings) -> Self {
+        let keys = KeyRing::new(settings.token_key.clone(), &settings.other_token_keys);
+        let limits = &settings.limits;
         Self {
-            access_tokens: Arc::new(AccessTokens::new(settings)),
-            refresh_tokens: RefreshTokens::new(&settings.token_key),
-            passwords: Passwords::new(settings.limits.waiting_passwords),
-            keys: Arc::new(ApiKeys::new(settings.limits.cached_tokens, settings.key_check)),
+            access_tokens: Arc::new(AccessTokens::new(settings, keys.clone())),
+            trusted: settings.trusted_issuer.clone().map(|issuer| Arc::new(Trusted::new(issuer))),
+            refresh_tokens: RefreshTokens::new(&keys),
+            passwords: Passwords::new(limits.waiting_passwords),
+            sessions: Sessions::new(limits.cached_sessions, settings.session_check),
+            visits: Visits::new(&keys),
+            api_keys: Arc::new(ApiKeys::new(limits.cached_tokens, settings.key_check)),
             guesses: Guesses::new(settings.guesses),
+            keys,
         }
     }
-}
-
-/// What a request's credentials came to. The shell asks once and leaves it with the request.
-#[derive(Debug, Clone)]
-pub(crate) enum Identity {
-    /// It has no credentials of a kind that we read.
-    Nobody,
-    /// Its credentials do not count.
-    Wrong,
-    /// It speaks for this caller.
-    Known(Caller),
-    /// The store did not say.
-    Unsure(StoreError),
-}
-
-impl Identity {
-    /// The caller.
-    ///
-    /// # Errors
-    ///
-    /// 401 `not_authenticated` without credentials, 401 `authentication_failed` with bad ones.
-    fn caller(&self) -> Result<Caller, ApiError> {
-        match self {
-            Self::Known(caller) => Ok(caller.clone()),
-            Self::Nobody => Err(ApiError::not_authenticated()),
-            Self::Wrong => Err(ApiError::authentication_failed()),
-            Self::Unsure(error) => Err(error.clone().into()),
-        }
-    }
-}
-
-/// Finds out who calls, from `Authorization: Bearer …` or `Authorization: Token …`.
-pub(crate) async fn identify(state: &AppState, request: &Request) -> Identity {
-    let Some(value) = request.headers().get(header::AUTHORIZATION) else { return Identity::Nobody };
-    let Ok(text) = value.to_str() else { return Identity::Wrong };
-    let (scheme, token) = text.split_once(' ').unwrap_or((text, ""));
-    let started = Instant::now();
-    let (scheme, found) = if scheme.eq_ignore_ascii_case("bearer") {
-        ("bearer", Ok(state.auth.access_tokens.verify(token.trim())))
-    } else if scheme.eq_ignore_ascii_case("token") {
-        ("token", state.auth.keys.verify(&state.store, token.trim()).await)
-    } else {
-        return Identity::Nobody;
-    };
-    metrics::histogram!("feat_auth_seconds", "scheme" => scheme).record(started.elapsed());
-    match found {
-        Ok(Some(caller)) => Identity::Known(caller),
-        Ok(None) => Identity::Wrong,
-        Err(error) => Identity::Unsure(error),
-    }
-}
-
-/// Says what the metrics mean.
-pub(crate) fn describe_metrics() {
-    metrics::describe_histogram!(
-        "feat_auth_seconds",
-        metrics::Unit::Seconds,
-        "Time to find out whom an access token or key speaks for."
-    );
-    metrics::describe_counter!("feat_passwords_checked_total", "Passwords that were hashed.");
-    metrics::describe_counter!(
-        "feat_sign_ins_slowed_total",
-        "Sign-ins that were refused unseen, because their source has failed too often."
-    );
 }
 
 /// Access token from `POST /api/o/token/`.
@@ -183,8 +166,8 @@ struct KeyScheme(
 );
 
 /// The caller of a poem-openapi operation: as a parameter, it refuses calls without a good token
-/// or key and marks the operation in the OpenAPI document. Scopes are the operation's own to check, with
-/// [`Caller::require`].
+/// or key, or without the scope that the operation's row in [`access`] names, and marks the operation in
+/// the OpenAPI document.
 #[derive(Debug, Clone)]
 pub struct Bearer(pub Caller);
 
@@ -208,9 +191,20 @@ impl<'a> ApiExtractor<'a> for Bearer {
         _body: &mut RequestBody,
         _options: ExtractParamOptions<()>,
     ) -> poem::Result<Self> {
-        let identity = request
-            .data::<Identity>()
-            .ok_or_else(|| ApiError::internal("a request that passed no gate"))?;
-        Ok(Self(identity.caller()?))
+        let caller = authenticate(request)?;
+        permit(request, &caller)?;
+        Ok(Self(caller))
+    }
+}
+
+/// Passes if `caller` may call what `request` was routed to.
+fn permit(request: &Request, caller: &Caller) -> Result<(), ApiError> {
+    let pattern = request.data::<PathPattern>().map(|pattern| &*pattern.0).unwrap_or_default();
+    match access::of(request.method(), pattern) {
+        Some(Access::User | Access::Anyone) => Ok(()),
+        Some(Access::Scope(scope)) => caller.require(scope),
+        Some(Access::Client) | None => {
+            Err(ApiError::internal(format!("no row in the table of access for {pattern}")))
+        }
     }
 }

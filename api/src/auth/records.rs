@@ -7,11 +7,13 @@
 use std::time::Duration;
 
 use schemas::{
-    account::{ClientRecord, SessionRecord},
+    ClientId, Scopes, UserId,
+    account::SessionRecord,
     audit::{Action, Actor},
+    code::CodeRecord,
 };
 
-use super::{form::Form, guesses::Source, token_error::TokenError};
+use super::{guesses::Source, token_error::TokenError};
 use crate::state::{AppState, RequestContext};
 
 /// Writes down a new sign-in.
@@ -33,45 +35,77 @@ pub(super) async fn signed_in(
     Ok(state.audit.record(&entry).await?)
 }
 
-/// Writes down that a password was refused. `disabled`: it was the right one.
+/// Writes down that a password was refused. `right`: it was the right one, of a closed account.
 pub(super) async fn refused(
     state: &AppState,
     context: &RequestContext,
-    client: &ClientRecord,
+    client: &ClientId,
     source: &Source<'_>,
-    disabled: bool,
+    right: bool,
     pause: Duration,
 ) {
     let why = match source.user {
         None => "no such account",
-        Some(_) if disabled => "the account is disabled",
+        Some(_) if right => "the account is disabled",
         Some(_) => "wrong password",
     };
-    let entry = context.entry(Action::SignInRefused, &Actor::Nobody).client(&client.id);
-    let entry = entry.device(source.device_id);
+    let entry = context.entry(Action::SignInRefused, &Actor::Nobody).client(client);
+    let entry = entry.device(source.device_id).about(source.user.unwrap_or(UserId::FEAT));
     let entry = if pause.is_zero() {
         entry.detail(why)
     } else {
         entry.detail(format_args!("{why}; next attempt in {} s", pause.as_secs_f64().ceil()))
     };
-    let entry = source.user.map_or_else(|| entry.clone(), |user| entry.clone().about(user));
     state.audit.note(&entry).await;
 }
 
-/// Passes on what proving a client came to, and writes a refusal down.
-pub(super) async fn client(
+/// Writes down that a client did not prove who it is; `named` is who it says it is.
+pub(super) async fn client_refused(
     state: &AppState,
     context: &RequestContext,
-    form: &Form,
-    found: Result<ClientRecord, TokenError>,
-) -> Result<ClientRecord, TokenError> {
-    if let Err(TokenError::InvalidClient(why)) = &found {
-        let entry = context.entry(Action::ClientRefused, &Actor::Nobody).detail(why);
-        let named = form.get("client_id").and_then(|id| id.parse().ok());
-        let entry = named.map_or_else(|| entry.clone(), |id| entry.clone().client(&id));
-        state.audit.note(&entry).await;
+    named: Option<&str>,
+    why: &str,
+) {
+    let mut entry = context.entry(Action::ClientRefused, &Actor::Nobody).detail(why);
+    entry.client = named.and_then(|id| id.parse().ok());
+    state.audit.note(&entry).await;
+}
+
+/// Writes down that a used code came again and ended its session.
+pub(super) async fn code_reused(state: &AppState, context: &RequestContext, code: &CodeRecord) {
+    let entry = context
+        .entry(Action::SessionStolen, &Actor::Nobody)
+        .about(code.owner)
+        .client(&code.client)
+        .subject(code.session)
+        .detail("a used code came again");
+    state.audit.note(&entry).await;
+}
+
+/// What a user lets a client do.
+pub(super) struct Consent<'a> {
+    pub(super) owner: UserId,
+    pub(super) scopes: &'a Scopes,
+}
+
+impl Consent<'_> {
+    /// Writes it down.
+    ///
+    /// # Errors
+    ///
+    /// It may not be written down: give nothing away.
+    pub(super) async fn given(
+        &self,
+        state: &AppState,
+        context: &RequestContext,
+        client: &ClientId,
+    ) -> Result<(), TokenError> {
+        let entry = context
+            .entry(Action::ConsentGiven, &Actor::User(self.owner))
+            .client(client)
+            .detail(format_args!("scopes: {}", self.scopes));
+        Ok(state.audit.record(&entry).await?)
     }
-    found
 }
 
 /// Writes down that a used refresh token came again and ended its session.

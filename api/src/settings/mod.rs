@@ -28,6 +28,18 @@ pub struct Settings {
     pub public_url: String,
     /// Signs access tokens, and gives the key of refresh tokens.
     pub token_key: TokenKey,
+    /// Keys whose access and refresh tokens count too: those before [`Self::token_key`], until the
+    /// last session that began under them is over, and the next one.
+    pub other_token_keys: Vec<TokenKey>,
+    /// An issuer elsewhere whose access tokens count beside Feat's own.
+    pub trusted_issuer: Option<TrustedIssuer>,
+    /// How long an authorization code counts. 1 minute.
+    pub code_life: Duration,
+    /// How long the browser that signed in at `/authorize` stays signed in there. 10 minutes.
+    pub page_life: Duration,
+    /// How long a process relies on what it knows of a sign-in. One that ends is heard of at once
+    /// over the broker; this is the bound if that news is lost. 30 seconds.
+    pub session_check: Duration,
     /// How long an access token counts. 15 minutes.
     pub access_token_life: Duration,
     /// How long a sign-in lasts without its password. 30 days.
@@ -57,6 +69,17 @@ pub struct Settings {
     pub guesses: GuessPolicies,
     /// Ties the request's span to a trace. [`pass_on`] when traces are not exported.
     pub trace_link: TraceLink,
+}
+
+/// An issuer of access tokens that is not this Feat.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrustedIssuer {
+    /// Its name, exactly as its tokens have it in `iss`.
+    pub issuer: String,
+    /// What its tokens for Feat have in `aud`.
+    pub audience: String,
+    /// Where its public keys are (RFC 7517).
+    pub jwks_url: String,
 }
 
 /// Bounds of requests and connections; what exceeds one is refused with a documented error.
@@ -93,6 +116,8 @@ pub struct Limits {
     pub waiting_passwords: usize,
     /// Access tokens that are remembered as verified. 16,384.
     pub cached_tokens: usize,
+    /// Sign-ins that are remembered as live or ended. 16,384.
+    pub cached_sessions: usize,
 }
 
 impl Default for Limits {
@@ -113,6 +138,7 @@ impl Default for Limits {
             request_time: Duration::from_mins(1),
             waiting_passwords: 64,
             cached_tokens: 16_384,
+            cached_sessions: 16_384,
         }
     }
 }
@@ -125,6 +151,11 @@ impl Settings {
         Self {
             public_url: public_url.into().trim_end_matches('/').to_owned(),
             token_key,
+            other_token_keys: vec![],
+            trusted_issuer: None,
+            code_life: Duration::from_mins(1),
+            page_life: Duration::from_mins(10),
+            session_check: Duration::from_secs(30),
             access_token_life: Duration::from_mins(15),
             session_life: Duration::from_hours(30 * 24),
             refresh_grace: Duration::from_secs(30),

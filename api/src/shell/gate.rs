@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use poem::{Request, Response};
 
 use crate::{
-    auth::{self, Identity},
+    auth::{self, Identity, Principal},
     error::ApiError,
     rates::{Exhausted, Meter},
     state::{AppState, RequestContext},
@@ -38,7 +38,10 @@ pub(super) async fn admit<'a>(state: &'a AppState, request: &mut Request) -> Pas
     let identity = auth::identify(state, request).await;
     let mut excusable = None;
     let counted = match (&identity, address) {
-        (Identity::Known(caller), _) => state.rates.user(caller.user, &meter),
+        (Identity::Known(Principal::User(caller)), _) => state.rates.user(caller.user, &meter),
+        (Identity::Known(Principal::Client { client, .. }), _) => {
+            state.rates.client(client, &meter)
+        }
         (Identity::Nobody | Identity::Wrong | Identity::Unsure(_), Some(address)) => {
             excusable = is_oauth.then_some(address);
             state.rates.address(address, &meter)
@@ -47,6 +50,15 @@ pub(super) async fn admit<'a>(state: &'a AppState, request: &mut Request) -> Pas
     };
     request.set_data(identity);
     Pass { state, meter, refusal: counted.err(), is_oauth, excusable }
+}
+
+/// The refusal of a request for a page where people sign in, if its address has asked too often.
+pub(super) fn admit_to_page(state: &AppState, request: &Request) -> Option<Response> {
+    let context = request.data::<RequestContext>()?;
+    let refused = state.rates.address(context.address?, &context.meter).err()?;
+    let mut reply = ApiError::limited(refused.retry_after, false);
+    context.meter.write(reply.headers_mut());
+    Some(reply)
 }
 
 /// The refusal of a request for a file, if its address has asked for too many.

@@ -12,12 +12,16 @@ use super::{
     envelope, gate, health, slash,
 };
 use crate::{
-    auth::TokenApi,
+    auth::{
+        AUTHORIZE_PATH, AuthorizeApi, AuthorizePage, DiscoveryApi, IntrospectApi, METADATA_PATH,
+        RevokeApi, TokenApi, metadata,
+    },
     routes::{AccountApi, JobApi, Media, UserImageApi},
     state::AppState,
 };
 
 const READ_ONLY: HeaderValue = HeaderValue::from_static("GET, HEAD");
+const FORMS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST");
 
 /// Whether the path asks about the process itself. Such requests are answered under any load.
 pub(super) fn is_about_the_process(path: &str) -> bool {
@@ -30,14 +34,23 @@ pub(super) struct Site {
     operations: BoxEndpoint<'static>,
     media: Route,
     addresses: Addresses,
+    authorize: AuthorizePage,
     openapi: Bytes,
     docs: Bytes,
+    metadata: Bytes,
 }
 
 impl Site {
     pub(super) fn new(state: &AppState) -> Self {
-        let operations = (
+        let oauth = (
             TokenApi(state.clone()),
+            AuthorizeApi(state.clone()),
+            RevokeApi(state.clone()),
+            IntrospectApi(state.clone()),
+            DiscoveryApi(state.clone()),
+        );
+        let operations = (
+            oauth,
             AccountApi(state.clone()),
             UserImageApi::new(state.clone()),
             JobApi::new(state.clone()),
@@ -49,7 +62,9 @@ impl Site {
             media,
             addresses: Addresses::of_operations(),
             openapi: document::openapi().to_string().into(),
+            authorize: AuthorizePage(state.clone()),
             docs: document::docs_page().into(),
+            metadata: metadata(&state.settings.public_url).to_string().into(),
         }
     }
 
@@ -60,6 +75,7 @@ impl Site {
             "/readyz" => health::ready(&self.state).await,
             "/metrics" => health::metrics(&self.state),
             OPENAPI_PATH => document("application/json", &self.openapi),
+            METADATA_PATH => document("application/json", &self.metadata),
             DOCS_PATH => document("text/html; charset=utf-8", &self.docs),
             _ => return None,
         };
@@ -81,6 +97,17 @@ impl Endpoint for Site {
                 reply.set_data(PathPattern(path.into()));
                 return Ok(reply);
             }
+        }
+        if path == AUTHORIZE_PATH {
+            if let Some(refusal) = gate::admit_to_page(&self.state, &request) {
+                return Ok(refusal);
+            }
+            let mut reply = match *request.method() {
+                Method::GET | Method::HEAD | Method::POST => self.authorize.answer(request).await,
+                _ => not_allowed(FORMS),
+            };
+            reply.set_data(PathPattern(path.into()));
+            return Ok(reply);
         }
         if !slash::is_api(&path) {
             return self.media(request).await;
@@ -124,7 +151,7 @@ impl Site {
 }
 
 fn is_page(path: &str) -> bool {
-    is_about_the_process(path) || matches!(path, OPENAPI_PATH | DOCS_PATH)
+    is_about_the_process(path) || matches!(path, OPENAPI_PATH | DOCS_PATH | METADATA_PATH)
 }
 
 fn document(content_type: &str, text: &Bytes) -> Response {

@@ -46,6 +46,7 @@ pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     pub(crate) user: UserId,
     pub(crate) store: Store,
+    pub(crate) broker: Broker,
     pub(crate) shutdown: CancellationToken,
     pub(crate) running: JoinHandle<io::Result<()>>,
     pub(crate) http: reqwest::Client,
@@ -61,15 +62,31 @@ impl Server {
     pub(crate) async fn start_with(change: impl FnOnce(&mut Settings)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::sqlite(folder.path()).await.unwrap();
+        let user = accounts(&store).await;
+        Self::serve(folder, store, user, change).await
+    }
+
+    /// Another API over the store of an earlier one.
+    pub(crate) async fn over(store: Store, change: impl FnOnce(&mut Settings)) -> Self {
+        let user = store.users.by_username(USERNAME).await.unwrap().unwrap();
+        Self::serve(tempfile::tempdir().unwrap(), store, user.id, change).await
+    }
+
+    async fn serve(
+        folder: TempDir,
+        store: Store,
+        user: UserId,
+        change: impl FnOnce(&mut Settings),
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let key = TokenKey::generate();
         let mut settings = Settings::new(format!("http://{address}"), key.clone());
         change(&mut settings);
-        let user = accounts(&store).await;
+        let broker = Broker::local(100);
         let api = Api {
             store: store.clone(),
-            broker: Broker::local(100),
+            broker: broker.clone(),
             blobs: Blobs::folder(&folder.path().join("media")).unwrap(),
             settings,
             metrics: METRICS.clone(),
@@ -83,7 +100,7 @@ impl Server {
             .timeout(PATIENCE)
             .build()
             .unwrap();
-        Self { address, user, store, shutdown, running, http, key, _folder: folder }
+        Self { address, user, store, broker, shutdown, running, http, key, _folder: folder }
     }
 
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
@@ -261,6 +278,7 @@ async fn accounts(store: &Store) -> UserId {
             secret_digest: secret.map(|secret| digest_secret(&secret.into())),
             grants,
             scopes,
+            redirect_uris: vec![],
             created_at: now,
             disabled_at: None,
         };

@@ -263,6 +263,7 @@ async fn client(store: &Store, name: &str, scopes: Scopes) {
         secret_digest: None,
         grants: vec![Grant::Password],
         scopes,
+        redirect_uris: vec![],
         created_at: Timestamp::now(),
         disabled_at: None,
     };

@@ -32,6 +32,7 @@ fn client(id: &str) -> ClientRecord {
         secret_digest: Some("5e".repeat(32).into()),
         grants: vec![Grant::Password, Grant::RefreshToken],
         scopes: Scopes::all(),
+        redirect_uris: vec![],
         created_at: Timestamp::now(),
         disabled_at: None,
     }
@@ -108,7 +109,9 @@ pub(crate) async fn a_session_lives(place: &Place) {
         version: 1,
         owner: user(7),
         client: ClientId::try_from("demo".to_owned()).unwrap(),
+        grant: Grant::Password,
         device_id: "web:1".to_owned(),
+        device: None,
         scopes: Scopes::all(),
         generation: 1,
         rotated_at: now,

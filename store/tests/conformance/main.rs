@@ -9,7 +9,9 @@ mod images;
 mod jobs_found;
 mod jobs_written;
 mod load;
+mod oauth;
 mod place;
+mod refreshes;
 mod sample;
 
 use place::{Engine, Place};
@@ -68,6 +70,10 @@ on_both_engines! {
     accounts::a_taken_username_cannot_be_saved,
     accounts::users_and_clients_are_listed_in_order,
     accounts::a_session_lives,
+    oauth::a_device_is_one_for_each_user_and_name,
+    oauth::a_code_is_used_once,
+    oauth::what_expired_is_removed_earliest_first,
+    refreshes::a_thousand_interleavings_keep_the_promises,
     identity::a_key_lives,
     identity::sign_ins_are_listed_for_their_owner_alone,
     identity::failures_are_counted_and_forgotten,

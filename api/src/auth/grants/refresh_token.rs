@@ -13,7 +13,7 @@ use store::Save;
 use crate::{
     auth::{
         form::Form,
-        records,
+        records, sessions,
         token::{Granted, scopes, still_granted},
         token_error::TokenError,
     },
@@ -42,13 +42,14 @@ pub(in crate::auth) async fn refresh_token(
         match session.refresh(generation, state.settings.refresh_grace, now) {
             Refresh::Rotated(session) => {
                 if let Save::Stored = state.store.sessions.save(&session).await? {
-                    return Ok(Granted { session, scopes });
+                    return Ok(Granted::to_user(session, scopes, true));
                 }
             }
-            Refresh::Repeated(session) => return Ok(Granted { session, scopes }),
+            Refresh::Repeated(session) => return Ok(Granted::to_user(session, scopes, true)),
             Refresh::Reused(session) => {
                 tracing::warn!(session = %session.id, "a refresh token was used twice: session ended");
                 if let Save::Stored = state.store.sessions.save(&session).await? {
+                    sessions::tell(state, session.id);
                     records::stolen(state, context, &session).await;
                     return Err(REFUSED);
                 }

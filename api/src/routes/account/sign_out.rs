@@ -10,6 +10,7 @@ use schemas::{
 use store::Save;
 
 use crate::{
+    auth::sessions,
     error::ApiError,
     state::{AppState, RequestContext},
 };
@@ -85,7 +86,7 @@ pub(super) async fn key(
         let Some(key) = key.filter(|key| key.revoked_at.is_none()) else { return Ok(0) };
         let owner = key.owner;
         if state.store.keys.save(&key.revoke(Timestamp::now())).await? == Save::Stored {
-            state.auth.keys.forget();
+            state.auth.api_keys.forget();
             let entry = context.entry(Action::KeyRevoked, &Actor::User(owner)).subject(id);
             state.audit.note(&entry).await;
             return Ok(1);
@@ -102,6 +103,7 @@ async fn end(state: &AppState, mut session: SessionRecord) -> Result<bool, ApiEr
             return Ok(false);
         }
         if state.store.sessions.save(&session.revoke(Timestamp::now())).await? == Save::Stored {
+            sessions::tell(state, id);
             return Ok(true);
         }
         match state.store.sessions.get_owned(owner, id).await? {
