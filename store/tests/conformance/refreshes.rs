@@ -236,7 +236,8 @@ impl World<'_> {
     }
 }
 
-fn session(now: Timestamp) -> SessionRecord {
+/// A sign-in of user 7 that lasts for a year and more.
+pub(crate) fn session(now: Timestamp) -> SessionRecord {
     SessionRecord {
         id: SessionId::generate(),
         version: 1,
