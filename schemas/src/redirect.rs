@@ -189,13 +189,11 @@ fn number(port: &str) -> Option<u16> {
 }
 
 fn is_host(host: &str) -> bool {
-    match host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
-        Some(six) => six.parse::<std::net::Ipv6Addr>().is_ok(),
-        None => {
-            let allowed = |c: u8| c.is_ascii_alphanumeric() || b"-._".contains(&c);
-            !host.is_empty() && host.len() <= 253 && host.bytes().all(allowed)
-        }
+    if let Some(six) = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')) {
+        return six.parse::<std::net::Ipv6Addr>().is_ok();
     }
+    let allowed = |c: u8| c.is_ascii_alphanumeric() || b"-._".contains(&c);
+    !host.is_empty() && host.len() <= 253 && host.bytes().all(allowed)
 }
 
 /// A segment that a browser resolves away, in any of its spellings.

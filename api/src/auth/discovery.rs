@@ -38,6 +38,7 @@ enum Keys {
 #[OpenApi(prefix_path = "/api/o")]
 impl DiscoveryApi {
     /// List the scopes
+    #[expect(clippy::unused_async, reason = "the form that an operation has")]
     #[oai(path = "/scope", method = "get", operation_id = "list_scopes")]
     async fn scopes(&self) -> Json<ScopeList> {
         let all = Scopes::all();
@@ -48,6 +49,7 @@ impl DiscoveryApi {
     ///
     /// The first one signs. The others are earlier ones, whose tokens count until they expire, and
     /// the next one.
+    #[expect(clippy::unused_async, reason = "the form that an operation has")]
     #[oai(path = "/jwks", method = "get", operation_id = "list_keys")]
     async fn keys(&self) -> Keys {
         Keys::Set(Json(Any(self.0.auth.keys.jwks())), KEYS_FOR.to_owned())

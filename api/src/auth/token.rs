@@ -62,12 +62,12 @@ impl TokenApi {
             // It has no request here: its token comes with the answer to the consent.
             Grant::Implicit => return Err(TokenError::UnsupportedGrantType),
         };
-        self.reply(granted, now)
+        self.reply(&granted, now)
     }
 }
 
 impl TokenApi {
-    fn reply(&self, granted: Granted, now: Timestamp) -> Result<TokenReply, TokenError> {
+    fn reply(&self, granted: &Granted, now: Timestamp) -> Result<TokenReply, TokenError> {
         let auth = &self.0.auth;
         let refresh = |(session, generation)| auth.refresh_tokens.write(session, generation);
         let body = TokenBody {

@@ -78,6 +78,15 @@ struct Claims {
     azp: Option<String>,
 }
 
+/// What can be said of a key without a fetch.
+#[derive(Debug)]
+enum Lookup {
+    /// The key, or that there is none.
+    Known(Option<Key>),
+    /// Nothing: a fetch is due.
+    Due,
+}
+
 impl Trusted {
     pub(crate) fn new(issuer: TrustedIssuer) -> Self {
         let source = KeySetSource::new(&issuer.jwks_url);
@@ -116,12 +125,12 @@ impl Trusted {
 
     /// The issuer's key `id`, fetched if need be.
     async fn key(&self, id: &str) -> Option<Key> {
-        if let Some(answer) = self.known().key(id, Instant::now()) {
+        if let Lookup::Known(answer) = self.known().key(id, Instant::now()) {
             return answer;
         }
         let _one = self.fetching.lock().await;
         // Whoever waited here has the other one's keys.
-        if let Some(answer) = self.known().key(id, Instant::now()) {
+        if let Lookup::Known(answer) = self.known().key(id, Instant::now()) {
             return answer;
         }
         self.known().tried = Some(Instant::now());
@@ -142,13 +151,13 @@ impl Trusted {
 }
 
 impl Known {
-    /// What is to be said of key `id` without a fetch; `None` when a fetch is due.
-    fn key(&self, id: &str, now: Instant) -> Option<Option<Key>> {
+    /// Looks for key `id`.
+    fn key(&self, id: &str, now: Instant) -> Lookup {
         let since = |then: Option<Instant>| then.map(|then| now.saturating_duration_since(then));
         let fresh = since(self.fetched).is_some_and(|age| age < FRESH);
         let tried = since(self.tried).is_some_and(|age| age < PAUSE);
         let key = self.usable(id, now);
-        if tried || (fresh && key.is_some()) { Some(key) } else { None }
+        if tried || (fresh && key.is_some()) { Lookup::Known(key) } else { Lookup::Due }
     }
 
     /// The key, unless the last good fetch was too long ago.
@@ -261,17 +270,27 @@ mod tests {
         let id = jwk["kid"].as_str().unwrap().to_owned();
         let mut known = Known::default();
         let start = Instant::now();
-        assert!(known.key(&id, start).is_none(), "nothing is known");
+        assert!(matches!(known.key(&id, start), Lookup::Due), "nothing is known");
 
         known.learn(json!({ "keys": [jwk] }).to_string().as_bytes());
         let now = Instant::now();
         known.tried = Some(now);
         let later = |secs| now + Duration::from_secs(secs);
-        assert!(known.key(&id, now).unwrap().is_some());
-        assert!(known.key("other", now).unwrap().is_none(), "a stranger's name, just tried");
-        assert!(known.key("other", later(11)).is_none(), "now it is due");
-        assert!(known.key(&id, later(11)).unwrap().is_some(), "a known one is fresh");
-        assert!(known.key(&id, later(601)).is_none(), "and not for ever");
+        let cases = [
+            ("just fetched", id.as_str(), now, "known"),
+            ("a stranger's name, just tried", "other", now, "none"),
+            ("a stranger's name, later", "other", later(11), "due"),
+            ("a known one is fresh", &id, later(11), "known"),
+            ("and not for ever", &id, later(601), "due"),
+        ];
+        for (name, id, at, expected) in cases {
+            let found = match known.key(id, at) {
+                Lookup::Known(Some(_)) => "known",
+                Lookup::Known(None) => "none",
+                Lookup::Due => "due",
+            };
+            assert_eq!(found, expected, "{name}");
+        }
         assert!(known.usable(&id, later(3_500)).is_some(), "while the issuer is away");
         assert!(known.usable(&id, later(3_700)).is_none());
         known.learn(b"<html>");

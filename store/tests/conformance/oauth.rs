@@ -12,6 +12,7 @@ use store::{Insert, Save};
 
 use crate::{
     place::Place,
+    refreshes::session,
     sample::{at, user},
 };
 
@@ -99,5 +100,11 @@ pub(crate) async fn what_expired_is_removed_earliest_first(place: &Place) {
     assert_eq!(codes.remove_expired(before, 9).await, Ok(1));
     assert_eq!(codes.remove_expired(before, 9).await, Ok(0));
     assert!(codes.get(&format!("{:064x}", 9)).await.unwrap().is_some());
-    assert_eq!(place.store.sessions.remove_expired(before, 9).await, Ok(0));
+    let sessions = &place.store.sessions;
+    let session = session(at(0));
+    assert_eq!(sessions.insert(&session).await, Ok(Insert::Stored));
+    assert_eq!(sessions.remove_expired(session.expires_at, 9).await, Ok(0), "not over yet");
+    let later = session.expires_at + Duration::from_secs(1);
+    assert_eq!(sessions.remove_expired(later, 9).await, Ok(1));
+    assert!(sessions.get(session.id).await.unwrap().is_none());
 }

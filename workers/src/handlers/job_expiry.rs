@@ -1,4 +1,4 @@
-//! Forgets settled jobs, and sign-ins and codes that expired, after their time of retention.
+//! Forgets settled jobs, and sign-ins, codes and counts of wrong passwords that expired, after their time of retention.
 
 use schemas::{
     JobError, Timestamp,
@@ -19,17 +19,11 @@ impl Handler for JobExpiry {
         let before = Timestamp::now() - ctx.retention;
         let store = &ctx.store;
         Ok(ExpiryReport {
-            jobs_removed: all(ctx, async || store.jobs.remove_settled(before, BATCH).await).await?,
-            sessions_removed: all(ctx, async || {
-                store.sessions.remove_expired(before, BATCH).await
-            })
-            .await?,
-            guesses_removed: all(ctx, async || {
-                store.guesses.remove_expired(Timestamp::now(), BATCH).await
-            })
-            .await?,
-            codes_removed: all(ctx, async || store.codes.remove_expired(before, BATCH).await)
+            jobs_removed: all(ctx, || store.jobs.remove_settled(before, BATCH)).await?,
+            sessions_removed: all(ctx, || store.sessions.remove_expired(before, BATCH)).await?,
+            guesses_removed: all(ctx, || store.guesses.remove_expired(Timestamp::now(), BATCH))
                 .await?,
+            codes_removed: all(ctx, || store.codes.remove_expired(before, BATCH)).await?,
         })
     }
 
@@ -39,10 +33,10 @@ impl Handler for JobExpiry {
 }
 
 /// Removes batch after batch until nothing is left or the job is cancelled; says how many it were.
-async fn all(
-    ctx: &Context,
-    batch: impl AsyncFn() -> Result<u64, StoreError>,
-) -> Result<u64, JobError> {
+async fn all<F>(ctx: &Context, batch: impl Fn() -> F) -> Result<u64, JobError>
+where
+    F: Future<Output = Result<u64, StoreError>>,
+{
     let mut all = 0;
     while !ctx.is_cancelled() {
         let removed = batch().await.map_err(store_again)?;

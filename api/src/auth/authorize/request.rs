@@ -164,8 +164,8 @@ pub(super) fn chosen(
     names: &[&str],
     offered: &Scopes,
 ) -> Result<Scopes, AuthorizeError> {
-    let named = names.iter().flat_map(|name| parts.all(name));
-    let parsed = named.map(|name| name.parse::<Scope>());
+    let texts = names.iter().flat_map(|name| parts.all(name));
+    let parsed = texts.map(str::parse::<Scope>);
     let chosen: Scopes =
         parsed.collect::<Result<_, _>>().map_err(|_| AuthorizeError::InvalidScope)?;
     if chosen.is_empty() {

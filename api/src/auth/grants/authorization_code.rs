@@ -61,7 +61,10 @@ pub(in crate::auth) async fn authorization_code(
                 }
             }
             Redeem::Reused(reused) => {
-                if let Save::Stored = state.store.codes.save(&reused).await? {
+                // Marked once is enough: many who try at a time need not race.
+                if code.reused_at.is_some()
+                    || state.store.codes.save(&reused).await? == Save::Stored
+                {
                     tracing::warn!(session = %reused.session, "a code was used twice: session ended");
                     sessions::end(state, reused.owner, reused.session).await?;
                     records::code_reused(state, context, &reused).await;
