@@ -227,7 +227,7 @@ Examples:
     Show(OneClient),
     /// Give a client another secret; prints it, once, and the old one counts no more
     RotateSecret(OneClient),
-    /// Let nobody sign in through a client any more
+    /// Let nobody sign in through a client any more; access tokens count until they expire
     Disable(OneClient),
     /// Let people sign in through a client again
     Enable(OneClient),

@@ -49,7 +49,16 @@ enum Row {
 
 /// Every operation.
 const ROWS: &[(&str, Row)] = &[
-    ("POST /api/o/token/", Row::Nobodys("whoever calls has to prove who they are")),
+    (
+        "POST /api/o/token/",
+        Row::Nobodys("a client calls, and whoever signs in proves who they are"),
+    ),
+    ("POST /api/o/revoke_token/", Row::Nobodys("a client calls, about a token that it holds")),
+    ("POST /api/o/introspect/", Row::Nobodys("a client calls, about a token that it holds")),
+    ("GET /api/o/authorize/", Row::Nobodys("about a client; a key is refused")),
+    ("POST /api/o/authorize/", Row::Nobodys("gives what the caller has; a key is refused")),
+    ("GET /api/o/scope/", Row::Nobodys("the same for everybody")),
+    ("GET /api/o/jwks/", Row::Nobodys("the same for everybody")),
     ("GET /api/user/basic-info/", Row::OwnOnly(|ada| vec![call("", ada.query())])),
     ("GET /api/user/session/", Row::OwnOnly(|ada| vec![call("", ada.query())])),
     (

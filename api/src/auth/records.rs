@@ -108,6 +108,17 @@ impl Consent<'_> {
     }
 }
 
+/// Writes down that `owner` did not let a client act for them.
+pub(super) async fn consent_refused(
+    state: &AppState,
+    context: &RequestContext,
+    owner: UserId,
+    client: &ClientId,
+) {
+    let entry = context.entry(Action::ConsentRefused, &Actor::User(owner)).client(client);
+    state.audit.note(&entry).await;
+}
+
 /// Writes down that a used refresh token came again and ended its session.
 pub(super) async fn stolen(state: &AppState, context: &RequestContext, session: &SessionRecord) {
     let entry = context

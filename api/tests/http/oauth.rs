@@ -48,6 +48,7 @@ async fn add(server: &Server, id: &str, secret: Option<&str>, grants: &[Grant], 
         scopes: Scopes::all(),
         redirect_uris: addresses,
         created_at: Timestamp::now(),
+        disabled_at: None,
     };
     assert_eq!(server.store.clients.insert(&client).await, Ok(Insert::Stored));
 }

@@ -42,6 +42,7 @@ fn json(client: &ClientRecord) -> serde_json::Value {
         "kind": kind(client),
         "grants": client.grants.iter().map(|grant| grant.name()).collect::<Vec<_>>(),
         "scopes": client.scopes,
+        "redirect_uris": client.redirect_uris,
         "created_at": client.created_at,
         "disabled_at": client.disabled_at,
     })
@@ -55,6 +56,8 @@ fn fields(client: &ClientRecord) -> comfy_table::Table {
     fields.add_row(["kind", kind(client)]);
     fields.add_row(["grants", &grants.join(" ")]);
     fields.add_row(["scopes", &client.scopes.to_string()]);
+    let uris: Vec<_> = client.redirect_uris.iter().map(ToString::to_string).collect();
+    fields.add_row(["redirect_uris", &uris.join(" ")]);
     fields.add_row(["added", &client.created_at.to_string()]);
     fields.add_row(["disabled", &client.disabled_at.map(|at| at.to_string()).unwrap_or_default()]);
     fields

@@ -1,7 +1,7 @@
 //! What can be done with one user.
 
 use schemas::{
-    Timestamp, UserId,
+    Event, SessionId, Timestamp, UserId,
     account::{SessionRecord, UserRecord},
     audit::Action,
 };
@@ -257,9 +257,17 @@ async fn live_sessions(store: &Store, user: UserId) -> Result<Vec<SessionRecord>
     }
 }
 
+/// Spares the API processes the wait for their next look at the store. Best effort: they look.
+fn tell(opened: &place::Opened, id: SessionId) {
+    if let Some(broker) = &opened.broker {
+        broker.send_event(Event::SessionEnded { id });
+    }
+}
+
 /// Ends the sign-ins of a user; says how many. One that moves on meanwhile is read again.
 async fn end_sessions(opened: &place::Opened, user: UserId) -> Result<u64, Failure> {
     let store = &opened.store;
+    opened.broker_ready().await;
     let mut ended = 0;
     for _ in 0..TRIES {
         let sessions = live_sessions(store, user).await?;
@@ -268,7 +276,10 @@ async fn end_sessions(opened: &place::Opened, user: UserId) -> Result<u64, Failu
         }
         for session in sessions {
             let revoked = session.revoke(Timestamp::now());
-            ended += u64::from(store.sessions.save(&revoked).await? == Save::Stored);
+            if store.sessions.save(&revoked).await? == Save::Stored {
+                ended += 1;
+                tell(opened, revoked.id);
+            }
         }
     }
     Err(Failure::setup("the user signs in all the time", "Disable the user first"))

@@ -1,4 +1,5 @@
-//! Forgets settled jobs, and sign-ins, codes and counts of wrong passwords that expired, after their time of retention.
+//! Forgets settled jobs, and sign-ins, codes and counts of wrong passwords that expired, after
+//! their time of retention.
 
 use schemas::{
     JobError, Timestamp,

@@ -14,7 +14,7 @@ use super::{
     request::{self, Refusal, Wanted},
 };
 use crate::{
-    auth::{Bearer, Caller, authenticate},
+    auth::{Bearer, Caller, authenticate, records},
     error::ApiError,
     state::{AppState, RequestContext},
 };
@@ -56,9 +56,13 @@ impl AuthorizeApi {
     ) -> Result<Answer, AuthorizeError> {
         let parts = Parts::of_body(request, body).await?;
         let wanted = self.wanted(&parts).await?;
+        let context = request.data::<RequestContext>();
+        let context = context.ok_or_else(|| ApiError::internal("a request without its context"))?;
         match parts.require("allow")? {
             "true" => {}
             "false" => {
+                let client = &wanted.client.id;
+                records::consent_refused(&self.0, context, caller.user, client).await;
                 let redirect_uri = Some(wanted.back.refused("access_denied"));
                 return Ok(Answer::of(AnswerBody { redirect_uri, ..AnswerBody::default() }));
             }
@@ -68,8 +72,6 @@ impl AuthorizeApi {
         let most = wanted.client.scopes.intersection(&caller.scopes);
         let named = parts.all("n_scopes").chain(parts.all("ad_scopes")).next().is_some();
         let offered = if named { most } else { wanted.offered(&caller.scopes)? };
-        let context = request.data::<RequestContext>();
-        let context = context.ok_or_else(|| ApiError::internal("a request without its context"))?;
         let consent = Consent {
             context,
             owner: caller.user,

@@ -143,7 +143,7 @@ impl Turn<'_> {
         match form.require("act")? {
             "sign_in" => self.sign_in(form).await,
             "allow" => self.allow(form).await,
-            "deny" => Ok(html::go(&self.wanted.back.refused("access_denied"))),
+            "deny" => self.deny().await,
             "sign_out" => self.sign_out().await,
             _ => Err(AuthorizeError::invalid("the form has an unknown button")),
         }
@@ -229,6 +229,14 @@ impl Turn<'_> {
                 html::go(&format!("{}#{access_token}", self.wanted.back.with(&named)))
             }
         })
+    }
+
+    async fn deny(self) -> Result<Response, AuthorizeError> {
+        if let Some(person) = self.person().await? {
+            let (owner, client) = (person.user.id, &self.wanted.client.id);
+            records::consent_refused(self.state, self.context, owner, client).await;
+        }
+        Ok(html::go(&self.wanted.back.refused("access_denied")))
     }
 
     async fn sign_out(self) -> Result<Response, AuthorizeError> {
