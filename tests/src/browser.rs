@@ -62,7 +62,7 @@ impl Browser {
             .expect("chromedriver starts");
         let port = port(&mut driver);
         let http = reqwest::Client::builder().timeout(PATIENCE).no_proxy().build().expect("client");
-        let mut browser = Self { driver, port, session: String::new(), http, profile: profile };
+        let mut browser = Self { driver, port, session: String::new(), http, profile };
         browser.open_session().await;
         browser
     }

@@ -186,7 +186,7 @@ async fn an_answer_that_is_not_right_gives_nothing() {
     let narrow: Value = server.token(sign_in_with("narrow", "")).await.json().await.unwrap();
     let narrow = narrow["access_token"].as_str().unwrap();
     let long = "d".repeat(300);
-    let cases: [(&str, &str, Vec<(&str, &str)>, &str); 6] = [
+    let cases: [(&str, &str, Ask<'_>, &str); 6] = [
         ("no answer", &token, vec![], "invalid_request"),
         ("an odd answer", &token, vec![("allow", "yes")], "invalid_request"),
         ("two answers", &token, vec![("allow", "false"), ("allow", "true")], "invalid_request"),

@@ -199,7 +199,7 @@ async fn every_operation_asks_for_its_scope_and_nothing_else_opens_it() {
         for (method, operation) in operations.as_object().unwrap() {
             let name = format!("{method} {path}");
             let Some(scopes) = operation["security"][0]["oauth2"].as_array() else { continue };
-            let real = path.replace("{id}", "1").replace("{", "").replace("}", "");
+            let real = path.replace("{id}", "1").replace(['{', '}'], "");
             let method = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap();
             let request = || server.request(method.clone(), &real);
             assert_eq!(request().send().await.unwrap().status(), 401, "{name}: no token");

@@ -14,7 +14,7 @@ const REVOKE: &str = "/api/o/revoke_token/";
 const INTROSPECT: &str = "/api/o/introspect/";
 const DEMO: [(&str, &str); 2] = [("client_id", "demo"), ("client_secret", "demo-secret")];
 
-fn demo<'a>(token: &'a str) -> Vec<(&'a str, &'a str)> {
+fn demo(token: &str) -> Vec<(&str, &str)> {
     [&DEMO[..], &[("token", token)]].concat()
 }
 
