@@ -127,6 +127,19 @@ impl ApiError {
         Self::of(ErrorCode::RateLimited, "Too many requests.").retry_after(retry_after)
     }
 
+    /// The reply to a request beyond a limit, in the shape of OAuth2's errors where `is_oauth`.
+    pub(crate) fn limited(retry_after: Duration, is_oauth: bool) -> Response {
+        let error = Self::rate_limited(retry_after);
+        let mut reply = error.to_response();
+        if is_oauth {
+            let text = "too many requests, come back later";
+            let body = json!({ "error": "temporarily_unavailable", "error_description": text });
+            reply.headers_mut().insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
+            reply.set_body(body.to_string());
+        }
+        reply
+    }
+
     /// A fault of ours. `cause` goes to the log, never to the caller.
     pub fn internal(cause: impl fmt::Debug) -> Self {
         let mut error = Self::of(ErrorCode::Internal, "Internal error.");
@@ -188,6 +201,10 @@ impl ApiError {
 /// The cause of a fault, on its way from the handler to the log.
 #[derive(Debug, Clone)]
 pub(crate) struct Cause(pub(crate) String);
+
+/// Marks a reply that is a page for people: it keeps its body whatever its status.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct ForPeople;
 
 /// Cuts what came from outside to a length that may be repeated.
 pub(crate) fn shorten(text: &str) -> String {

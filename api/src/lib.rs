@@ -6,13 +6,16 @@
 //!
 //! - `shell`: the server around the routes: connections, limits, error shape, health, documents.
 //! - `auth`: who calls. `routes`: what can be called. `intake`: how a job is accepted.
+//! - `rates`: how much one caller may ask for. `audit`: who did what.
 //! - `watch`: who waits for a job. `pictures`: what a picture must be. `view`: what is shown.
 
+mod audit;
 pub mod auth;
 pub mod error;
 pub mod fault;
 mod intake;
 pub mod pictures;
+mod rates;
 mod routes;
 mod settings;
 mod shell;
@@ -22,7 +25,10 @@ mod watch;
 
 pub use crate::{
     pictures::PictureLimits,
-    settings::{Limits, Settings, TraceLink, pass_on},
+    settings::{
+        CorsOrigins, GuessPolicies, InvalidOrigins, Limits, Network, NoNetwork, Origin, Quota,
+        RateLimits, Settings, TraceLink, TrustedIssuer, pass_on,
+    },
     shell::{openapi, serve},
     state::{Api, AppState, RequestContext},
 };

@@ -1,6 +1,6 @@
 //! What every route works with, and what it knows of its request.
 
-use std::{ops::Deref, sync::Arc};
+use std::{net::IpAddr, ops::Deref, sync::Arc};
 
 use broker::Broker;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -8,7 +8,14 @@ use providers::blobs::Blobs;
 use store::Store;
 use tokio_util::sync::CancellationToken;
 
-use crate::{auth::Auth, pictures::Pictures, settings::Settings, watch::Watch};
+use crate::{
+    audit::Audit,
+    auth::Auth,
+    pictures::Pictures,
+    rates::{Meter, Rates},
+    settings::Settings,
+    watch::Watch,
+};
 
 /// Everything that the API stands on; what [`crate::serve`] is given.
 pub struct Api {
@@ -41,6 +48,8 @@ pub struct Services {
     /// Cancelled when the process begins to stop: long replies end then.
     pub shutdown: CancellationToken,
     pub(crate) auth: Auth,
+    pub(crate) audit: Audit,
+    pub(crate) rates: Rates,
     pub(crate) pictures: Pictures,
     pub(crate) watch: Watch,
     pub(crate) metrics: PrometheusHandle,
@@ -53,10 +62,23 @@ impl AppState {
         crate::intake::begin_counters();
         let auth = Auth::new(&settings);
         let pictures = Pictures::new(settings.pictures.clone());
+        auth.sessions.follow(&broker, shutdown.clone());
         let watch = Watch::start(&broker, settings.limits.watched_jobs, shutdown.clone());
-        let services =
-            Services { store, broker, blobs, settings, shutdown, auth, pictures, watch, metrics };
-        Self(Arc::new(services))
+        let audit = Audit::new(&store);
+        let rates = Rates::new(&settings.rates);
+        Self(Arc::new(Services {
+            store,
+            broker,
+            blobs,
+            settings,
+            shutdown,
+            auth,
+            audit,
+            rates,
+            pictures,
+            watch,
+            metrics,
+        }))
     }
 }
 
@@ -75,4 +97,8 @@ pub struct RequestContext {
     pub request_id: String,
     /// The trace that the request belongs to (W3C `traceparent`), for what it causes.
     pub trace_parent: Option<String>,
+    /// Where it came from, past the trusted proxies; unknown only in tests.
+    pub address: Option<IpAddr>,
+    /// What it was counted against.
+    pub(crate) meter: Meter,
 }

@@ -109,8 +109,8 @@ async fn follow(mut events: broadcast::Receiver<Event>, shared: Arc<Shared>) {
         };
         match event {
             Ok(Event::Changed { id, .. } | Event::CancelRequested { id }) => shared.wake(id),
-            // For the workers.
-            Ok(Event::Held { .. }) => {}
+            // For the workers and the cache of sign-ins.
+            Ok(Event::Held { .. } | Event::SessionEnded { .. }) => {}
             Err(RecvError::Lagged(_)) => shared.wake_all(),
             Err(RecvError::Closed) => return,
         }

@@ -1,17 +1,25 @@
-//! `feat user` and `feat client`: the people who can sign in, and the applications they use.
+//! `feat user`, `feat client` and `feat key`: the people who can sign in, the applications they
+//! use, and the keys of their programs.
+
+mod clients;
+mod keys;
+mod users;
 
 use std::io::Read;
 
 use schemas::{
-    ClientId, Scope, Scopes, Timestamp, UserId,
+    ClientId, RedirectUri, Scope, Scopes, Timestamp, UserId,
     account::{ClientRecord, Grant, UserRecord},
+    audit::Action,
+    profile::Profile,
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 use store::{Insert, Store};
 
 use crate::{
-    args::{AddClient, AddUser, Client, User},
+    args::{AddClient, AddUser, Client, Names, User},
+    audit::Operator,
     failure::Failure,
     output::{self, Form},
     place::{self, Opened},
@@ -31,9 +39,11 @@ const PAGE: usize = 500;
 pub(crate) async fn user(command: User) -> Result<(), Failure> {
     match command {
         User::Add(args) => {
-            let password = password(&args)?;
+            check_username(&args.username)?;
+            let password = password(args.password_stdin)?;
+            let profile = profile(&args.names)?;
             let opened = place::open(&args.place.inner).await?;
-            let outcome = add_user(&opened, &args, password).await;
+            let outcome = add_user(&opened, &args, password, profile).await;
             opened.close().await;
             outcome
         }
@@ -43,6 +53,12 @@ pub(crate) async fn user(command: User) -> Result<(), Failure> {
             opened.close().await;
             outcome
         }
+        User::Show(args) => users::show(&args).await,
+        User::Disable(args) => users::set_open(&args, false).await,
+        User::Enable(args) => users::set_open(&args, true).await,
+        User::Password(args) => users::change_password(&args).await,
+        User::SignOut(args) => users::sign_out(&args).await,
+        User::Key(command) => keys::of_user(command).await,
     }
 }
 
@@ -55,6 +71,7 @@ pub(crate) async fn client(command: Client) -> Result<(), Failure> {
     match command {
         Client::Add(args) => {
             let scopes = scopes(&args.scopes)?;
+            fits(&args)?;
             let opened = place::open(&args.place.inner).await?;
             let outcome = add_client(&opened.store, args, scopes).await;
             opened.close().await;
@@ -66,7 +83,31 @@ pub(crate) async fn client(command: Client) -> Result<(), Failure> {
             opened.close().await;
             outcome
         }
+        Client::Show(args) => clients::show(&args).await,
+        Client::RotateSecret(args) => clients::rotate_secret(&args).await,
+        Client::Disable(args) => clients::set_open(&args, false).await,
+        Client::Enable(args) => clients::set_open(&args, true).await,
     }
+}
+
+pub(crate) use keys::run as key;
+
+/// The user with this username or id. A number is an id and anything else a username; so is a
+/// number that is nobody's id.
+///
+/// # Errors
+///
+/// There is none.
+pub(crate) async fn find_user(store: &Store, user: &str) -> Result<UserRecord, Failure> {
+    if let Ok(id) = user.parse::<UserId>()
+        && let Some(found) = store.users.get(id).await?
+    {
+        return Ok(found);
+    }
+    let found = store.users.by_username(user).await?;
+    found.ok_or_else(|| {
+        Failure::setup(format!("there is no user {user}"), "`feat user list` shows all of them")
+    })
 }
 
 /// Adds a user who does not exist yet.
@@ -78,6 +119,7 @@ pub(crate) async fn insert_user(
     store: &Store,
     username: &str,
     password: SecretString,
+    profile: Profile,
 ) -> Result<Insert, Failure> {
     let hash = api::auth::hash_password(password).await;
     let password_hash = hash.map_err(|error| Failure::setup(error, "Try again"))?;
@@ -88,8 +130,18 @@ pub(crate) async fn insert_user(
         password_hash,
         created_at: Timestamp::now(),
         disabled_at: None,
+        profile,
     };
     Ok(store.users.insert(&user).await?)
+}
+
+/// What a new client may do.
+pub(crate) struct NewClient {
+    pub(crate) id: ClientId,
+    pub(crate) name: String,
+    pub(crate) grants: Vec<Grant>,
+    pub(crate) scopes: Scopes,
+    pub(crate) redirect_uris: Vec<RedirectUri>,
 }
 
 /// Adds a client that does not exist yet; without a `secret` it is a public one.
@@ -99,32 +151,40 @@ pub(crate) async fn insert_user(
 /// The store does not answer.
 pub(crate) async fn insert_client(
     store: &Store,
-    id: ClientId,
-    name: String,
+    new: NewClient,
     secret: Option<&SecretString>,
-    grants: Vec<Grant>,
-    scopes: Scopes,
 ) -> Result<Insert, Failure> {
     let client = ClientRecord {
-        id,
+        id: new.id,
         version: 1,
-        name,
+        name: new.name,
         secret_digest: secret.map(api::auth::digest_secret),
-        grants,
-        scopes,
+        grants: new.grants,
+        scopes: new.scopes,
+        redirect_uris: new.redirect_uris,
         created_at: Timestamp::now(),
+        disabled_at: None,
     };
     Ok(store.clients.insert(&client).await?)
 }
 
-/// The password on standard input, or none to have one made.
-fn password(args: &AddUser) -> Result<Option<SecretString>, Failure> {
-    let name = args.username.trim();
-    if name.is_empty() || name.len() > MAX_USERNAME || name != args.username {
-        let text = format!("a username has 1 to {MAX_USERNAME} bytes and no blanks around it");
-        return Err(Failure::Misuse(text));
+fn check_username(name: &str) -> Result<(), Failure> {
+    if (1..=MAX_USERNAME).contains(&name.len()) && name.trim() == name {
+        return Ok(());
     }
-    if !args.password_stdin {
+    let text = format!("a username has 1 to {MAX_USERNAME} bytes and no blanks around it");
+    Err(Failure::Misuse(text))
+}
+
+fn profile(names: &Names) -> Result<Profile, Failure> {
+    let Names { firstname, lastname, locale, timezone } = names.clone();
+    let profile = Profile { firstname, lastname, locale, timezone };
+    profile.checked().map_err(|error| Failure::Misuse(format!("--{error}")))
+}
+
+/// The password on standard input, or none to have one made.
+fn password(on_stdin: bool) -> Result<Option<SecretString>, Failure> {
+    if !on_stdin {
         return Ok(None);
     }
     let mut text = String::new();
@@ -140,16 +200,20 @@ async fn add_user(
     opened: &Opened,
     args: &AddUser,
     password: Option<SecretString>,
+    profile: Profile,
 ) -> Result<(), Failure> {
     opened.store.migrate().await?;
     let made = password.is_none().then(random_secret);
     let given = password.or_else(|| made.clone()).unwrap_or_default();
-    if insert_user(&opened.store, &args.username, given).await? == Insert::Taken {
+    if insert_user(&opened.store, &args.username, given, profile).await? == Insert::Taken {
         let text = format!("there is a user {} already", args.username);
         return Err(Failure::setup(text, "Choose another username"));
     }
     let user = opened.store.users.by_username(&args.username).await?;
     let id = user.map(|user| user.id);
+    let operator = Operator::named(&args.operator);
+    let entry = operator.entry(Action::UserAdded).about(id.unwrap_or(UserId::FEAT));
+    operator.record(&opened.store, &entry).await?;
     let made = made.as_ref().map(ExposeSecret::expose_secret);
     match Form::chosen(args.place.json) {
         Form::Json => {
@@ -204,10 +268,13 @@ async fn add_client(store: &Store, args: AddClient, scopes: Scopes) -> Result<()
     let secret = (!args.public).then(random_secret);
     let name = args.name.unwrap_or_else(|| args.id.to_string());
     let id = args.id;
-    let added = insert_client(store, id.clone(), name, secret.as_ref(), args.grants, scopes);
-    if added.await? == Insert::Taken {
+    let (grants, redirect_uris) = (args.grants, args.redirect_uris);
+    let new = NewClient { id: id.clone(), name, grants, scopes, redirect_uris };
+    if insert_client(store, new, secret.as_ref()).await? == Insert::Taken {
         return Err(Failure::setup(format!("there is a client {id} already"), "Choose another id"));
     }
+    let operator = Operator::named(&args.operator);
+    operator.record(store, &operator.entry(Action::ClientAdded).client(&id)).await?;
     let secret = secret.as_ref().map(ExposeSecret::expose_secret);
     match Form::chosen(args.place.json) {
         Form::Json => output::json(&json!({ "client_id": id, "client_secret": secret }))?,
@@ -222,7 +289,8 @@ async fn add_client(store: &Store, args: AddClient, scopes: Scopes) -> Result<()
 }
 
 async fn list_clients(store: &Store, form: Form) -> Result<(), Failure> {
-    let mut rows = output::table(["client_id", "name", "kind", "grants", "scopes", "added"]);
+    let mut rows =
+        output::table(["client_id", "name", "kind", "grants", "scopes", "added", "disabled"]);
     for client in store.clients.list().await? {
         let kind = if client.secret_digest.is_some() { "confidential" } else { "public" };
         let grants: Vec<_> = client.grants.iter().map(|grant| grant.name()).collect();
@@ -233,7 +301,9 @@ async fn list_clients(store: &Store, form: Form) -> Result<(), Failure> {
                 "kind": kind,
                 "grants": grants,
                 "scopes": client.scopes,
+                "redirect_uris": client.redirect_uris,
                 "created_at": client.created_at,
+                "disabled_at": client.disabled_at,
             }))?,
             Form::Table => {
                 rows.add_row([
@@ -243,12 +313,28 @@ async fn list_clients(store: &Store, form: Form) -> Result<(), Failure> {
                     grants.join(" "),
                     client.scopes.to_string(),
                     client.created_at.to_string(),
+                    client.disabled_at.map(|at| at.to_string()).unwrap_or_default(),
                 ]);
             }
         }
     }
     if form == Form::Table {
         output::line(rows)?;
+    }
+    Ok(())
+}
+
+/// Refuses a client that could never use what it is given.
+fn fits(args: &AddClient) -> Result<(), Failure> {
+    let has = |grant| args.grants.contains(&grant);
+    let sent_back = has(Grant::AuthorizationCode) || has(Grant::Implicit);
+    if sent_back && args.redirect_uris.is_empty() {
+        let text = "the grants authorization_code and implicit need a --redirect-uri";
+        return Err(Failure::Misuse(text.to_owned()));
+    }
+    if has(Grant::ClientCredentials) && args.public {
+        let text = "the grant client_credentials is for clients with a secret";
+        return Err(Failure::Misuse(text.to_owned()));
     }
     Ok(())
 }

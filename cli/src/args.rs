@@ -1,11 +1,19 @@
 //! The command line: what can be asked of `feat`, in words for the person who asks.
 
+mod identity;
+mod jobs;
+
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use schemas::{ClientId, JobId, JobState, account::Grant};
+use schemas::{ClientId, RedirectUri, account::Grant};
 
-use crate::{address, when::When};
+pub(crate) use self::identity::{
+    AddKey, Audit, ChangePassword, Key, ListAudit, ListKeys, Names, OneClient, OneUser, Operator,
+    RevokeKeys, RevokeUserKeys, SignOut, UserKey,
+};
+pub(crate) use self::jobs::{ChangeJobs, Filter, Jobs, ListJobs, ShowJob};
+use crate::address;
 
 /// Feat: pictures, push and payments behind one API, with every accepted request kept.
 #[derive(Debug, Parser)]
@@ -54,6 +62,12 @@ Examples:
     /// Manage the applications that sign people in
     #[command(subcommand)]
     Client(Client),
+    /// Look at long-lived keys and revoke them; `feat user key add` makes one
+    #[command(subcommand)]
+    Key(Key),
+    /// Look at who did what: sign-ins, refusals, keys, clients and what operators changed
+    #[command(subcommand)]
+    Audit(Audit),
     /// Print a new key for signing access tokens, for the setting `api.token_key`
     #[command(after_help = "Example:\n  (umask 077; feat token-key > token-key.pem)")]
     TokenKey,
@@ -151,105 +165,6 @@ pub(crate) struct Health {
     pub(crate) timeout: u64,
 }
 
-/// What can be done with jobs.
-#[derive(Debug, Subcommand)]
-pub(crate) enum Jobs {
-    /// List jobs, newest first
-    #[command(after_help = "\
-Examples:
-  feat jobs list --state dead --state failed
-  feat jobs list --kind image.delete --since 2h --all --json | jq .id")]
-    List(ListJobs),
-    /// Print the whole record of one job with its history
-    Show(ShowJob),
-    /// Give jobs that ended as failed or dead a new set of attempts
-    #[command(after_help = "\
-Examples:
-  feat jobs retry 0198c5a1-2f3e-7abc-8def-0123456789ab
-  feat jobs retry --kind image.delete --error attempt_failed --since 2h --dry-run")]
-    Retry(ChangeJobs),
-    /// Ask jobs that have not ended to stop; a worker ends them
-    #[command(after_help = "\
-Examples:
-  feat jobs cancel 0198c5a1-2f3e-7abc-8def-0123456789ab
-  feat jobs cancel --user +86-13800000001 --state waiting --yes")]
-    Cancel(ChangeJobs),
-}
-
-/// Which jobs.
-#[derive(Debug, Clone, Default, Args)]
-pub(crate) struct Filter {
-    /// Only this kind; may be repeated
-    #[arg(long, value_name = "KIND", value_parser = known_kind)]
-    pub(crate) kind: Vec<String>,
-    /// Only this state; may be repeated
-    #[arg(long, value_name = "STATE")]
-    pub(crate) state: Vec<JobState>,
-    /// Only with this error code, such as `attempt_failed`
-    #[arg(long, value_name = "CODE")]
-    pub(crate) error: Option<String>,
-    /// Only accepted since: a span such as 2h or 3d, or a time such as 2026-02-03T04:05:06Z
-    #[arg(long, value_name = "WHEN")]
-    pub(crate) since: Option<When>,
-    /// Only accepted before: a span or a time as above
-    #[arg(long, value_name = "WHEN")]
-    pub(crate) until: Option<When>,
-    /// Only of this user: username or id
-    #[arg(long, value_name = "USER")]
-    pub(crate) user: Option<String>,
-}
-
-/// Which jobs to list.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct ListJobs {
-    #[command(flatten)]
-    pub(crate) place: Output<Place>,
-    #[command(flatten)]
-    pub(crate) filter: Filter,
-    /// At most this many
-    #[arg(long, value_name = "N", default_value_t = 50, conflicts_with = "all")]
-    pub(crate) limit: u64,
-    /// All of them
-    #[arg(long)]
-    pub(crate) all: bool,
-}
-
-/// Which job to show.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct ShowJob {
-    /// The job
-    pub(crate) id: JobId,
-    #[command(flatten)]
-    pub(crate) place: Output<Place>,
-}
-
-/// Which jobs to change, and how carefully.
-#[derive(Debug, Clone, Args)]
-pub(crate) struct ChangeJobs {
-    /// The jobs; without any, all that the filters match
-    #[arg(conflicts_with_all = ["kind", "state", "error", "since", "until", "user", "limit", "all"])]
-    pub(crate) ids: Vec<JobId>,
-    #[command(flatten)]
-    pub(crate) place: Output<Place>,
-    #[command(flatten)]
-    pub(crate) filter: Filter,
-    /// At most this many
-    #[arg(long, value_name = "N", conflicts_with = "all")]
-    pub(crate) limit: Option<u64>,
-    /// All that can be changed, when no filter is given
-    #[arg(long)]
-    pub(crate) all: bool,
-    /// Only say what would be touched
-    #[arg(long)]
-    pub(crate) dry_run: bool,
-    /// Do not ask before more than one job is changed
-    #[arg(long, short)]
-    pub(crate) yes: bool,
-    /// Name of the operator in the jobs' history; $USER when it is not given
-    #[arg(long = "as", value_name = "NAME")]
-    pub(crate) operator: Option<String>,
-}
-
 /// What can be done with people.
 #[derive(Debug, Subcommand)]
 pub(crate) enum User {
@@ -261,6 +176,23 @@ Examples:
     Add(AddUser),
     /// List the users
     List(Output<Place>),
+    /// Print a user, where they are signed in, and their keys
+    Show(OneUser),
+    /// Let a user sign in no more, and end their sign-ins
+    Disable(OneUser),
+    /// Let a user sign in again
+    Enable(OneUser),
+    /// Give a user another password; prints it, once, unless it comes on standard input
+    #[command(after_help = "\
+Examples:
+  feat user password ada
+  printf %s \"$PASSWORD\" | feat user password ada --password-stdin")]
+    Password(ChangePassword),
+    /// End every sign-in of a user
+    SignOut(SignOut),
+    /// Manage a user's long-lived keys
+    #[command(subcommand)]
+    Key(UserKey),
 }
 
 /// The user to add.
@@ -272,7 +204,11 @@ pub(crate) struct AddUser {
     #[arg(long)]
     pub(crate) password_stdin: bool,
     #[command(flatten)]
+    pub(crate) names: Names,
+    #[command(flatten)]
     pub(crate) place: Output<Place>,
+    #[command(flatten)]
+    pub(crate) operator: Operator,
 }
 
 /// What can be done with applications.
@@ -282,10 +218,21 @@ pub(crate) enum Client {
     #[command(after_help = "\
 Examples:
   feat client add web --name 'Our web site'
-  feat client add phone --public --scopes user_image")]
+  feat client add phone --public --scopes user_image
+  feat client add shop --grants authorization_code,refresh_token \\
+      --redirect-uri https://shop.example.com/oauth
+  feat client add reports --grants client_credentials")]
     Add(AddClient),
     /// List the clients
     List(Output<Place>),
+    /// Print a client
+    Show(OneClient),
+    /// Give a client another secret; prints it, once, and the old one counts no more
+    RotateSecret(OneClient),
+    /// Let nobody sign in through a client any more; access tokens count until they expire
+    Disable(OneClient),
+    /// Let people sign in through a client again
+    Enable(OneClient),
 }
 
 /// The client to add.
@@ -302,26 +249,22 @@ pub(crate) struct AddClient {
     /// Grants that it may use, parted by commas
     #[arg(long, value_delimiter = ',', default_value = "password,refresh_token", value_parser = grant)]
     pub(crate) grants: Vec<Grant>,
+    /// Where users may be sent back to with a code or a token; may be repeated. A request may add
+    /// query parameters to it and change nothing else
+    #[arg(long = "redirect-uri", value_name = "URL")]
+    pub(crate) redirect_uris: Vec<RedirectUri>,
     /// It cannot keep a secret, so it gets none
     #[arg(long)]
     pub(crate) public: bool,
     #[command(flatten)]
     pub(crate) place: Output<Place>,
+    #[command(flatten)]
+    pub(crate) operator: Operator,
 }
 
 fn grant(name: &str) -> Result<Grant, String> {
-    let known = [Grant::Password, Grant::RefreshToken];
-    let expected = || "expected password or refresh_token".to_owned();
-    known.into_iter().find(|grant| grant.name() == name).ok_or_else(expected)
-}
-
-/// Kinds of other builds may lie in the store, but a misspelt filter that matches nothing misleads.
-fn known_kind(kind: &str) -> Result<String, String> {
-    if schemas::kinds::spec(kind).is_some() {
-        return Ok(kind.to_owned());
-    }
-    let kinds: Vec<_> = schemas::kinds::SPECS.iter().map(|spec| spec.kind).collect();
-    Err(format!("no such kind; there are {}", kinds.join(", ")))
+    let expected = || format!("expected one of {}", Grant::ALL.map(Grant::name).join(", "));
+    Grant::ALL.into_iter().find(|grant| grant.name() == name).ok_or_else(expected)
 }
 
 #[cfg(test)]
@@ -329,6 +272,7 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
     use clap::CommandFactory;
+    use schemas::JobId;
 
     use super::*;
 
@@ -358,6 +302,17 @@ mod tests {
             ("no job id", vec!["jobs", "show", "7"], false),
             ("no moment", vec!["jobs", "list", "--since", "yesterday"], false),
             ("bad client id", vec!["client", "add", "a b"], false),
+            ("a key", vec!["user", "key", "add", "ada", "--name", "x", "--expires", "90d"], true),
+            ("a key without a name", vec!["user", "key", "add", "ada"], false),
+            ("no key", vec!["key", "revoke"], false),
+            ("keys of a user", vec!["key", "revoke", "--user", "ada", "--dry-run"], true),
+            ("keys and a user", vec!["key", "revoke", id.as_str(), "--user", "ada"], false),
+            ("unknown action", vec!["audit", "list", "--action", "dance"], false),
+            ("an action", vec!["audit", "list", "--action", "sign_in", "--since", "2h"], true),
+            ("address", vec!["client", "add", "a", "--redirect-uri", "https://a.test/x"], true),
+            ("bad address", vec!["client", "add", "a", "--redirect-uri", "javascript:x"], false),
+            ("grant", vec!["client", "add", "a", "--grants", "client_credentials"], true),
+            ("unknown grant", vec!["client", "add", "a", "--grants", "magic"], false),
             ("dev options before a command", vec!["--data", "x", "worker"], false),
             ("localhost", vec!["dev", "--listen", "localhost:8080"], true),
             ("a name to listen on", vec!["dev", "--listen", "example.com:8080"], false),

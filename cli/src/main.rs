@@ -3,6 +3,7 @@
 mod accounts;
 mod address;
 mod args;
+mod audit;
 mod check;
 mod config;
 mod dev;

@@ -2,8 +2,8 @@
 
 use crate::{
     accounts,
-    args::{Check, Cli, Client, Command, Configured, Dev, Health, Jobs, Output, User},
-    check,
+    args::{Audit, Check, Cli, Client, Command, Configured, Dev, Health, Jobs, Key, Output, User},
+    audit, check,
     config::{ApiPart, Config, Process, WorkerPart},
     dev,
     failure::Failure,
@@ -29,6 +29,10 @@ pub(crate) enum Plan {
     User(User),
     /// Manage applications.
     Client(Client),
+    /// Manage long-lived keys.
+    Key(Key),
+    /// Look at the audit record.
+    Audit(Audit),
     /// Make a key.
     TokenKey,
     /// Show the configuration.
@@ -56,6 +60,8 @@ impl Plan {
             Some(Command::Jobs(args)) => Self::Jobs(args),
             Some(Command::User(args)) => Self::User(args),
             Some(Command::Client(args)) => Self::Client(args),
+            Some(Command::Key(args)) => Self::Key(args),
+            Some(Command::Audit(args)) => Self::Audit(args),
             Some(Command::TokenKey) => Self::TokenKey,
             Some(Command::Config(args)) => Self::Config(args),
             Some(Command::Health(args)) => Self::Health(args),
@@ -79,6 +85,8 @@ impl Plan {
             | Self::Jobs(_)
             | Self::User(_)
             | Self::Client(_)
+            | Self::Key(_)
+            | Self::Audit(_)
             | Self::TokenKey
             | Self::Config(_)
             | Self::Health(_)
@@ -100,6 +108,8 @@ impl Plan {
             Self::Jobs(command) => jobs::run(command).await,
             Self::User(command) => accounts::user(command).await,
             Self::Client(command) => accounts::client(command).await,
+            Self::Key(command) => accounts::key(command).await,
+            Self::Audit(command) => audit::run(command).await,
             Self::TokenKey => token_key(),
             Self::Config(args) => show_configuration(&args),
             Self::Health(args) => health::run(&args).await,

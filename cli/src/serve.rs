@@ -149,12 +149,17 @@ pub(crate) async fn listen(address: SocketAddr, setting: &str) -> Result<TcpList
 
 fn settings(part: &ApiPart, trace_link: api::TraceLink) -> api::Settings {
     let mut settings = api::Settings::new(part.public_url.clone(), part.token_key.clone());
+    settings.other_token_keys.clone_from(&part.other_token_keys);
+    settings.trusted_issuer.clone_from(&part.trusted_issuer);
     settings.access_token_life = part.access_token_life;
     settings.session_life = part.session_life;
     settings.default_wait = part.default_wait;
     settings.max_wait = part.max_wait;
     settings.pictures.max_bytes = part.max_picture_bytes;
     settings.limits.connections = part.connections;
+    settings.cors = part.edge.cors.clone();
+    settings.trusted_proxies.clone_from(&part.edge.trusted_proxies);
+    settings.rates = part.edge.rates.clone();
     settings.trace_link = trace_link;
     settings
 }

@@ -6,13 +6,18 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize, Serializer};
 
 use crate::{
-    id::{ClientId, SessionId, UserId},
+    id::{ClientId, DeviceId, SessionId, UserId},
+    profile::Profile,
+    redirect::RedirectUri,
     scope::Scopes,
     time::Timestamp,
 };
 
 /// Writes a secret to the store, and nowhere else: these records never leave the process otherwise.
-fn expose<S: Serializer>(secret: &SecretString, serializer: S) -> Result<S::Ok, S::Error> {
+pub(crate) fn expose<S: Serializer>(
+    secret: &SecretString,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(secret.expose_secret())
 }
 
@@ -44,6 +49,9 @@ pub struct UserRecord {
     /// Set when the account may not sign in any more.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub disabled_at: Option<Timestamp>,
+    /// What the person is called and where; empty when nobody has said.
+    #[serde(default)]
+    pub profile: Profile,
 }
 
 /// One application that signs users in.
@@ -63,8 +71,14 @@ pub struct ClientRecord {
     pub grants: Vec<Grant>,
     /// Scopes that it may ask for.
     pub scopes: Scopes,
+    /// Where users may be sent back to with a code or a token.
+    #[serde(default)]
+    pub redirect_uris: Vec<RedirectUri>,
     /// When it was registered.
     pub created_at: Timestamp,
+    /// Set when it may not sign anybody in any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disabled_at: Option<Timestamp>,
 }
 
 /// A way to get an access token (RFC 6749).
@@ -75,15 +89,34 @@ pub enum Grant {
     Password,
     /// Refresh token, section 6.
     RefreshToken,
+    /// Code that a user allowed, section 4.1; a public client proves with PKCE that it is its own.
+    AuthorizationCode,
+    /// Token in the answer to the user's consent, section 4.2; only for clients that know no
+    /// other way.
+    Implicit,
+    /// The client for itself, section 4.4; no user, no refresh token.
+    ClientCredentials,
 }
 
 impl Grant {
-    /// Value of `grant_type`.
+    /// Every grant.
+    pub const ALL: [Self; 5] = [
+        Self::AuthorizationCode,
+        Self::ClientCredentials,
+        Self::Implicit,
+        Self::Password,
+        Self::RefreshToken,
+    ];
+
+    /// Value of `grant_type`; `implicit` has none and is only a name.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Password => "password",
             Self::RefreshToken => "refresh_token",
+            Self::AuthorizationCode => "authorization_code",
+            Self::Implicit => "implicit",
+            Self::ClientCredentials => "client_credentials",
         }
     }
 }
@@ -102,8 +135,14 @@ pub struct SessionRecord {
     pub owner: UserId,
     /// Through which client.
     pub client: ClientId,
+    /// How it began. Only somebody who signed in with the password may allow clients something.
+    #[serde(default = "password")]
+    pub grant: Grant,
     /// On which device, as the client names it.
     pub device_id: String,
+    /// The record of that device; absent when the client named none of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<DeviceId>,
     /// What was granted.
     pub scopes: Scopes,
     /// Number of the refresh token that counts, from 1.
@@ -117,6 +156,11 @@ pub struct SessionRecord {
     /// Set when the user signed out or a refresh token was used twice.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revoked_at: Option<Timestamp>,
+}
+
+/// How sessions began before they said so.
+const fn password() -> Grant {
+    Grant::Password
 }
 
 /// What presenting a refresh token means for its session.
@@ -139,7 +183,7 @@ impl SessionRecord {
     /// the token before counts as a repeated request.
     #[must_use]
     pub fn refresh(mut self, generation: u32, grace: Duration, now: Timestamp) -> Refresh {
-        if self.revoked_at.is_some() || self.expires_at <= now {
+        if !self.is_live(now) {
             return Refresh::Ended;
         }
         if generation == self.generation {
@@ -153,6 +197,12 @@ impl SessionRecord {
             return Refresh::Repeated(self);
         }
         Refresh::Reused(self.revoke(now))
+    }
+
+    /// Whether its tokens count at `now`.
+    #[must_use]
+    pub fn is_live(&self, now: Timestamp) -> bool {
+        self.revoked_at.is_none() && now < self.expires_at
     }
 
     /// Ends the session; no refresh token of it counts any more.
@@ -176,7 +226,9 @@ mod tests {
             version: 1,
             owner: UserId::new(7).unwrap(),
             client: "demo".parse().unwrap(),
+            grant: Grant::Password,
             device_id: "web:1".to_owned(),
+            device: None,
             scopes: Scopes::all(),
             generation: 5,
             rotated_at: now,
@@ -227,6 +279,7 @@ mod tests {
             password_hash: "$argon2id$hash".into(),
             created_at: Timestamp::now(),
             disabled_at: None,
+            profile: Profile::default(),
         };
 
         assert!(!format!("{user:?}").contains("argon2id"));

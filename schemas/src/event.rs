@@ -1,4 +1,4 @@
-//! Short-lived news about jobs, from the process that made a change to whoever waits for it.
+//! Short-lived news about jobs and sign-ins, from the process that made a change to whoever waits for it.
 //!
 //! Events are hints. One that is lost costs a waiting caller some time, never the result: the
 //! job record in the store is what counts.
@@ -6,7 +6,12 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{id::JobId, job::JobState, queue::Queue, time::Timestamp};
+use crate::{
+    id::{JobId, SessionId},
+    job::JobState,
+    queue::Queue,
+    time::Timestamp,
+};
 
 /// One piece of news; broadcast to every API and worker process, in batches.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -34,5 +39,10 @@ pub enum Event {
         queue: Queue,
         /// When the oldest of them was published.
         published_at: Timestamp,
+    },
+    /// A sign-in has ended before its time; its record says so already.
+    SessionEnded {
+        /// The sign-in.
+        id: SessionId,
     },
 }

@@ -1,4 +1,4 @@
-//! Names of things: users, images, jobs, sessions and clients.
+//! Names of things: users, images, jobs, devices, sessions and clients.
 //!
 //! A number that clients see stays below 2^53, so that a JavaScript client reads it exactly. No
 //! id comes from a central counter: any process makes one, and the store refuses the rare double.
@@ -187,8 +187,20 @@ uuid_id! {
     JobId, now_v7
 }
 uuid_id! {
+    /// One device of one user.
+    DeviceId, now_v7
+}
+uuid_id! {
     /// One sign-in of one device: the family of its refresh tokens.
     SessionId, now_v7
+}
+uuid_id! {
+    /// One long-lived key of a user.
+    KeyId, now_v7
+}
+uuid_id! {
+    /// One entry of the audit record: a version 7 UUID, so entries sort by time.
+    AuditId, now_v7
 }
 
 /// An OAuth2 client, by the name it was registered with: 1 to 64 letters, digits, `-`, `_` or `.`.

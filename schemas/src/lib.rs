@@ -5,23 +5,31 @@
 //! tested by itself and read in one place.
 
 pub mod account;
+pub mod api_key;
+pub mod audit;
+pub mod code;
+pub mod device;
 pub mod error_code;
 pub mod event;
 pub mod export;
+pub mod guess;
 pub mod id;
 pub mod image;
 pub mod job;
 pub mod kinds;
 pub mod message;
+pub mod profile;
 pub mod queue;
+pub mod redirect;
 pub mod schedule;
 pub mod scope;
 pub mod time;
 
 pub use error_code::ErrorCode;
 pub use event::Event;
-pub use id::{ClientId, ImageId, JobId, SessionId, UserId};
+pub use id::{AuditId, ClientId, DeviceId, ImageId, JobId, KeyId, SessionId, UserId};
 pub use job::{Job, JobError, JobRecord, JobSpec, JobState, RetryPolicy, Verdict};
 pub use queue::Queue;
+pub use redirect::RedirectUri;
 pub use scope::{Scope, Scopes};
 pub use time::Timestamp;

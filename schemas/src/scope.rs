@@ -30,6 +30,16 @@ impl Scope {
         }
     }
 
+    /// Whether it belongs to what every consent grants; the user may leave out any other one. A
+    /// client that asks for no scope in particular gets its basic ones.
+    #[must_use]
+    pub const fn is_basic(self) -> bool {
+        match self {
+            Self::UserProfile => true,
+            Self::UserImage => false,
+        }
+    }
+
     /// What a consent page says about it.
     #[must_use]
     pub const fn label(self) -> &'static str {
@@ -75,6 +85,20 @@ impl Scopes {
     #[must_use]
     pub fn covers(&self, other: &Self) -> bool {
         other.0.is_subset(&self.0)
+    }
+
+    /// The scopes of both sets.
+    #[must_use]
+    pub fn intersection(&self, other: &Self) -> Self {
+        Self(self.0.intersection(&other.0).copied().collect())
+    }
+
+    /// What a client that may ask for this gets when it asks for nothing in particular: the basic
+    /// scopes, or all of them when none is basic.
+    #[must_use]
+    pub fn default_part(&self) -> Self {
+        let basic: Self = self.iter().filter(|scope| scope.is_basic()).collect();
+        if basic.is_empty() { self.clone() } else { basic }
     }
 
     /// Whether nothing is granted.
@@ -128,6 +152,10 @@ mod tests {
 
         assert_eq!(both.to_string(), "user_profile user_image");
         assert_eq!(both.to_string().parse(), Ok(both.clone()));
+        assert_eq!(both.default_part().to_string(), "user_profile");
+        let one: Scopes = [Scope::UserImage].into_iter().collect();
+        assert_eq!(one.default_part(), one);
+        assert_eq!(both.intersection(&one), one);
         assert_eq!("all".parse(), Ok(both));
         assert_eq!("user_image root".parse::<Scopes>(), Err(UnknownScope));
     }

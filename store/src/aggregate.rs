@@ -4,6 +4,11 @@
 use schemas::{
     JobRecord,
     account::{ClientRecord, SessionRecord, UserRecord},
+    api_key::KeyRecord,
+    audit::AuditRecord,
+    code::CodeRecord,
+    device::DeviceRecord,
+    guess::GuessRecord,
     image::ImageRecord,
 };
 use serde::{Serialize, de::DeserializeOwned};
@@ -93,7 +98,8 @@ pub(crate) trait Aggregate: Serialize + DeserializeOwned + Send + Sync + 'static
 }
 
 /// Every collection.
-pub(crate) const COLLECTIONS: &[&Collection] = &[&JOBS, &IMAGES, &USERS, &CLIENTS, &SESSIONS];
+pub(crate) const COLLECTIONS: &[&Collection] =
+    &[&JOBS, &IMAGES, &USERS, &CLIENTS, &SESSIONS, &DEVICES, &CODES, &KEYS, &GUESSES, &AUDIT];
 
 static JOBS: Collection = Collection {
     name: "jobs",
@@ -132,7 +138,49 @@ static USERS: Collection = Collection {
 
 static CLIENTS: Collection = Collection { name: "clients", id: IdKind::Text, indexes: &[] };
 
-static SESSIONS: Collection = Collection { name: "sessions", id: IdKind::Text, indexes: &[] };
+static SESSIONS: Collection = Collection {
+    name: "sessions",
+    id: IdKind::Text,
+    indexes: &[
+        Index::on("expires_at", &[("expires_at", Ascending)]),
+        Index::on("owner_id", &[("owner", Ascending), ("id", Descending)]),
+    ],
+};
+
+static DEVICES: Collection = Collection {
+    name: "devices",
+    id: IdKind::Text,
+    indexes: &[
+        Index::on("owner_device_id", &[("owner", Ascending), ("device_id", Ascending)]).unique()
+    ],
+};
+
+static CODES: Collection = Collection {
+    name: "codes",
+    id: IdKind::Text,
+    indexes: &[Index::on("expires_at", &[("expires_at", Ascending)])],
+};
+
+static KEYS: Collection = Collection {
+    name: "api_keys",
+    id: IdKind::Text,
+    indexes: &[Index::on("owner_id", &[("owner", Ascending), ("id", Descending)])],
+};
+
+static GUESSES: Collection = Collection {
+    name: "guesses",
+    id: IdKind::Text,
+    indexes: &[Index::on("expires_at", &[("expires_at", Ascending)])],
+};
+
+static AUDIT: Collection = Collection {
+    name: "audit",
+    id: IdKind::Text,
+    indexes: &[
+        Index::on("owner_id", &[("owner", Ascending), ("id", Descending)]),
+        Index::on("at", &[("at", Descending)]),
+    ],
+};
 
 impl Aggregate for JobRecord {
     const COLLECTION: &'static Collection = &JOBS;
@@ -184,6 +232,66 @@ impl Aggregate for ClientRecord {
 
 impl Aggregate for SessionRecord {
     const COLLECTION: &'static Collection = &SESSIONS;
+
+    fn key(&self) -> Key {
+        Key::owned(self.id, self.owner)
+    }
+
+    fn version(&self) -> u64 {
+        self.version
+    }
+}
+
+impl Aggregate for DeviceRecord {
+    const COLLECTION: &'static Collection = &DEVICES;
+
+    fn key(&self) -> Key {
+        Key::owned(self.id, self.owner)
+    }
+
+    fn version(&self) -> u64 {
+        self.version
+    }
+}
+
+impl Aggregate for CodeRecord {
+    const COLLECTION: &'static Collection = &CODES;
+
+    fn key(&self) -> Key {
+        Key::owned(self.id.as_str(), self.owner)
+    }
+
+    fn version(&self) -> u64 {
+        self.version
+    }
+}
+
+impl Aggregate for KeyRecord {
+    const COLLECTION: &'static Collection = &KEYS;
+
+    fn key(&self) -> Key {
+        Key::owned(self.id, self.owner)
+    }
+
+    fn version(&self) -> u64 {
+        self.version
+    }
+}
+
+impl Aggregate for GuessRecord {
+    const COLLECTION: &'static Collection = &GUESSES;
+
+    fn key(&self) -> Key {
+        Key::of(self.id.as_str())
+    }
+
+    fn version(&self) -> u64 {
+        self.version
+    }
+}
+
+impl Aggregate for AuditRecord {
+    const COLLECTION: &'static Collection = &AUDIT;
 
     fn key(&self) -> Key {
         Key::owned(self.id, self.owner)

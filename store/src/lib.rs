@@ -15,12 +15,17 @@
 //!   no field name with a NUL; SQLite stores both faithfully.
 
 mod aggregate;
+mod audit;
 mod batch;
 mod clients;
+mod codes;
+mod devices;
 mod engine;
 mod error;
+mod guesses;
 mod images;
 mod jobs;
+mod keys;
 mod query;
 mod repository;
 mod sessions;
@@ -30,10 +35,15 @@ use std::path::Path;
 
 use secrecy::SecretString;
 
+pub use audit::{Audit, AuditFilter};
 pub use clients::Clients;
+pub use codes::Codes;
+pub use devices::Devices;
 pub use error::{OpenError, StoreError};
+pub use guesses::Guesses;
 pub use images::{ImageField, ImageFilter, ImageOrder, Images};
 pub use jobs::{JobFilter, Jobs};
+pub use keys::Keys;
 pub use sessions::Sessions;
 pub use users::Users;
 
@@ -83,6 +93,16 @@ pub struct Store {
     pub clients: Clients,
     /// Sign-ins.
     pub sessions: Sessions,
+    /// Devices that users sign in on.
+    pub devices: Devices,
+    /// Authorization codes.
+    pub codes: Codes,
+    /// Long-lived keys.
+    pub keys: Keys,
+    /// Recent wrong passwords.
+    pub guesses: Guesses,
+    /// Who did what.
+    pub audit: Audit,
     engine: Engine,
 }
 
@@ -127,6 +147,11 @@ impl Store {
             users: Users::over(&engine),
             clients: Clients::over(&engine),
             sessions: Sessions::over(&engine),
+            devices: Devices::over(&engine),
+            codes: Codes::over(&engine),
+            keys: Keys::over(&engine),
+            guesses: Guesses::over(&engine),
+            audit: Audit::over(&engine),
             engine,
         }
     }
@@ -162,6 +187,11 @@ impl Store {
         self.users.close().await;
         self.clients.close().await;
         self.sessions.close().await;
+        self.devices.close().await;
+        self.codes.close().await;
+        self.keys.close().await;
+        self.guesses.close().await;
+        self.audit.close().await;
         self.engine.close().await;
     }
 }

@@ -41,7 +41,15 @@ macro_rules! text_value {
     };
 }
 
-text_value!(schemas::Timestamp, schemas::JobId, schemas::SessionId, &schemas::ClientId);
+text_value!(
+    schemas::Timestamp,
+    schemas::JobId,
+    schemas::SessionId,
+    schemas::DeviceId,
+    schemas::KeyId,
+    schemas::AuditId,
+    &schemas::ClientId
+);
 
 macro_rules! number_value {
     ($($type:ty),+) => {
@@ -109,9 +117,10 @@ impl Query {
 /// must be answered by an index.
 #[cfg(test)]
 pub(crate) fn samples() -> Vec<(&'static str, &'static str, Query)> {
-    use schemas::{ImageId, JobId, JobState, Queue, Timestamp, UserId};
+    use schemas::{AuditId, ImageId, JobId, JobState, KeyId, Queue, SessionId, Timestamp, UserId};
 
-    use crate::{ImageFilter, JobFilter, images, jobs, users};
+    use crate::{AuditFilter, ImageFilter, JobFilter, audit, codes, devices, guesses, images};
+    use crate::{jobs, keys, sessions, users};
 
     let (now, user) = (Timestamp::now(), UserId::FEAT);
     let own = JobFilter { owner: Some(user), ..JobFilter::default() };
@@ -141,5 +150,16 @@ pub(crate) fn samples() -> Vec<(&'static str, &'static str, Query)> {
         ("by file name", "images", images::by_file_name(user, "a.png")),
         ("own images by tag", "images", images::listed(&tagged, &[], 0, 20)),
         ("by username", "users", users::by_username("a")),
+        ("device of a user", "devices", devices::by_device(user, "web:1")),
+        ("devices of a user", "devices", devices::listed(user, 20)),
+        ("expired sign-ins", "sessions", sessions::expired(now, 500)),
+        ("expired codes", "codes", codes::expired(now, 500)),
+        ("own sign-ins", "sessions", sessions::live(user, now, Some(SessionId::generate()), 20)),
+        ("own keys", "api_keys", keys::listed(Some(user), Some(KeyId::generate()), 20)),
+        ("old guesses", "guesses", guesses::expired(now, 500)),
+        ("audit of a user", "audit", {
+            let filter = AuditFilter { owner: Some(user), ..AuditFilter::default() };
+            audit::listed(&filter, Some(AuditId::generate()), 20)
+        }),
     ]
 }

@@ -118,7 +118,7 @@ pub(crate) async fn hear_events(shared: Arc<Shared>, shutdown: CancellationToken
             Ok(Event::Held { worker, queue, published_at }) => {
                 held::heard(&shared, worker, queue, published_at);
             }
-            Ok(Event::Changed { .. }) => {}
+            Ok(Event::Changed { .. } | Event::SessionEnded { .. }) => {}
             Err(RecvError::Lagged(_)) => shared.in_flight.missed(Timestamp::now()),
             Err(RecvError::Closed) => return,
         }

@@ -6,7 +6,7 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
-use super::Caller;
+use super::Principal;
 
 const SHARDS: usize = 16;
 
@@ -15,12 +15,12 @@ pub(super) type Digest = [u8; 32];
 
 #[derive(Debug)]
 struct Entry {
-    caller: Caller,
+    principal: Principal,
     /// Seconds since 1970 until which the token counts.
     until: i64,
 }
 
-/// Callers by token.
+/// Whom tokens speak for.
 #[derive(Debug)]
 pub(super) struct Cache {
     shards: [Mutex<HashMap<Digest, Entry>>; SHARDS],
@@ -39,13 +39,13 @@ impl Cache {
     }
 
     /// Whom the token speaks for, if it was verified before and counts at `now`.
-    pub(super) fn get(&self, token: &Digest, now: i64) -> Option<Caller> {
+    pub(super) fn get(&self, token: &Digest, now: i64) -> Option<Principal> {
         let shard = self.shard(token);
-        shard.get(token).filter(|entry| now < entry.until).map(|entry| entry.caller.clone())
+        shard.get(token).filter(|entry| now < entry.until).map(|entry| entry.principal.clone())
     }
 
     /// Remembers a token until `until`. A full shard forgets what has expired, or everything.
-    pub(super) fn put(&self, token: Digest, caller: Caller, until: i64, now: i64) {
+    pub(super) fn put(&self, token: Digest, principal: Principal, until: i64, now: i64) {
         let mut shard = self.shard(&token);
         if shard.len() >= self.capacity {
             shard.retain(|_, entry| now < entry.until);
@@ -53,7 +53,14 @@ impl Cache {
                 shard.clear();
             }
         }
-        shard.insert(token, Entry { caller, until });
+        shard.insert(token, Entry { principal, until });
+    }
+
+    /// Forgets every token.
+    pub(super) fn clear(&self) {
+        for shard in &self.shards {
+            shard.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        }
     }
 
     #[cfg(test)]
@@ -69,14 +76,16 @@ mod tests {
     use schemas::{Scopes, SessionId, UserId};
 
     use super::*;
+    use crate::auth::Caller;
 
-    fn caller() -> Caller {
-        Caller {
+    fn caller() -> Principal {
+        Principal::User(Caller {
             user: UserId::new(1).unwrap(),
-            client: "demo".parse().unwrap(),
+            client: Some("demo".parse().unwrap()),
             scopes: Scopes::all(),
-            session: SessionId::generate(),
-        }
+            session: Some(SessionId::generate()),
+            key: None,
+        })
     }
 
     #[test]

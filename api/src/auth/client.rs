@@ -47,7 +47,8 @@ pub(super) async fn authenticate(
     let credentials = credentials(header, form)?;
     let id = credentials.id.parse().map_err(|_| WRONG)?;
     let client = store.clients.get(&id).await?.ok_or(WRONG)?;
-    if proves(&client, credentials.secret.as_ref()) { Ok(client) } else { Err(WRONG) }
+    let proven = proves(&client, credentials.secret.as_ref()) && client.disabled_at.is_none();
+    if proven { Ok(client) } else { Err(WRONG) }
 }
 
 /// Whether the secret is the client's; a public client has none.
@@ -117,7 +118,9 @@ mod tests {
             secret_digest: secret.map(|secret| digest_secret(&secret.into())),
             grants: vec![],
             scopes: Scopes::all(),
+            redirect_uris: vec![],
             created_at: Timestamp::now(),
+            disabled_at: None,
         }
     }
 

@@ -1,56 +1,102 @@
-//! Who calls, and what they may do: the token endpoint, access tokens, passwords and clients.
+//! Who calls, and what they may do: the OAuth2 server, access tokens, passwords and clients.
 //!
-//! - `key`: the one key pair of a deployment, from which everything below derives.
-//! - `access_token`: short-lived JWTs, checked without the store and remembered until they expire.
-//!   A session that ends stops its refresh tokens at once and its access tokens when they expire.
+//! - `key`: the key pairs of a deployment, from which everything below derives.
+//! - `access_token`: short-lived JWTs, checked without the store and remembered until they expire;
+//!   `trusted` checks those of an issuer elsewhere.
+//! - `sessions`: whether the sign-in of a token is still live, and how it ends.
+//! - `access`: the one table of who may call what.
 //! - `refresh_token`: names a session and a generation under a MAC; nothing of it is stored.
-//! - `client`, `password`: how a client and a person prove who they are.
+//! - `api_key`: long-lived keys, `Authorization: Token …`. `identity`: whom a request speaks for.
+//! - `client`, `password`: how a client and a person prove who they are; `guesses`: what wrong
+//!   passwords cost. `records`: what of all that goes to the audit record.
 //! - `token`: `POST /api/o/token/`, which sends each grant to its file in `grants`.
+//! - `authorize`: how a user allows a client something, as JSON and as a page.
+//! - `revoke`, `introspect`, `discovery`: the smaller calls of an OAuth2 server.
 
+pub(crate) mod access;
 mod access_token;
+mod api_key;
+mod authorize;
 mod cache;
 mod client;
+mod client_form;
+mod code;
+mod discovery;
 mod form;
 mod grants;
+mod guesses;
+mod identity;
+mod introspect;
 mod key;
 mod password;
+mod records;
 mod refresh_token;
+mod revoke;
+pub(crate) mod sessions;
 mod token;
 mod token_error;
+mod trusted;
 
 use std::sync::Arc;
 
-use poem::{Request, RequestBody, http::header};
+use poem::{PathPattern, Request, RequestBody};
 use poem_openapi::{
     ApiExtractor, ApiExtractorType, ExtractParamOptions, SecurityScheme,
-    auth::Bearer as BearerToken, registry::Registry,
+    auth::{ApiKey as ApiKeyValue, Bearer as BearerToken},
+    registry::Registry,
 };
-use schemas::{ClientId, Scope, Scopes, SessionId, UserId};
+use schemas::{ClientId, KeyId, Scope, Scopes, SessionId, UserId, api_key::KeyRecord};
 
+use self::{access::Access, authorize::Visits, sessions::Sessions, trusted::Trusted};
 pub(crate) use self::{
-    access_token::AccessTokens, password::Passwords, refresh_token::RefreshTokens, token::TokenApi,
+    access_token::AccessTokens,
+    api_key::ApiKeys,
+    authorize::{AuthorizeApi, AuthorizePage, PATH as AUTHORIZE_PATH},
+    discovery::{DiscoveryApi, METADATA_PATH, metadata},
+    guesses::Guesses,
+    identity::{Identity, authenticate, describe_metrics, identify},
+    introspect::IntrospectApi,
+    key::KeyRing,
+    password::Passwords,
+    refresh_token::RefreshTokens,
+    revoke::RevokeApi,
+    token::TokenApi,
 };
 pub use self::{
+    api_key::NewKey,
     client::digest_secret,
     key::{InvalidTokenKey, TokenKey},
     password::{PasswordError, hash_password, verify_password},
 };
-use crate::{error::ApiError, settings::Settings, state::AppState};
+use crate::{error::ApiError, settings::Settings};
 
-/// Whom an access token speaks for, and what it allows.
+/// The user that an access token or a long-lived key speaks for, and what it allows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
     /// The user.
     pub user: UserId,
-    /// The application that the user signed in through.
-    pub client: ClientId,
+    /// Of a token, the application that the user signed in through.
+    pub client: Option<ClientId>,
     /// What the user granted to it.
     pub scopes: Scopes,
-    /// The sign-in that the token belongs to.
-    pub session: SessionId,
+    /// The sign-in that the token belongs to; absent when it did not happen here.
+    pub session: Option<SessionId>,
+    /// The long-lived key, if it is one.
+    pub key: Option<KeyId>,
 }
 
 impl Caller {
+    /// Whom a long-lived key speaks for.
+    pub(crate) fn of_key(key: &KeyRecord) -> Self {
+        Self {
+            user: key.owner,
+            client: None,
+            scopes: key.scopes.clone(),
+            session: None,
+            key: Some(key.id),
+        }
+    }
+
     /// Passes if the token was granted `scope`.
     ///
     /// # Errors
@@ -61,39 +107,50 @@ impl Caller {
     }
 }
 
+/// Whom an access token or a key speaks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Principal {
+    /// A user, through a client.
+    User(Caller),
+    /// A client, for itself.
+    Client {
+        /// The client.
+        client: ClientId,
+        /// What it may do.
+        scopes: Scopes,
+    },
+}
+
 /// What the API needs in order to know callers.
 #[derive(Debug, Clone)]
 pub(crate) struct Auth {
+    pub(crate) keys: KeyRing,
     pub(crate) access_tokens: Arc<AccessTokens>,
+    pub(crate) trusted: Option<Arc<Trusted>>,
     pub(crate) refresh_tokens: RefreshTokens,
     pub(crate) passwords: Passwords,
+    pub(crate) sessions: Sessions,
+    pub(crate) visits: Visits,
+    pub(crate) api_keys: Arc<ApiKeys>,
+    pub(crate) guesses: Guesses,
 }
 
 impl Auth {
     pub(crate) fn new(settings: &Settings) -> Self {
+        let keys = KeyRing::new(settings.token_key.clone(), &settings.other_token_keys);
+        let limits = &settings.limits;
         Self {
-            access_tokens: Arc::new(AccessTokens::new(settings)),
-            refresh_tokens: RefreshTokens::new(&settings.token_key),
-            passwords: Passwords::new(settings.limits.waiting_passwords),
+            access_tokens: Arc::new(AccessTokens::new(settings, keys.clone())),
+            trusted: settings.trusted_issuer.clone().map(|issuer| Arc::new(Trusted::new(issuer))),
+            refresh_tokens: RefreshTokens::new(&keys),
+            passwords: Passwords::new(limits.waiting_passwords),
+            sessions: Sessions::new(limits.cached_sessions, settings.session_check),
+            visits: Visits::new(&keys),
+            api_keys: Arc::new(ApiKeys::new(limits.cached_tokens, settings.key_check)),
+            guesses: Guesses::new(settings.guesses),
+            keys,
         }
     }
-}
-
-/// Finds out who calls, from `Authorization: Bearer …`. For routes outside poem-openapi; inside,
-/// [`Bearer`] does it.
-///
-/// # Errors
-///
-/// 401 `not_authenticated` without a bearer token, 401 `authentication_failed` with a bad one.
-pub fn authenticate(state: &AppState, request: &Request) -> Result<Caller, ApiError> {
-    let value =
-        request.headers().get(header::AUTHORIZATION).ok_or_else(ApiError::not_authenticated)?;
-    let text = value.to_str().map_err(|_| ApiError::authentication_failed())?;
-    let (scheme, token) = text.split_once(' ').unwrap_or((text, ""));
-    if !scheme.eq_ignore_ascii_case("bearer") {
-        return Err(ApiError::not_authenticated());
-    }
-    state.auth.access_tokens.verify(token.trim()).ok_or_else(ApiError::authentication_failed)
 }
 
 /// Access token from `POST /api/o/token/`.
@@ -101,9 +158,16 @@ pub fn authenticate(state: &AppState, request: &Request) -> Result<Caller, ApiEr
 #[oai(rename = "bearer", ty = "bearer", bearer_format = "JWT")]
 struct Scheme(#[expect(dead_code, reason = "only the scheme's description is used")] BearerToken);
 
+/// Long-lived key from `feat user key add`: `Authorization: Token …`.
+#[derive(SecurityScheme)]
+#[oai(rename = "token", ty = "api_key", key_name = "Authorization", key_in = "header")]
+struct KeyScheme(
+    #[expect(dead_code, reason = "only the scheme's description is used")] ApiKeyValue,
+);
+
 /// The caller of a poem-openapi operation: as a parameter, it refuses calls without a good token
-/// and marks the operation in the OpenAPI document. Scopes are the operation's own to check, with
-/// [`Caller::require`].
+/// or key, or without the scope that the operation's row in [`access`] names, and marks the operation in
+/// the OpenAPI document.
 #[derive(Debug, Clone)]
 pub struct Bearer(pub Caller);
 
@@ -115,10 +179,11 @@ impl<'a> ApiExtractor<'a> for Bearer {
 
     fn register(registry: &mut Registry) {
         Scheme::register(registry);
+        KeyScheme::register(registry);
     }
 
     fn security_schemes() -> Vec<&'static str> {
-        Scheme::security_schemes()
+        [Scheme::security_schemes(), KeyScheme::security_schemes()].concat()
     }
 
     async fn from_request(
@@ -126,9 +191,20 @@ impl<'a> ApiExtractor<'a> for Bearer {
         _body: &mut RequestBody,
         _options: ExtractParamOptions<()>,
     ) -> poem::Result<Self> {
-        let state = request
-            .data::<AppState>()
-            .ok_or_else(|| ApiError::internal("a request without its state"))?;
-        Ok(Self(authenticate(state, request)?))
+        let caller = authenticate(request)?;
+        permit(request, &caller)?;
+        Ok(Self(caller))
+    }
+}
+
+/// Passes if `caller` may call what `request` was routed to.
+fn permit(request: &Request, caller: &Caller) -> Result<(), ApiError> {
+    let pattern = request.data::<PathPattern>().map(|pattern| &*pattern.0).unwrap_or_default();
+    match access::of(request.method(), pattern) {
+        Some(Access::User | Access::Anyone) => Ok(()),
+        Some(Access::Scope(scope)) => caller.require(scope),
+        Some(Access::Client) | None => {
+            Err(ApiError::internal(format!("no row in the table of access for {pattern}")))
+        }
     }
 }

@@ -1,7 +1,10 @@
 //! Passwords: Argon2id (19 MiB, 2 passes, 1 lane), on few threads and with a bounded queue, so
 //! that a flood of sign-ins takes neither the memory nor the processors from the rest.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use argon2::{
     Argon2, PasswordHasher as _, PasswordVerifier as _, password_hash::phc::PasswordHash,
@@ -53,6 +56,8 @@ pub(crate) struct Passwords {
     places: Arc<Semaphore>,
     /// One for each that runs.
     turns: Arc<Semaphore>,
+    /// Passwords that were hashed to the end so far.
+    hashed: Arc<AtomicU64>,
 }
 
 impl Passwords {
@@ -62,6 +67,7 @@ impl Passwords {
         Self {
             places: Arc::new(Semaphore::new(at_once + waiting)),
             turns: Arc::new(Semaphore::new(at_once)),
+            hashed: Arc::default(),
         }
     }
 
@@ -82,8 +88,13 @@ impl Passwords {
         let turn =
             Arc::clone(&self.turns).acquire_owned().await.map_err(|_| PasswordError::Failed)?;
         let hash = hash.unwrap_or_else(|| NOBODY.into());
+        let hashed = Arc::clone(&self.hashed);
         let work = async move {
             let answer = verify_password(password, hash).await;
+            if answer.is_ok() {
+                hashed.fetch_add(1, Ordering::Relaxed);
+                metrics::counter!("feat_passwords_checked_total").increment(1);
+            }
             drop((place, turn));
             answer
         };
@@ -94,8 +105,6 @@ impl Passwords {
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
-
-    use std::time::Instant;
 
     use super::*;
 
@@ -113,16 +122,22 @@ mod tests {
     async fn an_unknown_user_costs_a_whole_hash() {
         let passwords = Passwords::new(1);
         let hash = hash_password("right".into()).await.unwrap();
-        let timed = async |hash| {
-            let start = Instant::now();
-            assert!(!passwords.verify("wrong".into(), hash).await.unwrap());
-            start.elapsed()
-        };
-        let known = timed(Some(hash)).await;
-        let unknown = timed(None).await;
+        let cases = [("known", Some(hash.clone())), ("unknown", None), ("known again", Some(hash))];
+        for (index, (name, hash)) in cases.into_iter().enumerate() {
+            assert!(!passwords.verify("wrong".into(), hash).await.unwrap(), "{name}");
+            let hashed = passwords.hashed.load(Ordering::Relaxed);
+            assert_eq!(hashed, u64::try_from(index + 1).unwrap(), "{name}");
+        }
+    }
 
-        // A hash that failed to parse would take microseconds, not tens of milliseconds.
-        assert!(unknown * 5 > known, "{unknown:?} against {known:?}");
+    #[test]
+    fn the_hash_of_nobody_costs_as_much_as_a_real_one() {
+        let nobody = PasswordHash::new(NOBODY).unwrap();
+        let real = Argon2::default().hash_password(b"x").unwrap();
+        assert_eq!(nobody.algorithm, real.algorithm);
+        assert_eq!(nobody.version, real.version);
+        assert_eq!(nobody.params, real.params);
+        assert_eq!(nobody.hash.unwrap().len(), real.hash.unwrap().len());
     }
 
     #[tokio::test]

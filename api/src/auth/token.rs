@@ -7,29 +7,23 @@
 //! 3. the client: credentials in two ways → `invalid_request`, otherwise → `invalid_client`;
 //! 4. the grant is unknown → `unsupported_grant_type`;
 //! 5. the client may not use it → `unauthorized_client`;
-//! 6. the grant's own parameters (of a password: `device_id` first) → `invalid_request`;
-//! 7. the scope → `invalid_scope`; of a refresh this comes after the token, before it is used up;
-//! 8. the user's credentials or the refresh token → `invalid_grant`.
+//! 6. the grant's own parameters (of a password: `device_id` first) → `invalid_request`; a public
+//!    client must send `code_verifier` with a code;
+//! 7. the scope → `invalid_scope`; of a refresh or a code this comes after the token or the code,
+//!    before it is used up;
+//! 8. the user's credentials, the code or the refresh token → `invalid_grant`. A code that was
+//!    used before ends its session, whatever else comes with it.
 
-use poem::{
-    Request, RequestBody,
-    http::{HeaderValue, header},
-};
-use poem_openapi::{
-    ApiExtractor, ApiExtractorType, ApiResponse, ExtractParamOptions, Object, OpenApi,
-    payload::{Form as FormPayload, Json, Payload as _},
-    registry::{MetaMediaType, MetaRequest, Registry},
-};
+use poem_openapi::{ApiResponse, Object, OpenApi, payload::Json};
 use schemas::{
-    Scopes, Timestamp,
+    ClientId, Scopes, SessionId, Timestamp,
     account::{ClientRecord, Grant, SessionRecord},
 };
 
-use super::{Caller, client, form::Form, grants, token_error::TokenError};
+use super::{
+    Caller, Principal, client_form::ClientForm, form::Form, grants, token_error::TokenError,
+};
 use crate::state::AppState;
-
-/// Largest body of a token request, in bytes.
-const MAX_BODY: usize = 16 << 10;
 
 /// The token endpoint.
 pub(crate) struct TokenApi(pub(crate) AppState);
@@ -39,15 +33,17 @@ impl TokenApi {
     /// Sign in, or renew a sign-in
     ///
     /// The client's id and secret go in the body or in HTTP Basic. `device_id` is required for
-    /// the grant `password`. A refresh token counts once; each reply holds the next one.
+    /// the grant `password`, and `code_verifier` of public clients for `authorization_code`. A code
+    /// and a refresh token count once; each reply but that for `client_credentials` holds the next
+    /// refresh token.
     #[oai(path = "/token", method = "post", operation_id = "token")]
-    async fn token(&self, request: TokenRequest) -> Result<TokenReply, TokenError> {
-        let form = request.form?;
+    async fn token(&self, request: ClientForm<TokenParameters>) -> Result<TokenReply, TokenError> {
+        let (state, form) = (&self.0, request.form()?);
         let grant_type = form.require("grant_type")?;
-        let client =
-            client::authenticate(&self.0.store, request.authorization.as_ref(), &form).await?;
-        let grant = [Grant::Password, Grant::RefreshToken]
+        let (client, context) = (request.client(state).await?, request.context());
+        let grant = Grant::ALL
             .into_iter()
+            .filter(|grant| *grant != Grant::Implicit)
             .find(|grant| grant.name() == grant_type)
             .ok_or(TokenError::UnsupportedGrantType)?;
         if !client.grants.contains(&grant) {
@@ -55,36 +51,69 @@ impl TokenApi {
         }
         let now = Timestamp::now();
         let granted = match grant {
-            Grant::Password => grants::password(&self.0, &client, &form, now).await?,
-            Grant::RefreshToken => grants::refresh_token(&self.0, &client, &form, now).await?,
+            Grant::Password => grants::password(state, &client, form, context, now).await?,
+            Grant::RefreshToken => {
+                grants::refresh_token(state, &client, form, context, now).await?
+            }
+            Grant::AuthorizationCode => {
+                grants::authorization_code(state, &client, form, context, now).await?
+            }
+            Grant::ClientCredentials => grants::client_credentials(&client, form)?,
+            // It has no request here: its token comes with the answer to the consent.
+            Grant::Implicit => return Err(TokenError::UnsupportedGrantType),
         };
-        self.reply(granted, now)
+        self.reply(&granted, now)
     }
 }
 
 impl TokenApi {
-    fn reply(&self, granted: Granted, now: Timestamp) -> Result<TokenReply, TokenError> {
-        let Granted { session, scopes } = granted;
-        let scope = scopes.to_string();
-        let caller =
-            Caller { user: session.owner, client: session.client, scopes, session: session.id };
+    fn reply(&self, granted: &Granted, now: Timestamp) -> Result<TokenReply, TokenError> {
         let auth = &self.0.auth;
+        let refresh = |(session, generation)| auth.refresh_tokens.write(session, generation);
         let body = TokenBody {
-            access_token: auth.access_tokens.issue(&caller, now)?,
+            access_token: auth.access_tokens.issue(&granted.principal, now)?,
             token_type: "Bearer".to_owned(),
             expires_in: auth.access_tokens.life().as_secs(),
-            scope,
-            refresh_token: auth.refresh_tokens.write(session.id, session.generation),
+            scope: granted.scopes().to_string(),
+            refresh_token: granted.refresh.map(refresh),
         };
         Ok(TokenReply::Issued(Json(body), "no-store".to_owned(), "no-cache".to_owned()))
     }
 }
 
-/// What a grant came to: the session as it is stored now, and what the access token may do, which
-/// is no more than the session allows.
+/// What a grant came to.
 pub(super) struct Granted {
-    pub(super) session: SessionRecord,
-    pub(super) scopes: Scopes,
+    /// Whom the access token speaks for; what it may do is no more than its session allows.
+    principal: Principal,
+    /// What the refresh token names, if there is one.
+    refresh: Option<(SessionId, u32)>,
+}
+
+impl Granted {
+    /// A user's sign-in, as it is stored now; with the refresh token that counts if it `refreshes`.
+    pub(super) fn to_user(session: SessionRecord, scopes: Scopes, refreshes: bool) -> Self {
+        let refresh = refreshes.then_some((session.id, session.generation));
+        let caller = Caller {
+            user: session.owner,
+            client: Some(session.client),
+            scopes,
+            session: Some(session.id),
+            key: None,
+        };
+        Self { principal: Principal::User(caller), refresh }
+    }
+
+    /// A client for itself.
+    pub(super) fn to_client(client: ClientId, scopes: Scopes) -> Self {
+        Self { principal: Principal::Client { client, scopes }, refresh: None }
+    }
+
+    fn scopes(&self) -> &Scopes {
+        match &self.principal {
+            Principal::User(caller) => &caller.scopes,
+            Principal::Client { scopes, .. } => scopes,
+        }
+    }
 }
 
 /// The scopes to grant: those that `form` asks for, or all of `allowed` when it names none or
@@ -115,7 +144,7 @@ pub(super) fn still_granted(session: &SessionRecord, client: &ClientRecord) -> S
 #[derive(Object)]
 #[oai(rename = "TokenRequest")]
 struct TokenParameters {
-    /// `password` or `refresh_token`.
+    /// `authorization_code`, `password`, `refresh_token` or `client_credentials`.
     grant_type: String,
     /// Unless it is in HTTP Basic.
     client_id: Option<String>,
@@ -129,56 +158,15 @@ struct TokenParameters {
     device_id: Option<String>,
     /// For `refresh_token`.
     refresh_token: Option<String>,
-    /// Names parted by spaces; left out: everything that the client may ask for.
+    /// For `authorization_code`.
+    code: Option<String>,
+    /// For `authorization_code`: the same text as in the authorization request.
+    redirect_uri: Option<String>,
+    /// For `authorization_code`, if the authorization request had a `code_challenge` (RFC 7636).
+    code_verifier: Option<String>,
+    /// Names parted by spaces, or `all`; left out: everything that the client may ask for, or that
+    /// the code or refresh token grants.
     scope: Option<String>,
-}
-
-/// A token request as it came; what is wrong with its form is told by the endpoint, in the shape
-/// of OAuth2's errors.
-struct TokenRequest {
-    form: Result<Form, TokenError>,
-    authorization: Option<HeaderValue>,
-}
-
-impl<'a> ApiExtractor<'a> for TokenRequest {
-    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
-
-    type ParamType = ();
-    type ParamRawType = ();
-
-    fn register(registry: &mut Registry) {
-        FormPayload::<TokenParameters>::register(registry);
-    }
-
-    fn request_meta() -> Option<MetaRequest> {
-        Some(MetaRequest {
-            description: None,
-            content: vec![MetaMediaType {
-                content_type: FormPayload::<TokenParameters>::CONTENT_TYPE,
-                schema: FormPayload::<TokenParameters>::schema_ref(),
-            }],
-            required: true,
-        })
-    }
-
-    async fn from_request(
-        request: &'a Request,
-        body: &mut RequestBody,
-        _options: ExtractParamOptions<()>,
-    ) -> poem::Result<Self> {
-        let form = match request.content_type() {
-            Some(found) if FormPayload::<TokenParameters>::check_content_type(found) => {
-                match body.take()?.into_bytes_limit(MAX_BODY).await {
-                    Ok(body) => Form::parse(&body),
-                    Err(_) => Err(TokenError::invalid_request("the body could not be read")),
-                }
-            }
-            _ => Err(TokenError::invalid_request(
-                "the content type must be application/x-www-form-urlencoded",
-            )),
-        };
-        Ok(Self { form, authorization: request.headers().get(header::AUTHORIZATION).cloned() })
-    }
 }
 
 /// A sign-in.
@@ -194,7 +182,8 @@ struct TokenBody {
     /// What was granted: names parted by spaces.
     scope: String,
     /// Counts once, for the next access token.
-    refresh_token: String,
+    #[oai(skip_serializing_if_is_none)]
+    refresh_token: Option<String>,
 }
 
 #[derive(ApiResponse)]

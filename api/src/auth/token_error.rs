@@ -6,7 +6,7 @@ use std::{borrow::Cow, fmt, time::Duration};
 use poem::{
     Response,
     error::ResponseError,
-    http::{StatusCode, header},
+    http::{HeaderValue, StatusCode, header},
 };
 use poem_openapi::{
     ApiResponse, Object,
@@ -16,8 +16,11 @@ use poem_openapi::{
 use serde_json::json;
 use store::StoreError;
 
-use super::password::PasswordError;
-use crate::error::{ApiError, Cause};
+use super::{guesses::NotNow, password::PasswordError};
+use crate::{
+    error::{ApiError, Cause},
+    rates::Exhausted,
+};
 
 /// Why no token was issued. `Display` is the public description.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,10 +35,14 @@ pub(crate) enum TokenError {
     UnauthorizedClient,
     /// No such grant here.
     UnsupportedGrantType,
+    /// A token of this kind cannot be revoked (RFC 7009 2.2.1): it counts until it expires.
+    UnsupportedTokenType,
     /// The scope is malformed, unknown, or more than was granted.
     InvalidScope,
     /// Feat cannot look into it now: come back after that time.
     Unavailable(Duration),
+    /// The caller has asked, or failed, too often: come back after that time.
+    Limited(Duration),
     /// A fault of ours, with its cause for the log.
     Server(String),
 }
@@ -53,8 +60,10 @@ impl TokenError {
             Self::InvalidGrant(_) => (StatusCode::BAD_REQUEST, "invalid_grant"),
             Self::UnauthorizedClient => (StatusCode::BAD_REQUEST, "unauthorized_client"),
             Self::UnsupportedGrantType => (StatusCode::BAD_REQUEST, "unsupported_grant_type"),
+            Self::UnsupportedTokenType => (StatusCode::BAD_REQUEST, "unsupported_token_type"),
             Self::InvalidScope => (StatusCode::BAD_REQUEST, "invalid_scope"),
             Self::Unavailable(_) => (StatusCode::SERVICE_UNAVAILABLE, "temporarily_unavailable"),
+            Self::Limited(_) => (StatusCode::TOO_MANY_REQUESTS, "temporarily_unavailable"),
             Self::Server(_) => (StatusCode::INTERNAL_SERVER_ERROR, "server_error"),
         }
     }
@@ -67,8 +76,10 @@ impl fmt::Display for TokenError {
             Self::InvalidClient(description) | Self::InvalidGrant(description) => description,
             Self::UnauthorizedClient => "this client may not use this grant",
             Self::UnsupportedGrantType => "this grant is not known here",
+            Self::UnsupportedTokenType => "a client's own access token cannot be revoked",
             Self::InvalidScope => "the scope is unknown, malformed or more than was granted",
             Self::Unavailable(_) => "not ready for this now",
+            Self::Limited(_) => "too many attempts, come back later",
             Self::Server(_) => "internal error",
         })
     }
@@ -83,27 +94,33 @@ impl ResponseError for TokenError {
 
     fn as_response(&self) -> Response {
         let (status, code) = self.reply();
-        let body = json!({ "error": code, "error_description": self.to_string() });
-        let mut reply = Response::builder()
-            .status(status)
-            .content_type("application/json")
-            .header(header::CACHE_CONTROL, "no-store")
-            .header(header::PRAGMA, "no-cache");
+        let mut reply = reply(status, code, &self.to_string());
+        let headers = reply.headers_mut();
         match self {
             Self::InvalidClient(_) => {
-                reply = reply.header(header::WWW_AUTHENTICATE, "Basic realm=\"feat\"");
+                let basic = HeaderValue::from_static("Basic realm=\"feat\"");
+                headers.insert(header::WWW_AUTHENTICATE, basic);
             }
-            Self::Unavailable(after) => {
-                reply = reply.header(header::RETRY_AFTER, after.as_secs().max(1));
+            Self::Unavailable(after) | Self::Limited(after) => {
+                let seconds = after.as_secs() + u64::from(after.subsec_nanos() > 0);
+                headers.insert(header::RETRY_AFTER, seconds.max(1).into());
             }
+            Self::Server(cause) => reply.set_data(Cause(cause.clone())),
             _ => {}
-        }
-        let mut reply = reply.body(body.to_string());
-        if let Self::Server(cause) = self {
-            reply.set_data(Cause(cause.clone()));
         }
         reply
     }
+}
+
+/// A refusal in the shape of RFC 6749 5.2, which nobody keeps.
+pub(super) fn reply(status: StatusCode, code: &str, description: &str) -> Response {
+    let body = json!({ "error": code, "error_description": description });
+    Response::builder()
+        .status(status)
+        .content_type("application/json")
+        .header(header::CACHE_CONTROL, "no-store")
+        .header(header::PRAGMA, "no-cache")
+        .body(body.to_string())
 }
 
 impl From<StoreError> for TokenError {
@@ -125,6 +142,21 @@ impl From<PasswordError> for TokenError {
     }
 }
 
+impl From<Exhausted> for TokenError {
+    fn from(limit: Exhausted) -> Self {
+        Self::Limited(limit.retry_after)
+    }
+}
+
+impl From<NotNow> for TokenError {
+    fn from(reason: NotNow) -> Self {
+        match reason {
+            NotNow::Slowed(wait) => Self::Limited(wait),
+            NotNow::Store(error) => error.into(),
+        }
+    }
+}
+
 impl From<ApiError> for TokenError {
     fn from(error: ApiError) -> Self {
         Self::Server(format!("{error:?}"))
@@ -141,23 +173,33 @@ struct TokenErrorReply {
     error_description: Option<String>,
 }
 
+/// What the OpenAPI document says about such refusals.
+pub(super) fn error_meta() -> MetaResponses {
+    MetaResponses {
+        responses: vec![MetaResponse {
+            description: "Refused: RFC 6749 5.2.",
+            status: None,
+            status_range: None,
+            content: vec![MetaMediaType {
+                content_type: "application/json",
+                schema: <Json<TokenErrorReply> as Payload>::schema_ref(),
+            }],
+            headers: vec![],
+        }],
+    }
+}
+
+/// Registers the body of such refusals.
+pub(super) fn register_error(registry: &mut Registry) {
+    <Json<TokenErrorReply> as Payload>::register(registry);
+}
+
 impl ApiResponse for TokenError {
     fn meta() -> MetaResponses {
-        MetaResponses {
-            responses: vec![MetaResponse {
-                description: "Refused: RFC 6749 5.2.",
-                status: None,
-                status_range: None,
-                content: vec![MetaMediaType {
-                    content_type: "application/json",
-                    schema: <Json<TokenErrorReply> as Payload>::schema_ref(),
-                }],
-                headers: vec![],
-            }],
-        }
+        error_meta()
     }
 
     fn register(registry: &mut Registry) {
-        <Json<TokenErrorReply> as Payload>::register(registry);
+        register_error(registry);
     }
 }

@@ -34,6 +34,44 @@ impl<T> JsonBody<T> {
     }
 }
 
+/// The same, for a call that may come with no body at all, which then is an empty object.
+pub(crate) struct OptionalJsonBody<T>(JsonBody<T>);
+
+impl<T> OptionalJsonBody<T> {
+    /// The value of field `name`; null counts as left out.
+    pub(crate) fn get(&self, name: &str) -> Option<&Value> {
+        self.0.fields.get(name).filter(|value| !value.is_null())
+    }
+}
+
+impl<'a, T: Type> ApiExtractor<'a> for OptionalJsonBody<T> {
+    const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
+
+    type ParamType = ();
+    type ParamRawType = ();
+
+    fn register(registry: &mut Registry) {
+        T::register(registry);
+    }
+
+    fn request_meta() -> Option<MetaRequest> {
+        Some(MetaRequest { required: false, ..JsonBody::<T>::request_meta()? })
+    }
+
+    async fn from_request(
+        request: &'a Request,
+        body: &mut RequestBody,
+        options: ExtractParamOptions<()>,
+    ) -> poem::Result<Self> {
+        let length = request.header("content-length").unwrap_or("0");
+        let empty = length == "0" && request.header("transfer-encoding").is_none();
+        if empty {
+            return Ok(Self(JsonBody { fields: serde_json::Map::new(), form: PhantomData }));
+        }
+        Ok(Self(JsonBody::from_request(request, body, options).await?))
+    }
+}
+
 impl<'a, T: Type> ApiExtractor<'a> for JsonBody<T> {
     const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
 

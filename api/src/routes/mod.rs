@@ -1,8 +1,9 @@
-//! What can be called: pictures, their files, and jobs.
+//! What can be called: one's account, pictures, their files, and jobs.
 //!
 //! A route checks who calls and what is sent, asks the store with the caller as part of the query,
 //! and answers with a view. What is not the caller's looks as if it did not exist.
 
+mod account;
 mod conditional;
 mod job;
 mod json_body;
@@ -10,6 +11,7 @@ mod media;
 mod path_id;
 mod user_image;
 
+pub(crate) use account::AccountApi;
 pub(crate) use job::JobApi;
 pub(crate) use media::Media;
 pub(crate) use user_image::UserImageApi;

@@ -14,11 +14,13 @@ use tracing::Instrument as _;
 
 use super::{
     body::{self, Bounds},
-    context, envelope, finish, site, slash,
+    context,
+    cors::Cors,
+    envelope, finish, site, slash,
 };
 use crate::{
     error::ApiError,
-    settings::{Settings, TraceLink},
+    settings::{Network, Settings, TraceLink},
 };
 
 /// When to come back if too many requests are under way.
@@ -28,6 +30,8 @@ const SHED: Duration = Duration::from_secs(1);
 pub(super) struct App<E> {
     routes: E,
     trace_link: TraceLink,
+    proxies: Vec<Network>,
+    cors: Cors,
     bodies: Bounds,
     /// Places of requests that are answered as fast as it goes, and of those that wait for a job.
     running: Arc<Semaphore>,
@@ -43,6 +47,8 @@ impl<E: Endpoint<Output = Response>> App<E> {
         Self {
             routes,
             trace_link: settings.trace_link,
+            proxies: settings.trusted_proxies.clone(),
+            cors: Cors::new(settings),
             bodies: Bounds::new(settings),
             running: Arc::new(Semaphore::new(limits.requests)),
             waiting: Arc::new(Semaphore::new(limits.waiting_requests)),
@@ -57,15 +63,18 @@ impl<E: Endpoint<Output = Response>> App<E> {
         let started = Instant::now();
         let method = request.method().clone();
         let is_api = slash::is_api(request.uri().path());
-        let (span, context) = context::of(&request, self.trace_link);
+        let (span, context) = context::of(&request, self.trace_link, &self.proxies);
         let request_id = context.request_id.clone();
         request.set_data(context);
         let work = async {
-            let mut reply = match slash::redirect(&request) {
+            let ruling = self.cors.judge(&request);
+            let early = Cors::preflight(&request, &ruling);
+            let mut reply = match early.or_else(|| slash::redirect(&request)) {
                 Some(reply) => reply,
                 None => self.admit(request).await,
             };
             finish::reply(&mut reply, &request_id, is_api);
+            self.cors.finish(reply.headers_mut(), ruling);
             context::record(&method, &reply, started);
             reply
         };

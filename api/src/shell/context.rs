@@ -1,13 +1,18 @@
 //! What names a request, and what is written down about it.
 
-use std::time::Instant;
+use std::{net::IpAddr, time::Instant};
 
 use metrics::SharedString;
 use poem::{PathPattern, Request, Response, http::Method};
 use tracing::Span;
 use uuid::Uuid;
 
-use crate::{error::Cause, settings::TraceLink, state::RequestContext};
+use crate::{
+    error::Cause,
+    rates::Meter,
+    settings::{Network, TraceLink, caller_address},
+    state::RequestContext,
+};
 
 /// Longest id that is taken from a caller.
 const MAX_ID: usize = 64;
@@ -42,7 +47,11 @@ fn trace_parent(request: &Request) -> Option<&str> {
 }
 
 /// Names the request: gives its span, and its context for whatever it causes.
-pub(super) fn of(request: &Request, link: TraceLink) -> (Span, RequestContext) {
+pub(super) fn of(
+    request: &Request,
+    link: TraceLink,
+    proxies: &[Network],
+) -> (Span, RequestContext) {
     let request_id = request_id(request);
     let span = tracing::info_span!(
         "request",
@@ -51,7 +60,16 @@ pub(super) fn of(request: &Request, link: TraceLink) -> (Span, RequestContext) {
         path = request.uri().path(),
     );
     let trace_parent = link(&span, trace_parent(request));
-    (span, RequestContext { request_id, trace_parent })
+    let (address, meter) = (address(request, proxies), Meter::default());
+    (span, RequestContext { request_id, trace_parent, address, meter })
+}
+
+/// Where the request came from. A header that is no text ends the list, as a wrong entry does.
+fn address(request: &Request, proxies: &[Network]) -> Option<IpAddr> {
+    let peer = request.remote_addr().as_socket_addr()?.ip();
+    let forwarded = request.headers().get_all("x-forwarded-for").iter();
+    let forwarded = forwarded.map(|value| value.to_str().unwrap_or("?"));
+    Some(caller_address(peer, forwarded, proxies))
 }
 
 /// Says what the metrics below mean.

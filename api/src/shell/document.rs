@@ -21,8 +21,11 @@ use poem_openapi::{
 use serde_json::Value;
 
 use crate::{
-    auth::TokenApi,
-    routes::{JobApi, UserImageApi},
+    auth::{
+        AuthorizeApi, DiscoveryApi, IntrospectApi, RevokeApi, TokenApi,
+        access::{self, routed},
+    },
+    routes::{AccountApi, JobApi, UserImageApi},
 };
 
 /// Where the OpenAPI document is, the one address of the API without a slash at its end.
@@ -32,7 +35,10 @@ pub(super) const OPENAPI_PATH: &str = "/api/openapi.json";
 pub(super) const DOCS_PATH: &str = "/api/docs/";
 
 /// Every operation.
-pub(super) type Operations = (TokenApi, UserImageApi, JobApi);
+pub(super) type Operations = (OAuthApi, AccountApi, UserImageApi, JobApi);
+
+/// Those of the OAuth2 server.
+pub(super) type OAuthApi = (TokenApi, AuthorizeApi, RevokeApi, IntrospectApi, DiscoveryApi);
 
 type Routes = HashMap<String, HashMap<Method, BoxEndpoint<'static>>>;
 
@@ -40,8 +46,11 @@ type Routes = HashMap<String, HashMap<Method, BoxEndpoint<'static>>>;
 #[must_use]
 pub fn openapi() -> Value {
     // The library made the text from a value a moment ago.
-    serde_json::from_str(&service(Described::<Slashed<Operations>>(PhantomData)).spec())
-        .unwrap_or_default()
+    let mut document =
+        serde_json::from_str(&service(Described::<Slashed<Operations>>(PhantomData)).spec())
+            .unwrap_or_default();
+    access::describe(&mut document);
+    document
 }
 
 /// A page to browse the document with, complete in itself.
@@ -153,19 +162,6 @@ impl Addresses {
     pub(super) fn documented(&self, pattern: &str) -> Option<Arc<str>> {
         self.names.get(pattern).cloned()
     }
-}
-
-/// The spelling in which poem-openapi routes a documented address.
-fn routed(path: &str) -> String {
-    let mut parameters = 0;
-    let segments = path.split('/').map(|segment| {
-        if !segment.starts_with('{') {
-            return segment.to_owned();
-        }
-        parameters += 1;
-        format!(":param{}", parameters - 1)
-    });
-    segments.collect::<Vec<_>>().join("/")
 }
 
 #[cfg(test)]

@@ -6,22 +6,25 @@
 //!    slow readers; `unread`, `exchange`: the reply to a head that cannot be read;
 //! 2. `context`: request id, trace and span, and the log line and metrics of the reply;
 //! 3. `finish`: headers that every reply carries;
-//! 4. (the place of CORS, which must see every reply and answer preflights itself;)
+//! 4. `cors`: what pages of other origins may read; answers preflights by itself;
 //! 5. `slash`: the address in its one spelling;
 //! 6. `app`: how many requests run at a time, how long, and what happens when one panics;
 //! 7. `body`: how many bytes come in, and how slowly;
 //! 8. `envelope`, `words`: whatever went wrong gets the one shape of errors, in words for people;
 //! 9. `site`: health, metrics and documents, pictures, and the operations of poem-openapi;
-//!    `credentials`: which come once or not at all.
+//!    `credentials`: which come once or not at all;
+//! 10. `gate`: who calls an operation, and whether that caller has asked for too much.
 
 mod app;
 mod body;
 mod context;
+mod cors;
 mod credentials;
 mod document;
 mod envelope;
 mod exchange;
 mod finish;
+mod gate;
 mod health;
 mod server;
 mod site;
@@ -37,7 +40,10 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::document::openapi;
 use self::{app::App, site::Site};
-use crate::state::{Api, AppState};
+use crate::{
+    audit, auth, rates,
+    state::{Api, AppState},
+};
 
 /// How often the metrics recorder tidies up.
 const METRICS_UPKEEP: Duration = Duration::from_secs(5);
@@ -58,6 +64,9 @@ pub async fn serve(
 ) -> io::Result<()> {
     let address = listener.local_addr()?;
     context::describe_metrics();
+    rates::describe_metrics();
+    audit::describe_metrics();
+    auth::describe_metrics();
     let state = AppState::new(api, shutdown.clone());
     let upkeep = tokio::spawn(keep_metrics(state.clone()));
     let settings = state.settings.clone();
@@ -75,5 +84,6 @@ async fn keep_metrics(state: AppState) {
     loop {
         ticks.tick().await;
         state.metrics.run_upkeep();
+        state.rates.record();
     }
 }

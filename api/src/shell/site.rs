@@ -10,15 +10,19 @@ use poem::{
 use super::{
     credentials,
     document::{self, Addresses, DOCS_PATH, OPENAPI_PATH},
-    envelope, health, slash,
+    envelope, gate, health, slash,
 };
 use crate::{
-    auth::TokenApi,
-    routes::{JobApi, Media, UserImageApi},
+    auth::{
+        AUTHORIZE_PATH, AuthorizeApi, AuthorizePage, DiscoveryApi, IntrospectApi, METADATA_PATH,
+        RevokeApi, TokenApi, metadata,
+    },
+    routes::{AccountApi, JobApi, Media, UserImageApi},
     state::AppState,
 };
 
 const READ_ONLY: HeaderValue = HeaderValue::from_static("GET, HEAD");
+const FORMS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST");
 
 /// Whether the path asks about the process itself. Such requests are answered under any load.
 pub(super) fn is_about_the_process(path: &str) -> bool {
@@ -31,14 +35,27 @@ pub(super) struct Site {
     operations: BoxEndpoint<'static>,
     media: Route,
     addresses: Addresses,
+    authorize: AuthorizePage,
     openapi: Bytes,
     docs: Bytes,
+    metadata: Bytes,
 }
 
 impl Site {
     pub(super) fn new(state: &AppState) -> Self {
-        let operations =
-            (TokenApi(state.clone()), UserImageApi::new(state.clone()), JobApi::new(state.clone()));
+        let oauth = (
+            TokenApi(state.clone()),
+            AuthorizeApi(state.clone()),
+            RevokeApi(state.clone()),
+            IntrospectApi(state.clone()),
+            DiscoveryApi(state.clone()),
+        );
+        let operations = (
+            oauth,
+            AccountApi(state.clone()),
+            UserImageApi::new(state.clone()),
+            JobApi::new(state.clone()),
+        );
         let media = Route::new().at("/media/:uid/UserImage/:file", Media::new(state.clone()));
         Self {
             state: state.clone(),
@@ -46,7 +63,9 @@ impl Site {
             media,
             addresses: Addresses::of_operations(),
             openapi: document::openapi().to_string().into(),
+            authorize: AuthorizePage(state.clone()),
             docs: document::docs_page().into(),
+            metadata: metadata(&state.settings.public_url).to_string().into(),
         }
     }
 
@@ -57,6 +76,7 @@ impl Site {
             "/readyz" => health::ready(&self.state).await,
             "/metrics" => health::metrics(&self.state),
             OPENAPI_PATH => document("application/json", &self.openapi),
+            METADATA_PATH => document("application/json", &self.metadata),
             DOCS_PATH => document("text/html; charset=utf-8", &self.docs),
             _ => return None,
         };
@@ -79,34 +99,63 @@ impl Endpoint for Site {
                 return Ok(reply);
             }
         }
-        if !slash::is_api(&path) {
-            return match self.media.call(request).await {
-                Err(error) if error.status() == StatusCode::METHOD_NOT_ALLOWED => {
-                    Ok(not_allowed(READ_ONLY))
-                }
-                other => other,
+        if path == AUTHORIZE_PATH {
+            if let Some(refusal) = gate::admit_to_page(&self.state, &request) {
+                return Ok(refusal);
+            }
+            let mut reply = match *request.method() {
+                Method::GET | Method::HEAD | Method::POST => self.authorize.answer(request).await,
+                _ => not_allowed(FORMS),
             };
+            reply.set_data(PathPattern(path.into()));
+            return Ok(reply);
+        }
+        if !slash::is_api(&path) {
+            return self.media(request).await;
         }
         if let Some(refusal) = credentials::refuse_several(&request) {
             return Ok(refusal);
         }
         request.set_data(self.state.clone());
+        let pass = gate::admit(&self.state, &mut request).await;
+        let reply = match pass.refusal() {
+            Some(refusal) => refusal,
+            None => self.operation(request, &path).await,
+        };
+        Ok(pass.settle(reply))
+    }
+}
+
+impl Site {
+    async fn media(&self, request: Request) -> Result<Response> {
+        if let Some(refusal) = gate::admit_to_file(&self.state, &request) {
+            return Ok(refusal);
+        }
+        match self.media.call(request).await {
+            Err(error) if error.status() == StatusCode::METHOD_NOT_ALLOWED => {
+                Ok(not_allowed(READ_ONLY))
+            }
+            other => other,
+        }
+    }
+
+    async fn operation(&self, request: Request, path: &str) -> Response {
         let mut reply = self.operations.call(request).await.unwrap_or_else(envelope::of_error);
         if reply.status() == StatusCode::METHOD_NOT_ALLOWED
-            && let Some(methods) = self.addresses.methods(&path)
+            && let Some(methods) = self.addresses.methods(path)
         {
-            return Ok(not_allowed(methods.clone()));
+            return not_allowed(methods.clone());
         }
         let routed = reply.data::<PathPattern>();
         if let Some(name) = routed.and_then(|pattern| self.addresses.documented(&pattern.0)) {
             reply.set_data(PathPattern(name));
         }
-        Ok(reply)
+        reply
     }
 }
 
 fn is_page(path: &str) -> bool {
-    is_about_the_process(path) || matches!(path, OPENAPI_PATH | DOCS_PATH)
+    is_about_the_process(path) || matches!(path, OPENAPI_PATH | DOCS_PATH | METADATA_PATH)
 }
 
 fn document(content_type: &str, text: &Bytes) -> Response {

@@ -3,24 +3,37 @@
 //! A view is made from a record and holds only what its owner may know: no payload, no name of a
 //! worker, no text meant for operators.
 
+mod account;
 mod image;
 mod job;
 mod moment;
+mod session;
 
 use poem_openapi::{
     Object,
     types::{ParseFromJSON, ToJSON},
 };
 
+pub(crate) use account::{BasicInfo, UserMeta};
 pub(crate) use image::UserImage;
 pub(crate) use job::Job;
 pub(crate) use moment::Moment;
+pub(crate) use session::Session;
 
 /// One resource.
 #[derive(Debug, Clone, Object)]
 pub(crate) struct Resource<T: ParseFromJSON + ToJSON> {
     /// The resource.
     pub(crate) data: T,
+}
+
+/// How an operation went that has no resource to show.
+#[derive(Debug, Clone, Object)]
+pub(crate) struct Done<T: ParseFromJSON + ToJSON> {
+    /// Always true: what failed is an error.
+    pub(crate) success: bool,
+    /// What there is to say about it.
+    pub(crate) data: Option<T>,
 }
 
 /// A list; with `pagination` when the caller asked for pages.

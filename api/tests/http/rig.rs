@@ -9,7 +9,7 @@ use std::{
 
 use api::{
     Api, Settings,
-    auth::{TokenKey, digest_secret, hash_password},
+    auth::{NewKey, TokenKey, digest_secret, hash_password},
 };
 use broker::Broker;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
@@ -18,9 +18,12 @@ use reqwest::{Method, RequestBuilder, Response, redirect::Policy};
 use schemas::{
     ClientId, Scope, Scopes, Timestamp, UserId,
     account::{ClientRecord, Grant, UserRecord},
+    api_key::KeyRecord,
+    audit::AuditRecord,
 };
+use secrecy::ExposeSecret as _;
 use serde_json::Value;
-use store::{Insert, Store};
+use store::{AuditFilter, Insert, Store};
 use tempfile::TempDir;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -43,6 +46,7 @@ pub(crate) struct Server {
     pub(crate) address: SocketAddr,
     pub(crate) user: UserId,
     pub(crate) store: Store,
+    pub(crate) broker: Broker,
     pub(crate) shutdown: CancellationToken,
     pub(crate) running: JoinHandle<io::Result<()>>,
     pub(crate) http: reqwest::Client,
@@ -58,15 +62,31 @@ impl Server {
     pub(crate) async fn start_with(change: impl FnOnce(&mut Settings)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::sqlite(folder.path()).await.unwrap();
+        let user = accounts(&store).await;
+        Self::serve(folder, store, user, change).await
+    }
+
+    /// Another API over the store of an earlier one.
+    pub(crate) async fn over(store: Store, change: impl FnOnce(&mut Settings)) -> Self {
+        let user = store.users.by_username(USERNAME).await.unwrap().unwrap();
+        Self::serve(tempfile::tempdir().unwrap(), store, user.id, change).await
+    }
+
+    async fn serve(
+        folder: TempDir,
+        store: Store,
+        user: UserId,
+        change: impl FnOnce(&mut Settings),
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let key = TokenKey::generate();
         let mut settings = Settings::new(format!("http://{address}"), key.clone());
         change(&mut settings);
-        let user = accounts(&store).await;
+        let broker = Broker::local(100);
         let api = Api {
             store: store.clone(),
-            broker: Broker::local(100),
+            broker: broker.clone(),
             blobs: Blobs::folder(&folder.path().join("media")).unwrap(),
             settings,
             metrics: METRICS.clone(),
@@ -80,7 +100,7 @@ impl Server {
             .timeout(PATIENCE)
             .build()
             .unwrap();
-        Self { address, user, store, shutdown, running, http, key, _folder: folder }
+        Self { address, user, store, broker, shutdown, running, http, key, _folder: folder }
     }
 
     pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
@@ -121,6 +141,31 @@ impl Server {
 
     pub(crate) async fn access_token(&self) -> String {
         self.sign_in().await["access_token"].as_str().unwrap().to_owned()
+    }
+
+    /// The text of a new long-lived key of the demo user.
+    pub(crate) async fn api_key(&self, change: impl FnOnce(&mut KeyRecord)) -> String {
+        let new = NewKey::generate();
+        let mut key = KeyRecord {
+            id: new.id,
+            version: 1,
+            owner: self.user,
+            name: "test".to_owned(),
+            digest: new.digest,
+            scopes: Scopes::all(),
+            created_at: Timestamp::now(),
+            last_used_at: None,
+            expires_at: None,
+            revoked_at: None,
+        };
+        change(&mut key);
+        assert_eq!(self.store.keys.insert(&key).await.unwrap(), Insert::Stored);
+        new.text.expose_secret().to_owned()
+    }
+
+    /// The audit record, newest first.
+    pub(crate) async fn audit(&self) -> Vec<AuditRecord> {
+        self.store.audit.list(&AuditFilter::default(), None, 1_000).await.unwrap()
     }
 
     pub(crate) async fn connect(&self) -> Raw {
@@ -208,6 +253,7 @@ async fn accounts(store: &Store) -> UserId {
         password_hash: hash.clone(),
         created_at: now,
         disabled_at: None,
+        profile: schemas::profile::Profile::default(),
     };
     let disabled = UserRecord { disabled_at: Some(now), ..user("disabled") };
     let demo = user(USERNAME);
@@ -232,7 +278,9 @@ async fn accounts(store: &Store) -> UserId {
             secret_digest: secret.map(|secret| digest_secret(&secret.into())),
             grants,
             scopes,
+            redirect_uris: vec![],
             created_at: now,
+            disabled_at: None,
         };
         assert!(matches!(store.clients.insert(&client).await.unwrap(), Insert::Stored));
     }

@@ -263,7 +263,9 @@ async fn client(store: &Store, name: &str, scopes: Scopes) {
         secret_digest: None,
         grants: vec![Grant::Password],
         scopes,
+        redirect_uris: vec![],
         created_at: Timestamp::now(),
+        disabled_at: None,
     };
     assert_eq!(store.clients.insert(&client).await.unwrap(), Insert::Stored);
 }
@@ -282,6 +284,7 @@ async fn user(
         password_hash,
         created_at: Timestamp::now(),
         disabled_at: None,
+        profile: schemas::profile::Profile::default(),
     };
     assert_eq!(store.users.insert(&user).await.unwrap(), Insert::Stored);
     User { id: user.id, token: sign_in(http, url, "all", name).await }

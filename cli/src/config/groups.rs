@@ -2,13 +2,16 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
-use api::auth::TokenKey;
+use api::{TrustedIssuer, auth::TokenKey};
 use providers::blobs::S3Settings;
 use schemas::Queue;
 use secrecy::{ExposeSecret, SecretString};
 use workers::QueueSettings;
 
-use super::reader::{Need, Reader};
+use super::{
+    edge::Edge,
+    reader::{Need, Reader},
+};
 use crate::address;
 
 /// What a command wants of each group.
@@ -76,6 +79,10 @@ pub(crate) struct ApiPart {
     pub(crate) public_url: String,
     /// Key that signs access tokens.
     pub(crate) token_key: TokenKey,
+    /// Keys whose tokens count too.
+    pub(crate) other_token_keys: Vec<TokenKey>,
+    /// An issuer elsewhere whose access tokens count too.
+    pub(crate) trusted_issuer: Option<TrustedIssuer>,
     /// How long a call waits for its job when it does not say.
     pub(crate) default_wait: Duration,
     /// The longest wait that a call may ask for.
@@ -88,6 +95,8 @@ pub(crate) struct ApiPart {
     pub(crate) max_picture_bytes: u64,
     /// Open connections at a time.
     pub(crate) connections: usize,
+    /// Who may call it, from where, and how often.
+    pub(crate) edge: Edge,
 }
 
 /// What only a worker has.
@@ -189,6 +198,8 @@ fn api(reader: &mut Reader<'_>, need: Need) -> Option<ApiPart> {
     let listen = reader.or("api.listen", SocketAddr::from(([127, 0, 0, 1], 8080)));
     let public_url = reader.required::<String>("api.public_url", need);
     let token_key = token_key(reader, need);
+    let other_token_keys = other_token_keys(reader, need);
+    let trusted_issuer = trusted_issuer(reader);
     let default_wait = span(reader, "api.default_wait", 0, 0..=60);
     let max_wait = span(reader, "api.max_wait", 60, 1..=600);
     let access_token_life = span(reader, "api.access_token_life", 15 * 60, 60..=86_400);
@@ -196,6 +207,7 @@ fn api(reader: &mut Reader<'_>, need: Need) -> Option<ApiPart> {
     let largest = api::PictureLimits::default().max_bytes;
     let max_picture_bytes = reader.number("api.max_picture_bytes", largest, 1024..=256 << 20);
     let connections = reader.number("api.connections", 8_192, 16..=1 << 20);
+    let edge = Edge::read(reader);
     if let Some(url) = &public_url {
         if let Err(problem) = address::public_url(url) {
             reader.expect("api.public_url", false, || problem);
@@ -208,12 +220,15 @@ fn api(reader: &mut Reader<'_>, need: Need) -> Option<ApiPart> {
         listen,
         public_url: public_url?,
         token_key: token_key?,
+        other_token_keys,
+        trusted_issuer,
         default_wait,
         max_wait,
         access_token_life,
         session_life,
         max_picture_bytes,
         connections: usize::try_from(connections).unwrap_or(usize::MAX),
+        edge,
     })
 }
 
@@ -225,6 +240,34 @@ fn token_key(reader: &mut Reader<'_>, need: Need) -> Option<TokenKey> {
             None
         }
     }
+}
+
+fn other_token_keys(reader: &mut Reader<'_>, need: Need) -> Vec<TokenKey> {
+    let need = if need == Need::Must { Need::May } else { need };
+    let Some(text) = reader.secret("api.other_token_keys", need) else { return vec![] };
+    TokenKey::many_from_pem(&text).unwrap_or_else(|error| {
+        reader.expect("api.other_token_keys", false, || error.to_string());
+        vec![]
+    })
+}
+
+/// All three parts or none.
+fn trusted_issuer(reader: &mut Reader<'_>) -> Option<TrustedIssuer> {
+    const URL: &str = "api.trusted_issuer.jwks_url";
+    let issuer = reader.optional::<String>("api.trusted_issuer.issuer");
+    let audience = reader.optional::<String>("api.trusted_issuer.audience");
+    let jwks_url = reader.optional::<String>(URL);
+    if let Some(url) = &jwks_url {
+        let local = ["http://127.0.0.1", "http://localhost", "http://[::1]"];
+        let safe = url.starts_with("https://") || local.iter().any(|local| url.starts_with(local));
+        reader.expect(URL, safe, || "expected an address that begins with https://".to_owned());
+    }
+    let some = issuer.is_some() || audience.is_some() || jwks_url.is_some();
+    let all = issuer.is_some() && audience.is_some() && jwks_url.is_some();
+    reader.expect("api.trusted_issuer", all || !some, || {
+        "set issuer, audience and jwks_url, or none of them".to_owned()
+    });
+    Some(TrustedIssuer { issuer: issuer?, audience: audience?, jwks_url: jwks_url? })
 }
 
 fn worker(reader: &mut Reader<'_>, shutdown_deadline: Duration) -> WorkerPart {

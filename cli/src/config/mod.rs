@@ -5,6 +5,7 @@
 //! ([`problem`]). There is no default for a secret or for the address of an outside service.
 
 pub(crate) mod duration;
+mod edge;
 mod groups;
 mod problem;
 mod reader;

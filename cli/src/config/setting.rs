@@ -2,6 +2,7 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
+use api::Quota;
 use figment::value::Value;
 use secrecy::SecretString;
 
@@ -96,5 +97,92 @@ impl Setting for u64 {
 
     fn shown(&self) -> String {
         self.to_string()
+    }
+}
+
+/// A list of texts: a TOML array, or one text with commas.
+impl Setting for Vec<String> {
+    fn parse(value: &Value) -> Result<Self, String> {
+        let expected = || "expected a list of texts".to_owned();
+        if let Some(items) = value.as_array() {
+            return items
+                .iter()
+                .map(String::parse)
+                .collect::<Result<_, _>>()
+                .map_err(|_| expected());
+        }
+        let text = value.as_str().ok_or_else(expected)?;
+        let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+        Ok(items.map(str::to_owned).collect())
+    }
+
+    fn shown(&self) -> String {
+        self.join(", ")
+    }
+}
+
+/// A limit of requests, or none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Limit(pub(crate) Option<Quota>);
+
+impl Setting for Limit {
+    fn parse(value: &Value) -> Result<Self, String> {
+        let expected =
+            || "expected requests and a span from 1s to 1d, such as 600/1m, or \"off\"".to_owned();
+        let text = value.as_str().ok_or_else(expected)?.trim();
+        if text == "off" {
+            return Ok(Self(None));
+        }
+        let (requests, window) = text.split_once('/').ok_or_else(expected)?;
+        let requests = requests.trim().parse().ok().filter(|requests| *requests > 0);
+        let window = duration::parse(window).ok();
+        let window = window
+            .filter(|window| (Duration::from_secs(1)..=Duration::from_hours(24)).contains(window));
+        match (requests, window) {
+            (Some(requests), Some(window)) => Ok(Self(Some(Quota { requests, window }))),
+            _ => Err(expected()),
+        }
+    }
+
+    fn shown(&self) -> String {
+        match self.0 {
+            Some(quota) => format!("{}/{}", quota.requests, duration::text(quota.window)),
+            None => "off".to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_limit_is_requests_in_a_span_or_none() {
+        let cases = [
+            ("a minute", "600/1m", Some("600/1m")),
+            ("blanks", " 5 / 10s ", Some("5/10s")),
+            ("none", "off", Some("off")),
+            ("no requests", "0/1m", None),
+            ("no span", "600", None),
+            ("too short a span", "600/10ms", None),
+            ("too long a span", "600/2d", None),
+            ("negative", "-1/1m", None),
+        ];
+        for (name, text, expected) in cases {
+            let limit = Limit::parse(&Value::from(text));
+            assert_eq!(limit.ok().map(|limit| limit.shown()).as_deref(), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_list_is_an_array_or_has_commas() {
+        let list = |value: Value| Vec::<String>::parse(&value);
+        let both = Ok(vec!["a".to_owned(), "b".to_owned()]);
+
+        assert_eq!(list(Value::from("a, b,")), both);
+        assert_eq!(list(Value::from(vec!["a", "b"])), both);
+        assert_eq!(list(Value::from("")), Ok(vec![]));
+        assert!(list(Value::from(5)).is_err());
+        assert!(list(Value::from(vec![5])).is_err());
     }
 }

@@ -160,6 +160,31 @@ fn the_defaults_in_the_example_are_the_defaults() {
 }
 
 #[test]
+fn callers_of_the_api_are_described_or_the_mistake_is_told() {
+    let text = r#"
+        [api]
+        cors_origins = ["https://app.example.com/x"]
+        trusted_proxies = ["10.0.0.0/8", "proxy"]
+        rate_limits.address = "many"
+        rate_limits.user = "off"
+    "#;
+    let told = problems_of(config(text, &[]).api());
+    let expected = [
+        "api.cors_origins: \"https://app.example.com/x\" is no origin",
+        "api.trusted_proxies: \"proxy\" is no network",
+        "api.rate_limits.address: expected requests and a span",
+    ];
+    for text in expected {
+        assert!(told.contains(text), "{text}: {told}");
+    }
+    assert!(!told.contains("rate_limits.user"), "{told}");
+
+    let star = "[api]\ncors_origins = \"*\"\ncors_credentials = true\n";
+    let told = problems_of(config(star, &[]).api());
+    assert!(told.contains("cannot be combined with credentials"), "{told}");
+}
+
+#[test]
 fn variables_win_over_the_file_and_keep_their_text() {
     let text = "[mongodb]\nurl = \"mongodb://file/\"\ndatabase = \"file\"\n";
     let mut pairs = WORKER.to_vec();
@@ -233,4 +258,40 @@ fn operators_need_the_database_only() {
 
     assert!(config(text, &[]).operator().is_ok());
     assert!(problems_of(config("", &[]).operator()).contains("mongodb.url is missing"));
+}
+
+const API: &str = "[mongodb]\nurl = \"mongodb://db/\"\n[rabbitmq]\nurl = \"amqp://mq/\"\n\
+    [files]\nstore = \"folder\"\nfolder = \"/files\"\n[api]\npublic_url = \"https://a.test\"\n";
+
+#[test]
+fn other_keys_are_read_one_after_the_other() {
+    let keys: Vec<_> = (0..3).map(|_| api::auth::TokenKey::generate()).collect();
+    let pem = |key: &api::auth::TokenKey| key.to_pem().expose_secret().to_owned();
+    let others = format!("{}{}", pem(&keys[1]), pem(&keys[2]));
+    let key = pem(&keys[0]);
+    let mut pairs =
+        vec![("FEAT_API__TOKEN_KEY", key.as_str()), ("FEAT_API__OTHER_TOKEN_KEYS", &others)];
+    let (_, api) = config(API, &pairs).api().unwrap();
+    let ids: Vec<_> = api.other_token_keys.iter().map(|key| key.id().to_owned()).collect();
+    assert_eq!(ids, [keys[1].id(), keys[2].id()]);
+
+    pairs[1].1 = "hunter2";
+    let told = problems_of(config(API, &pairs).api());
+    assert!(told.contains("api.other_token_keys") && !told.contains("hunter2"), "{told}");
+}
+
+#[test]
+fn a_trusted_issuer_is_whole_and_its_keys_come_over_tls() {
+    let key = api::auth::TokenKey::generate();
+    let pairs = [("FEAT_API__TOKEN_KEY", key.to_pem().expose_secret())];
+    let with = |lines: &str| config(&format!("{API}[api.trusted_issuer]\n{lines}"), &pairs).api();
+    let names = "issuer = \"https://i.test\"\naudience = \"feat\"\n";
+    let whole = with(&format!("{names}jwks_url = \"https://i.test/keys\"")).unwrap().1;
+
+    assert_eq!(whole.trusted_issuer.unwrap().issuer, "https://i.test");
+    assert!(with("").unwrap().1.trusted_issuer.is_none());
+    let told = problems_of(with(names));
+    assert!(told.contains("jwks_url, or none"), "{told}");
+    let told = problems_of(with(&format!("{names}jwks_url = \"http://i.test/keys\"")));
+    assert!(told.contains("begins with https://"), "{told}");
 }

@@ -2,11 +2,15 @@
 
 use std::net::SocketAddr;
 
-use schemas::{ClientId, Scopes, account::Grant};
+use schemas::{ClientId, Scopes, account::Grant, profile::Profile};
 use secrecy::SecretString;
 use store::Store;
 
-use crate::{accounts, args::Dev, failure::Failure};
+use crate::{
+    accounts::{self, NewClient},
+    args::Dev,
+    failure::Failure,
+};
 
 pub(super) const USERNAME: &str = "+86-13800000001";
 pub(super) const PASSWORD: &str = "demo-password";
@@ -35,14 +39,18 @@ pub(super) async fn prepare(
     }
     if !user {
         // Taken means that it was made meanwhile: as good.
-        let _ = accounts::insert_user(store, USERNAME, PASSWORD.into()).await?;
+        let _ = accounts::insert_user(store, USERNAME, PASSWORD.into(), Profile::default()).await?;
     }
     if !client {
-        let grants = vec![Grant::Password, Grant::RefreshToken];
         let secret = SecretString::from(SECRET);
-        let name = "Demo".to_owned();
-        let _ =
-            accounts::insert_client(store, id, name, Some(&secret), grants, Scopes::all()).await?;
+        let new = NewClient {
+            id,
+            name: "Demo".to_owned(),
+            grants: vec![Grant::Password, Grant::RefreshToken],
+            scopes: Scopes::all(),
+            redirect_uris: vec![],
+        };
+        let _ = accounts::insert_client(store, new, Some(&secret)).await?;
     }
     Ok(true)
 }

@@ -6,7 +6,9 @@
 use std::io::{self, BufRead, IsTerminal, Write};
 
 use futures::{StreamExt, stream};
-use schemas::{Event, JobId, JobRecord, JobState, Timestamp, job::IllegalTransition, kinds};
+use schemas::{
+    Event, JobId, JobRecord, JobState, Timestamp, audit::Action, job::IllegalTransition, kinds,
+};
 use store::Save;
 
 use super::{
@@ -15,6 +17,7 @@ use super::{
 };
 use crate::{
     args::ChangeJobs,
+    audit::Operator,
     failure::Failure,
     output::{self, Form},
     place::Opened,
@@ -137,7 +140,7 @@ pub(super) async fn run(opened: &Opened, args: &ChangeJobs, verb: Verb) -> Resul
         opened.broker_ready().await;
     }
     let mut progress = Progress::new(verb, form, total, args.dry_run);
-    let operator = operator(args);
+    let operator = Operator::of(args.operator.as_deref());
     let change = Change { opened, verb, operator: &operator, dry_run: args.dry_run };
     let outcome = if args.ids.is_empty() {
         change.matching(args, &mut progress).await
@@ -191,18 +194,11 @@ fn confirm(verb: Verb, planned: &Tally) -> Result<(), Failure> {
     Err(Failure::Setup("nothing was changed".to_owned()))
 }
 
-/// Who did it, for the history of the jobs.
-fn operator(args: &ChangeJobs) -> String {
-    let named = args.operator.clone().or_else(|| std::env::var("USER").ok());
-    let name = named.filter(|name| !name.trim().is_empty());
-    format!("operator {}", name.as_deref().unwrap_or("unnamed").trim())
-}
-
 /// One kind of change by one person.
 struct Change<'a> {
     opened: &'a Opened,
     verb: Verb,
-    operator: &'a str,
+    operator: &'a Operator,
     dry_run: bool,
 }
 
@@ -245,7 +241,8 @@ impl Change<'_> {
     async fn one(&self, mut job: JobRecord) -> Result<Outcome, Failure> {
         for _ in 0..TRIES {
             let id = job.id;
-            let changed = match self.verb.apply(job, self.operator, Timestamp::now()) {
+            let name = self.operator.to_string();
+            let changed = match self.verb.apply(job, &name, Timestamp::now()) {
                 Ok(changed) => changed,
                 Err(reason) => return Ok(Outcome::Skipped(reason)),
             };
@@ -254,6 +251,7 @@ impl Change<'_> {
             }
             if self.opened.store.jobs.save(&changed).await? == Save::Stored {
                 self.tell(&changed).await;
+                self.write_down(&changed).await?;
                 return Ok(Outcome::Changed);
             }
             match self.opened.store.jobs.get(id).await? {
@@ -262,6 +260,15 @@ impl Change<'_> {
             }
         }
         Ok(Outcome::Skipped("changed by others all the time"))
+    }
+
+    async fn write_down(&self, job: &JobRecord) -> Result<(), Failure> {
+        let action = match self.verb {
+            Verb::Retry => Action::JobRetried,
+            Verb::Cancel => Action::JobCancelled,
+        };
+        let entry = self.operator.entry(action).about(job.owner).subject(job.id).detail(&job.kind);
+        self.operator.record(&self.opened.store, &entry).await
     }
 
     /// Spares the workers the wait for their next look at the store. Best effort: they look.

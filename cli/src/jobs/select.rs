@@ -3,7 +3,7 @@
 use schemas::{JobId, JobRecord, JobState, UserId};
 use store::{JobFilter, Store};
 
-use crate::{args::Filter, failure::Failure};
+use crate::{accounts::find_user, args::Filter, failure::Failure};
 
 /// Records in memory at a time.
 const PAGE: usize = 200;
@@ -19,7 +19,7 @@ pub(super) async fn filter(
     states: &[JobState],
 ) -> Result<JobFilter, Failure> {
     let owner = match &args.user {
-        Some(user) => Some(user_id(store, user).await?),
+        Some(user) => Some(owner(store, user).await?),
         None => None,
     };
     let states = if args.state.is_empty() { states.to_vec() } else { args.state.clone() };
@@ -33,15 +33,12 @@ pub(super) async fn filter(
     })
 }
 
-/// A number is an id and anything else a username; so is a number that is nobody's id.
-async fn user_id(store: &Store, user: &str) -> Result<UserId, Failure> {
-    if let Ok(id) = user.parse::<UserId>() {
-        return Ok(id);
+/// Whose jobs; an id is taken as it is, because jobs outlive their user.
+async fn owner(store: &Store, user: &str) -> Result<UserId, Failure> {
+    match user.parse::<UserId>() {
+        Ok(id) => Ok(id),
+        Err(_) => Ok(find_user(store, user).await?.id),
     }
-    let found = store.users.by_username(user).await?;
-    found.map(|user| user.id).ok_or_else(|| {
-        Failure::setup(format!("there is no user {user}"), "`feat user list` shows all of them")
-    })
 }
 
 /// The jobs that a filter matches, newest first, at most `left` of them.

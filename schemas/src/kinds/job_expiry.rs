@@ -1,4 +1,4 @@
-//! Forgets settled jobs after their time of retention.
+//! Forgets settled jobs, and what is left of sign-ins, after their time of retention.
 
 use std::time::Duration;
 
@@ -10,7 +10,8 @@ use crate::{
     queue::Queue,
 };
 
-/// Removes the records of jobs that settled longer ago than the configured retention.
+/// Removes the records of jobs that settled, and of sign-ins and authorization codes that
+/// expired, longer ago than the configured retention.
 pub enum JobExpiry {}
 
 impl Job for JobExpiry {
@@ -32,6 +33,15 @@ pub struct Expiry {}
 /// What one run forgot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ExpiryReport {
-    /// Records removed.
+    /// Records of jobs removed.
     pub jobs_removed: u64,
+    /// Records of sign-ins removed.
+    #[serde(default)]
+    pub sessions_removed: u64,
+    /// Counts of wrong passwords removed.
+    #[serde(default)]
+    pub guesses_removed: u64,
+    /// Records of authorization codes removed.
+    #[serde(default)]
+    pub codes_removed: u64,
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use schemas::{
     ClientId, Scopes, SessionId, Timestamp, UserId,
     account::{ClientRecord, Grant, Refresh, SessionRecord, UserRecord},
+    profile::Profile,
 };
 use secrecy::ExposeSecret;
 use store::{Insert, Save, StoreError};
@@ -19,6 +20,7 @@ fn account(id: UserId, username: &str) -> UserRecord {
         password_hash: "$argon2id$v=19$hash".into(),
         created_at: Timestamp::now(),
         disabled_at: None,
+        profile: Profile::default(),
     }
 }
 
@@ -30,7 +32,9 @@ fn client(id: &str) -> ClientRecord {
         secret_digest: Some("5e".repeat(32).into()),
         grants: vec![Grant::Password, Grant::RefreshToken],
         scopes: Scopes::all(),
+        redirect_uris: vec![],
         created_at: Timestamp::now(),
+        disabled_at: None,
     }
 }
 
@@ -105,7 +109,9 @@ pub(crate) async fn a_session_lives(place: &Place) {
         version: 1,
         owner: user(7),
         client: ClientId::try_from("demo".to_owned()).unwrap(),
+        grant: Grant::Password,
         device_id: "web:1".to_owned(),
+        device: None,
         scopes: Scopes::all(),
         generation: 1,
         rotated_at: now,

@@ -4,11 +4,14 @@
 
 mod accounts;
 mod content;
+mod identity;
 mod images;
 mod jobs_found;
 mod jobs_written;
 mod load;
+mod oauth;
 mod place;
+mod refreshes;
 mod sample;
 
 use place::{Engine, Place};
@@ -67,6 +70,14 @@ on_both_engines! {
     accounts::a_taken_username_cannot_be_saved,
     accounts::users_and_clients_are_listed_in_order,
     accounts::a_session_lives,
+    oauth::a_device_is_one_for_each_user_and_name,
+    oauth::a_code_is_used_once,
+    oauth::what_expired_is_removed_earliest_first,
+    refreshes::a_thousand_interleavings_keep_the_promises,
+    identity::a_key_lives,
+    identity::sign_ins_are_listed_for_their_owner_alone,
+    identity::failures_are_counted_and_forgotten,
+    identity::audit_entries_are_kept_and_found,
     content::times_keep_their_microseconds,
     content::any_text_comes_back_as_it_was,
     content::numbers_are_kept_or_refused_and_never_altered,

@@ -1,4 +1,5 @@
-//! Forgets settled jobs after their time of retention.
+//! Forgets settled jobs, and sign-ins, codes and counts of wrong passwords that expired, after
+//! their time of retention.
 
 use schemas::{
     JobError, Timestamp,
@@ -7,6 +8,7 @@ use schemas::{
         job_expiry::{Expiry, ExpiryReport},
     },
 };
+use store::StoreError;
 
 use crate::handler::{Context, Handler, Undo, store_again};
 
@@ -16,19 +18,33 @@ const BATCH: usize = 1_000;
 impl Handler for JobExpiry {
     async fn run(ctx: &Context, _: &Expiry) -> Result<ExpiryReport, JobError> {
         let before = Timestamp::now() - ctx.retention;
-        let mut jobs_removed = 0;
-        while !ctx.is_cancelled() {
-            let removed =
-                ctx.store.jobs.remove_settled(before, BATCH).await.map_err(store_again)?;
-            jobs_removed += removed;
-            if removed == 0 {
-                break;
-            }
-        }
-        Ok(ExpiryReport { jobs_removed })
+        let store = &ctx.store;
+        Ok(ExpiryReport {
+            jobs_removed: all(ctx, || store.jobs.remove_settled(before, BATCH)).await?,
+            sessions_removed: all(ctx, || store.sessions.remove_expired(before, BATCH)).await?,
+            guesses_removed: all(ctx, || store.guesses.remove_expired(Timestamp::now(), BATCH))
+                .await?,
+            codes_removed: all(ctx, || store.codes.remove_expired(before, BATCH)).await?,
+        })
     }
 
     async fn undo(_: &Context, _: &Expiry) -> Result<Undo, JobError> {
         Ok(Undo::Undone)
     }
+}
+
+/// Removes batch after batch until nothing is left or the job is cancelled; says how many it were.
+async fn all<F>(ctx: &Context, batch: impl Fn() -> F) -> Result<u64, JobError>
+where
+    F: Future<Output = Result<u64, StoreError>>,
+{
+    let mut all = 0;
+    while !ctx.is_cancelled() {
+        let removed = batch().await.map_err(store_again)?;
+        all += removed;
+        if removed == 0 {
+            break;
+        }
+    }
+    Ok(all)
 }

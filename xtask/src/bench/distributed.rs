@@ -36,7 +36,8 @@ pub(super) struct Place<'a> {
 }
 
 impl Place<'_> {
-    fn installation(&self, name: &str) -> Result<Installation, Fault> {
+    /// A new installation with the database `name`.
+    pub(super) fn installation(&self, name: &str) -> Result<Installation, Fault> {
         Installation::distributed(self.folder, name, self.mongodb, self.rabbitmq)
     }
 

@@ -71,12 +71,22 @@ impl Installation {
             ("FEAT_API__TOKEN_KEY_FILE", key.display().to_string()),
             ("FEAT_API__PUBLIC_URL", "http://bench.test".to_owned()),
             ("FEAT_API__ACCESS_TOKEN_LIFE", "6h".to_owned()),
+            // One user and one client send all of the load.
+            ("FEAT_API__RATE_LIMITS__USER", "off".to_owned()),
+            ("FEAT_API__RATE_LIMITS__CLIENT", "off".to_owned()),
         ]);
         new.run(&["user", "add", "+86-13800000001", "--password-stdin"], "demo-password")?;
         let client: Value =
             serde_json::from_slice(&new.run(&["client", "add", "demo", "--json"], "")?)?;
         client["client_secret"].as_str().ok_or("no client secret")?.clone_into(&mut new.secret);
         Ok(new)
+    }
+
+    /// Registers a client that may use `grants`; gives its secret.
+    pub(super) fn add_client(&self, id: &str, grants: &str) -> Result<String, Fault> {
+        let added = self.run(&["client", "add", id, "--grants", grants, "--json"], "")?;
+        let client: Value = serde_json::from_slice(&added)?;
+        Ok(client["client_secret"].as_str().ok_or("no client secret")?.to_owned())
     }
 
     /// In one folder, with the demo accounts.
@@ -252,6 +262,19 @@ impl Process {
             }
         }
         Ok(())
+    }
+
+    /// Sum and count of the summary `name` with `label` among its labels.
+    pub(super) async fn summary(&self, name: &str, label: &str) -> Result<(f64, f64), Fault> {
+        let reply = self.get("/metrics").await?;
+        let text = String::from_utf8_lossy(&reply.body);
+        let value = |part: &str| {
+            let start = format!("{name}_{part}{{");
+            let label = format!("\"{label}\"");
+            let line = text.lines().find(|line| line.starts_with(&start) && line.contains(&label));
+            line.and_then(|line| line.rsplit(' ').next()?.parse::<f64>().ok())
+        };
+        Ok((value("sum").unwrap_or_default(), value("count").unwrap_or_default()))
     }
 
     async fn get(&self, path: &str) -> std::io::Result<Reply> {

@@ -119,7 +119,7 @@ impl Load {
 
     /// Sends `count` requests, each as soon as a connection is free, and collects what `read`
     /// finds in the replies, in no special order.
-    async fn each<T: Send + 'static>(
+    pub(super) async fn each<T: Send + 'static>(
         &self,
         count: usize,
         status: u16,

@@ -10,6 +10,7 @@ mod embedded;
 mod figures;
 mod floor;
 mod http;
+mod identity;
 mod installation;
 mod load;
 
@@ -72,6 +73,8 @@ enum Part {
     Latency,
     /// 200,000 jobs that wait
     Backlog,
+    /// Tokens for clients, and the check of tokens
+    Identity,
     /// All in one process
     Embedded,
 }
@@ -112,7 +115,8 @@ async fn measure(arguments: &Arguments, folder: &std::path::Path) -> Result<Vec<
     let connections = usize::try_from(arguments.connections)?;
     let progress = Progress::shown();
     let mut figures = Vec::new();
-    if [Part::Floor, Part::Pipeline, Part::Latency, Part::Backlog].into_iter().any(wanted) {
+    let with_services = [Part::Floor, Part::Pipeline, Part::Latency, Part::Backlog, Part::Identity];
+    if with_services.into_iter().any(wanted) {
         progress.step("starting RabbitMQ and MongoDB");
         let rabbit = RabbitMq::start(&folder.join("rabbitmq"), RabbitMqVersion::Any).await?;
         let mongo = MongoDb::start(&folder.join("mongodb")).await?;
@@ -132,6 +136,9 @@ async fn measure(arguments: &Arguments, folder: &std::path::Path) -> Result<Vec<
         }
         if wanted(Part::Backlog) {
             figures.extend(place.backlog(connections).await?);
+        }
+        if wanted(Part::Identity) {
+            figures.extend(place.identity(connections).await?);
         }
     }
     if wanted(Part::Embedded) {

@@ -1,11 +1,15 @@
 //! `cargo xtask test`: builds, starts the servers, runs every test, stops the servers.
 
-use std::{env, fs, path::PathBuf, process::ExitCode};
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::Args;
 use tokio::process::Command;
 use xtask::{
-    services::{Progress, RabbitMqVersion, process, shared::Services},
+    services::{Progress, RabbitMqVersion, ServiceError, browser, process, shared::Services},
     workspace,
 };
 
@@ -57,6 +61,7 @@ impl Run {
             }
             fs::copy(workspace::target().join("debug/feat"), self.program())?;
         }
+        let chromedriver = self.chromedriver()?;
         let version = self.arguments.rabbitmq.unwrap_or_default();
         let servers = self.folder.join("services");
         let progress = Progress::shown();
@@ -64,7 +69,7 @@ impl Run {
             services = Services::start(&servers, version, &progress) => services?,
             signal = interrupts.next() => return Ok(Ended::Interrupted(signal).exit_code()),
         };
-        let ended = self.test(&services, interrupts).await;
+        let ended = self.test(&services, chromedriver.as_deref(), interrupts).await;
         services.stop()?;
         ended
     }
@@ -93,11 +98,25 @@ impl Run {
         !self.names_packages() || self.arguments.filter.iter().any(names_tests)
     }
 
-    async fn test(&self, services: &Services, interrupts: &mut Interrupts) -> Outcome {
+    /// The driver of the browser, which only the end-to-end tests use.
+    fn chromedriver(&self) -> Result<Option<PathBuf>, ServiceError> {
+        let wanted = self.needs_program();
+        wanted.then(|| browser::chromedriver(&Progress::shown())).transpose()
+    }
+
+    async fn test(
+        &self,
+        services: &Services,
+        chromedriver: Option<&Path>,
+        interrupts: &mut Interrupts,
+    ) -> Outcome {
         let mut ended = ExitCode::SUCCESS;
         for mut command in self.test_commands() {
             command.envs(&services.description().environment);
             command.env("FEAT_TEST_BIN", self.program()).env(RUN, &self.folder);
+            if let Some(program) = chromedriver {
+                command.env(browser::CHROMEDRIVER, program);
+            }
             if self.arguments.long {
                 command.env("FEAT_TEST_LONG", "1");
             }

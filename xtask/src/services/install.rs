@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Progress, RabbitMqVersion, ServiceError};
+use super::{Progress, RabbitMqVersion, ServiceError, browser::CHROMEDRIVER};
 use crate::workspace;
 
 const RABBITMQ: &str = "/usr/lib/rabbitmq";
@@ -167,6 +167,21 @@ pub(super) fn s3(progress: &Progress) -> Result<(PathBuf, PathBuf), ServiceError
         fs::rename(&fetched, &packages).map_err(ServiceError::at(&packages))?;
     }
     Ok((python, packages))
+}
+
+/// The program `chromedriver`, with the browser that it drives.
+pub(super) fn chromedriver(progress: &Progress) -> Result<PathBuf, ServiceError> {
+    let find = || on_path("chromium").and_then(|_| on_path("chromedriver"));
+    if let Some(program) = find() {
+        return Ok(program);
+    }
+    let _lock = lock()?;
+    progress.step("installing chromium");
+    for package in ["chromium", "chromium-driver"] {
+        apt(package, "Chromium", CHROMEDRIVER)?;
+    }
+    let missing = || no_way("Chromium", CHROMEDRIVER, "it is not on the path".to_owned());
+    find().ok_or_else(missing)
 }
 
 /// A Python that has pip.

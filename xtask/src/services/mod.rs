@@ -8,6 +8,7 @@
 //! A server that a program starts ends with it: by [`Drop`], or, when the program is killed, by a
 //! watchdog. Only [`shared::Services::leave_running`] lets servers outlive their starter.
 
+pub mod browser;
 mod docker;
 mod error;
 mod install;

@@ -13,10 +13,11 @@ use store::Save;
 use crate::{
     auth::{
         form::Form,
+        records, sessions,
         token::{Granted, scopes, still_granted},
         token_error::TokenError,
     },
-    state::AppState,
+    state::{AppState, RequestContext},
 };
 
 const REFUSED: TokenError =
@@ -30,6 +31,7 @@ pub(in crate::auth) async fn refresh_token(
     state: &AppState,
     client: &ClientRecord,
     form: &Form,
+    context: &RequestContext,
     now: Timestamp,
 ) -> Result<Granted, TokenError> {
     let token = form.require("refresh_token")?;
@@ -40,13 +42,15 @@ pub(in crate::auth) async fn refresh_token(
         match session.refresh(generation, state.settings.refresh_grace, now) {
             Refresh::Rotated(session) => {
                 if let Save::Stored = state.store.sessions.save(&session).await? {
-                    return Ok(Granted { session, scopes });
+                    return Ok(Granted::to_user(session, scopes, true));
                 }
             }
-            Refresh::Repeated(session) => return Ok(Granted { session, scopes }),
+            Refresh::Repeated(session) => return Ok(Granted::to_user(session, scopes, true)),
             Refresh::Reused(session) => {
                 tracing::warn!(session = %session.id, "a refresh token was used twice: session ended");
                 if let Save::Stored = state.store.sessions.save(&session).await? {
+                    sessions::tell(state, session.id);
+                    records::stolen(state, context, &session).await;
                     return Err(REFUSED);
                 }
             }

@@ -1,9 +1,19 @@
 //! What an API process can be told. The process that reads the configuration fills this in.
 
+mod cors;
+mod network;
+mod rates;
+
 use std::time::Duration;
 
 use tracing::Span;
 
+pub(crate) use self::network::{caller_address, caller_network};
+pub use self::{
+    cors::{CorsOrigins, InvalidOrigins, Origin},
+    network::{Network, NoNetwork},
+    rates::{GuessPolicies, Quota, RateLimits},
+};
 use crate::{auth::TokenKey, pictures::PictureLimits};
 
 /// Takes the request's span and the `traceparent` that came with the request, makes the span part
@@ -18,6 +28,18 @@ pub struct Settings {
     pub public_url: String,
     /// Signs access tokens, and gives the key of refresh tokens.
     pub token_key: TokenKey,
+    /// Keys whose access and refresh tokens count too: those before [`Self::token_key`], until the
+    /// last session that began under them is over, and the next one.
+    pub other_token_keys: Vec<TokenKey>,
+    /// An issuer elsewhere whose access tokens count beside Feat's own.
+    pub trusted_issuer: Option<TrustedIssuer>,
+    /// How long an authorization code counts. 1 minute.
+    pub code_life: Duration,
+    /// How long the browser that signed in at `/authorize` stays signed in there. 10 minutes.
+    pub page_life: Duration,
+    /// How long a process relies on what it knows of a sign-in. One that ends is heard of at once
+    /// over the broker; this is the bound if that news is lost. 30 seconds.
+    pub session_check: Duration,
     /// How long an access token counts. 15 minutes.
     pub access_token_life: Duration,
     /// How long a sign-in lasts without its password. 30 days.
@@ -25,6 +47,9 @@ pub struct Settings {
     /// How long after a rotation the refresh token before it still counts as a repeated request,
     /// for clients whose reply got lost. 30 seconds.
     pub refresh_grace: Duration,
+    /// How long a long-lived key that was found good is not looked up again, so that one revoked
+    /// by another process may still count. 5 seconds.
+    pub key_check: Duration,
     /// `Prefer: wait` of callers that send none; for clients that know only the old synchronous
     /// API. Zero: answer at once.
     pub default_wait: Duration,
@@ -34,8 +59,27 @@ pub struct Settings {
     pub limits: Limits,
     /// Bounds of pictures.
     pub pictures: PictureLimits,
+    /// Pages of which other origins may call the API. None.
+    pub cors: CorsOrigins,
+    /// Proxies whose `X-Forwarded-For` is believed. None.
+    pub trusted_proxies: Vec<Network>,
+    /// How much one caller may ask for.
+    pub rates: RateLimits,
+    /// How wrong passwords slow down whoever sends them.
+    pub guesses: GuessPolicies,
     /// Ties the request's span to a trace. [`pass_on`] when traces are not exported.
     pub trace_link: TraceLink,
+}
+
+/// An issuer of access tokens that is not this Feat.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrustedIssuer {
+    /// Its name, exactly as its tokens have it in `iss`.
+    pub issuer: String,
+    /// What its tokens for Feat have in `aud`.
+    pub audience: String,
+    /// Where its public keys are (RFC 7517).
+    pub jwks_url: String,
 }
 
 /// Bounds of requests and connections; what exceeds one is refused with a documented error.
@@ -72,6 +116,8 @@ pub struct Limits {
     pub waiting_passwords: usize,
     /// Access tokens that are remembered as verified. 16,384.
     pub cached_tokens: usize,
+    /// Sign-ins that are remembered as live or ended. 16,384.
+    pub cached_sessions: usize,
 }
 
 impl Default for Limits {
@@ -92,6 +138,7 @@ impl Default for Limits {
             request_time: Duration::from_mins(1),
             waiting_passwords: 64,
             cached_tokens: 16_384,
+            cached_sessions: 16_384,
         }
     }
 }
@@ -104,13 +151,23 @@ impl Settings {
         Self {
             public_url: public_url.into().trim_end_matches('/').to_owned(),
             token_key,
+            other_token_keys: vec![],
+            trusted_issuer: None,
+            code_life: Duration::from_mins(1),
+            page_life: Duration::from_mins(10),
+            session_check: Duration::from_secs(30),
             access_token_life: Duration::from_mins(15),
             session_life: Duration::from_hours(30 * 24),
             refresh_grace: Duration::from_secs(30),
+            key_check: Duration::from_secs(5),
             default_wait: Duration::ZERO,
             max_wait: Duration::from_mins(1),
             limits: Limits::default(),
             pictures: PictureLimits::default(),
+            cors: CorsOrigins::default(),
+            trusted_proxies: Vec::new(),
+            rates: RateLimits::default(),
+            guesses: GuessPolicies::default(),
             trace_link: pass_on,
         }
     }
