@@ -258,7 +258,7 @@ async fn what_workers_fetched_ahead_of_a_slow_service_is_not_sent_again(engine: 
     })
     .await;
     empty_queue(&rig).await;
-    settings.name = "idle".to_owned();
+    "idle".clone_into(&mut settings.name);
     let broker = match &rig.corner {
         Some(corner) => tests::rig::another_broker(corner).await,
         None => rig.broker.clone(),

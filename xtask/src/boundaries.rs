@@ -131,15 +131,15 @@ fn metadata(target: &str) -> Result<Metadata, BoundariesError> {
 fn crossings(metadata: &Metadata, bans: &[Ban]) -> Vec<String> {
     let names: HashMap<_, _> =
         metadata.packages.iter().map(|package| (&*package.id, &*package.name)).collect();
-    let uses = built(metadata);
+    let edges = built(metadata);
     let bans: BTreeMap<_, _> = bans.iter().map(|ban| (&*ban.name, ban)).collect();
     let mut crossed = Vec::new();
-    for (user, used) in uses {
-        let (Some(user), Some(used)) = (names.get(user), names.get(used)) else { continue };
-        if let Some(ban) = bans.get(used)
+    for (user, dependency) in edges {
+        let (Some(user), Some(dependency)) = (names.get(user), names.get(dependency)) else { continue };
+        if let Some(ban) = bans.get(dependency)
             && !ban.wrappers.iter().any(|wrapper| wrapper == user)
         {
-            crossed.push(format!("{user} uses {used}: {}", ban.reason));
+            crossed.push(format!("{user} uses {dependency}: {}", ban.reason));
         }
     }
     crossed

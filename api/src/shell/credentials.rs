@@ -14,9 +14,7 @@ const OAUTH: &str = "/api/o/";
 /// The reply to a call with several `Authorization` headers. A proxy in front may have looked at
 /// another one than Feat would, so none of them counts.
 pub(super) fn refuse_several(request: &Request) -> Option<Response> {
-    if request.headers().get_all(header::AUTHORIZATION).iter().nth(1).is_none() {
-        return None;
-    }
+    let _second = request.headers().get_all(header::AUTHORIZATION).iter().nth(1)?;
     if !request.uri().path().starts_with(OAUTH) {
         return Some(ApiError::authentication_failed().to_response());
     }
