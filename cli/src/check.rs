@@ -77,7 +77,7 @@ async fn services(place: &Place, role: Role, findings: &mut Vec<Finding>) {
 }
 
 async fn reachable(process: &Process, findings: &mut Vec<Finding>) {
-    match telling("MongoDB", place::database(&process.mongodb)).await {
+    match telling("MongoDB", Box::pin(place::database(&process.mongodb))).await {
         Ok(store) => {
             let found = telling("MongoDB", store.check()).await.into_iter();
             findings.extend(found.map(|f| Finding::new("MongoDB", f.what, f.problem)));

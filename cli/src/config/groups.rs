@@ -208,10 +208,10 @@ fn api(reader: &mut Reader<'_>, need: Need) -> Option<ApiPart> {
     let max_picture_bytes = reader.number("api.max_picture_bytes", largest, 1024..=256 << 20);
     let connections = reader.number("api.connections", 8_192, 16..=1 << 20);
     let edge = Edge::read(reader);
-    if let Some(url) = &public_url {
-        if let Err(problem) = address::public_url(url) {
-            reader.expect("api.public_url", false, || problem);
-        }
+    if let Some(url) = &public_url
+        && let Err(problem) = address::public_url(url)
+    {
+        reader.expect("api.public_url", false, || problem);
     }
     reader.expect("api.default_wait", default_wait <= max_wait, || {
         "must not be longer than api.max_wait".to_owned()

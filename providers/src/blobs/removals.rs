@@ -8,6 +8,7 @@
 use std::{
     collections::VecDeque,
     io,
+    panic::catch_unwind,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
@@ -73,45 +74,29 @@ impl Removals {
         opens
     }
 
-    /// Serves the line until it is empty, and closes the lane.
+    /// Serves the line until it is empty, and closes the lane. A removal that panics fails alone:
+    /// the lane goes on, or whoever lined up meanwhile would wait for ever.
     fn serve(&self) {
-        let mut lane = Lane { removals: self, open: true };
-        while let Some(Removal { path, done }) = lane.next() {
+        while let Some(Removal { path, done }) = self.next() {
+            let removed = catch_unwind(|| (self.remove)(&path));
+            let removed = removed.unwrap_or_else(|_| Err(io::Error::other("the removal panicked")));
             // Whoever asked may have gone.
-            let _ = done.send((self.remove)(&path));
+            let _ = done.send(removed);
         }
+    }
+
+    /// The first in the line. Where there is none the lane closes in the same step, so that
+    /// nobody lines up behind a lane that is about to close.
+    fn next(&self) -> Option<Removal> {
+        let mut line = self.line();
+        let next = line.waiting.pop_front();
+        line.lanes -= usize::from(next.is_none());
+        next
     }
 
     fn line(&self) -> MutexGuard<'_, Line> {
         // Each change is whole when it is made.
         self.line.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-/// An open lane. It closes when it finds the line empty, in one step, so that nobody lines up
-/// behind a lane that is about to close; and when a removal panics.
-struct Lane<'a> {
-    removals: &'a Removals,
-    open: bool,
-}
-
-impl Lane<'_> {
-    fn next(&mut self) -> Option<Removal> {
-        let mut line = self.removals.line();
-        let next = line.waiting.pop_front();
-        if next.is_none() {
-            line.lanes -= 1;
-            self.open = false;
-        }
-        next
-    }
-}
-
-impl Drop for Lane<'_> {
-    fn drop(&mut self) {
-        if self.open {
-            self.removals.line().lanes -= 1;
-        }
     }
 }
 
