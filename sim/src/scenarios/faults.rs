@@ -232,3 +232,29 @@ async fn scripts_and_the_ledger_are_reached_over_http() {
     }
     assert_eq!(world.get(&format!("{url}/_sim/nothing")).await.status, 404);
 }
+
+#[tokio::test]
+async fn a_system_error_has_each_providers_own_form_and_no_signature() {
+    let world = World::start().await;
+    world.sim.fault(Fault::times(4, "*", Act::ErrorAfter)).unwrap();
+    let number = "20261124700001";
+    let v2 = world.v2("/pay/unifiedorder", world.v2_order(number, "888")).await;
+    assert_eq!((v2["return_code"].as_str(), v2.get("sign")), ("FAIL", None));
+    let v3 = world.v3("POST", NATIVE, world.v3_order("20261124700002", 888)).await;
+    assert_eq!((v3.status, &v3.json()["code"]), (500, &json!("SYSTEM_ERROR")));
+    assert!(v3.header("wechatpay-signature").is_empty());
+    let order = World::alipay_order("20261124700003", "8.88");
+    let alipay = world.alipay("alipay.trade.precreate", order).await;
+    assert_eq!(
+        (&alipay["code"], &alipay["sub_code"]),
+        (&json!("20000"), &json!("isp.unknow-error"))
+    );
+    let unionpay = world.unionpay(APP, world.unionpay_order("20261124700004", "888")).await;
+    assert!(!unionpay.contains_key("respCode"), "{unionpay:?}");
+    // Each took effect all the same.
+    assert_eq!(world.sim.trades().len(), 4);
+    for n in 1..=4 {
+        world.sim.approve(&format!("2026112470000{n}")).unwrap();
+    }
+    assert_eq!(world.sums(), (888 * 4, 0));
+}

@@ -175,3 +175,41 @@ async fn hmac_orders_are_answered_and_notified_with_hmac() {
     assert_eq!(notice["sign_type"], "HMAC-SHA256");
     assert_eq!(notice["sign"], sign_v2(&notice, key.expose_secret(), true));
 }
+
+#[tokio::test]
+async fn a_bill_is_text_or_an_xml_answer_that_there_is_none() {
+    let world = World::start().await;
+    world.v2("/pay/unifiedorder", world.v2_order("20261124000006", "888")).await;
+    world.sim.approve("20261124000006").unwrap();
+    world.sim.advance(MINUTE * 60 * 24).await.unwrap();
+    let ask = |date: &str| {
+        let request = fields([("bill_date", date), ("bill_type", "ALL")]);
+        write_xml("xml", &world.v2_request(request))
+    };
+    let bill = world.post("/pay/downloadbill", "text/xml", ask("20261124")).await.unwrap().text();
+    assert!(bill.starts_with("交易时间,") && bill.contains("`20261124000006"), "{bill}");
+    for (name, date, expected) in
+        [("nothing that day", "20261123", "20002"), ("today", "20261125", "20003")]
+    {
+        let none = world.post("/pay/downloadbill", "text/xml", ask(date)).await.unwrap();
+        let none = read_xml(&none.body).unwrap();
+        assert_eq!(none["return_code"], "FAIL", "{name}");
+        assert_eq!(none["error_code"], expected, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn an_h5_order_leads_to_a_page_and_back() {
+    let world = World::start().await;
+    let mut order = world.v2_order("20261124000007", "888");
+    let scene =
+        "{\"h5_info\":{\"type\":\"Wap\",\"wap_url\":\"https://a.test\",\"wap_name\":\"a\"}}";
+    order.extend(fields([("trade_type", "MWEB"), ("scene_info", scene)]));
+    let made = world.v2("/pay/unifiedorder", order).await;
+    let back = "&redirect_url=http%3A%2F%2F127.0.0.1%3A1%2Fback";
+    let page = world.get(&format!("{}{back}", made["mweb_url"])).await;
+    assert!(page.text().contains("value=\"approve\""), "{}", page.text());
+    let trade = world.sim.approve("20261124000007").unwrap();
+    let page = world.get(&format!("{}/_sim/pay/wechat/{}", world.sim.url(), trade.id)).await;
+    assert!(page.text().contains("href=\"http://127.0.0.1:1/back\""), "{}", page.text());
+}
