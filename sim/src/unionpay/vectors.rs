@@ -89,7 +89,7 @@ fn requests_are_signed_and_let_in() {
     }
 }
 
-/// An answer as the sheet says it is read: groups keep their `&`.
+/// An answer as a merchant reads it: groups keep their `&`.
 fn read(body: &str) -> Fields {
     let mut fields = Fields::new();
     let mut rest = body;
