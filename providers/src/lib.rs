@@ -1,9 +1,10 @@
 //! Services outside of Feat, one module each.
 //!
-//! Today the store of files. Only this crate knows how such a service is spoken to; what it
+//! The store of files and the payment providers. Only this crate knows how such a service is spoken to; what it
 //! answers is sorted by what the caller may do next.
 
 pub mod blobs;
+pub mod payment;
 
 /// One thing that was looked at by a check of the installation.
 #[derive(Debug, Clone, PartialEq, Eq)]
