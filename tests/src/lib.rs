@@ -7,6 +7,7 @@
 
 pub mod cluster;
 pub mod http;
+pub mod notified;
 pub mod picture;
 pub mod rig;
 pub mod scripted;

@@ -1,6 +1,6 @@
 //! The port: every account that is configured, and what can be asked of one.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use chrono::NaiveDate;
 use schemas::{Channel, Scene};
@@ -91,6 +91,18 @@ impl Gateways {
     /// `feat_payment_keys_stale{channel,account}`. Blocks on the disk for a moment.
     pub fn reload(&self) {
         self.all.iter().for_each(Gateway::reload);
+    }
+
+    /// Does [`Self::reload`] every `every`, beside the runtime's own threads, for as long as it is
+    /// polled. It never ends by itself.
+    pub async fn watch(&self, every: Duration) {
+        loop {
+            tokio::time::sleep(every).await;
+            let gateways = self.clone();
+            if let Err(error) = tokio::task::spawn_blocking(move || gateways.reload()).await {
+                tracing::error!(%error, "payment keys could not be looked at");
+            }
+        }
     }
 }
 
