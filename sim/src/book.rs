@@ -92,7 +92,12 @@ impl Book {
     }
 
     /// The merchant's trade under the provider's number.
-    pub(crate) fn by_number(&self, provider: Provider, merchant: &str, number: &str) -> Option<&Trade> {
+    pub(crate) fn by_number(
+        &self,
+        provider: Provider,
+        merchant: &str,
+        number: &str,
+    ) -> Option<&Trade> {
         let trade = self.by_number.get(number).map(|place| &self.trades[*place])?;
         (trade.provider == provider && trade.merchant == merchant).then_some(trade)
     }

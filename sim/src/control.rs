@@ -162,9 +162,8 @@ pub(crate) async fn answer(sim: &Arc<Sim>, request: &Request) -> Reply {
             Some(trade) => Reply::html(200, page::trade(sim, &trade)),
             None => missing(),
         },
-        (false, ["pay", provider]) => {
-            known(provider).map_or_else(missing, |provider| Reply::html(200, page::list(sim, provider)))
-        }
+        (false, ["pay", provider]) => known(provider)
+            .map_or_else(missing, |provider| Reply::html(200, page::list(sim, provider))),
         (false, ["pay", _, id]) => {
             let trade = id.parse().ok().and_then(|id| sim.book().get(id).cloned());
             trade.map_or_else(missing, |trade| Reply::html(200, page::trade(sim, &trade)))

@@ -144,7 +144,9 @@ impl Fault {
 
     fn fits(&self, call: &str) -> bool {
         let notify = call.contains(".notify.");
-        self.names(call) && !(notify && self.act.only_calls()) && !(!notify && self.act.only_notifies())
+        self.names(call)
+            && !(notify && self.act.only_calls())
+            && !(!notify && self.act.only_notifies())
     }
 }
 

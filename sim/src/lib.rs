@@ -37,7 +37,9 @@ mod wechat;
 mod zip;
 
 #[cfg(test)]
-mod vectors;
+mod scenarios;
+#[cfg(test)]
+mod testing;
 
 pub use crate::{
     clock::{Clock, ManualClock},
@@ -45,7 +47,8 @@ pub use crate::{
     fault::{Act, BadScript, Fault, Script},
     ledger::{Effect, Entry, Ledger, Provider, Totals},
     merchant::{
-        AlipayKeys, AlipayMerchant, Merchant, UnionPayMerchant, Unfit, WechatKeys, WechatMerchant,
+        AlipayKeys, AlipayMerchant, Merchant, Unfit, UnionPayKeys, UnionPayMerchant, WechatKeys,
+        WechatMerchant,
     },
     outbox::Attempt,
     running::{NotMovable, Running, StartError, start},

@@ -92,6 +92,17 @@ pub struct AlipayMerchant {
     pub redirect_uris: Vec<String>,
 }
 
+/// How a merchant and UnionPay sign to each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum UnionPayKeys {
+    /// With RSA and certificates, `signMethod` 01.
+    Certificate,
+    /// With a shared key and SHA-256, `signMethod` 11.
+    Sha256,
+    /// With a shared key and SM3, `signMethod` 12.
+    Sm3,
+}
+
 /// A merchant account at UnionPay.
 #[derive(Debug, Clone)]
 pub struct UnionPayMerchant {
@@ -111,6 +122,10 @@ pub struct UnionPayMerchant {
     pub encrypt_certificate: String,
     /// Who must own the signing certificate: the third part of its common name.
     pub owner: String,
+    /// The shared key of the other two forms of signature.
+    pub secure_key: SecretString,
+    /// Which form is in force.
+    pub keys: UnionPayKeys,
 }
 
 pub(crate) const PLATFORM_A: &str = include_str!("../fixtures/wechat_platform_a.crt.pem");
@@ -171,8 +186,11 @@ impl Merchant {
                 cert_id: Certificate::from_pem(UNIONPAY_MERCHANT)?.serial_decimal,
                 root_certificate: include_str!("../fixtures/unionpay_root.crt.pem").to_owned(),
                 middle_certificate: include_str!("../fixtures/unionpay_middle.crt.pem").to_owned(),
-                encrypt_certificate: include_str!("../fixtures/unionpay_encrypt.crt.pem").to_owned(),
+                encrypt_certificate: include_str!("../fixtures/unionpay_encrypt.crt.pem")
+                    .to_owned(),
                 owner: "中国银联股份有限公司".to_owned(),
+                secure_key: "c1d6a0b94e7f42538a6d1b3c5e7f9024".into(),
+                keys: UnionPayKeys::Certificate,
             },
         })
     }
@@ -211,6 +229,7 @@ impl Merchant {
                 "middle_certificate": unionpay.middle_certificate,
                 "encrypt_certificate": unionpay.encrypt_certificate,
                 "owner": unionpay.owner,
+                "secure_key": unionpay.secure_key.expose_secret(),
             },
         })
     }

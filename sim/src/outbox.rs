@@ -31,9 +31,8 @@ const MOST_ATTEMPTS: usize = 100_000;
 /// How long a held notification waits for one to overtake it.
 const HOLD: TimeDelta = TimeDelta::minutes(1);
 
-const WECHAT_GAPS: &[u32] = &[
-    15, 15, 30, 180, 600, 1200, 1800, 1800, 1800, 3600, 10800, 10800, 10800, 21600, 21600,
-];
+const WECHAT_GAPS: &[u32] =
+    &[15, 15, 30, 180, 600, 1200, 1800, 1800, 1800, 3600, 10800, 10800, 10800, 21600, 21600];
 const ALIPAY_GAPS: &[u32] = &[240, 600, 600, 3600, 7200, 21600, 54000];
 const UNIONPAY_GAPS: &[u32] = &[60, 120, 240, 300];
 
@@ -302,7 +301,8 @@ async fn deliver(sim: &Sim, delivery: Delivery) {
     };
     if let Some(gap) = gaps.get(delivery.attempt - 1) {
         let due = now + TimeDelta::seconds(i64::from(*gap));
-        let next = Delivery { attempt: delivery.attempt + 1, judged: false, held: false, ..delivery };
+        let next =
+            Delivery { attempt: delivery.attempt + 1, judged: false, held: false, ..delivery };
         sim.outbox.push(due, Item::Deliver(Box::new(next)));
     }
 }

@@ -43,8 +43,10 @@ pub(crate) fn index() -> String {
         let (path, name) = (provider.name(), provider_name(provider));
         let _ = write!(body, "<li><a href=\"/_sim/pay/{path}\">{name}</a></li>");
     }
-    body.push_str("</ul><p><a href=\"/_sim/ledger\">Ledger</a> <a href=\"/_sim/trades\">Trades</a> \
-        <a href=\"/_sim/notifies\">Notifications</a> <a href=\"/_sim/faults\">Faults</a></p>");
+    body.push_str(
+        "</ul><p><a href=\"/_sim/ledger\">Ledger</a> <a href=\"/_sim/trades\">Trades</a> \
+        <a href=\"/_sim/notifies\">Notifications</a> <a href=\"/_sim/faults\">Faults</a></p>",
+    );
     frame("Simulated providers", &body)
 }
 
@@ -58,7 +60,8 @@ pub(crate) fn list(sim: &Sim, provider: Provider) -> String {
             mine.take(SHOWN * 5).partition(|trade| trade.state(now) == State::Open);
         open.into_iter().chain(done).take(SHOWN).cloned().collect()
     };
-    let mut body = "<table><tr><th>Number</th><th>What</th><th>Amount</th><th>State</th></tr>".to_owned();
+    let mut body =
+        "<table><tr><th>Number</th><th>What</th><th>Amount</th><th>State</th></tr>".to_owned();
     for trade in &trades {
         let (key, subject) = (escape(&trade.key), escape(&trade.subject));
         let (amount, state) = (yuan(trade.amount), state(trade, now));
@@ -149,7 +152,9 @@ pub(crate) fn choose(sim: &Sim, request: &Request, id: u64) -> Reply {
         _ => return Reply::html(400, frame("Simulated providers", "<p>Choose an answer.</p>")),
     };
     match done {
-        Ok(Some(paid)) => Reply::redirect(format!("/_sim/pay/{}/{}", paid.provider.name(), paid.id)),
+        Ok(Some(paid)) => {
+            Reply::redirect(format!("/_sim/pay/{}/{}", paid.provider.name(), paid.id))
+        }
         Ok(None) | Err(Refused::NotPaid) => {
             Reply::html(404, frame("Simulated providers", "<p>There is no such trade.</p>"))
         }
@@ -166,9 +171,11 @@ pub(crate) fn h5(sim: &Sim, request: &Request) -> Reply {
     let prepay_id = query.get("prepay_id").map_or("", String::as_str);
     let found = {
         let mut book = sim.book();
-        let id = book.by_code(prepay_id).filter(|trade| trade.product == "MWEB").map(|trade| trade.id);
+        let id =
+            book.by_code(prepay_id).filter(|trade| trade.product == "MWEB").map(|trade| trade.id);
         id.and_then(|id| book.get_mut(id)).map(|trade| {
-            let url = query.get("redirect_url").filter(|url| crate::http::is_address(url, 2048, false));
+            let url =
+                query.get("redirect_url").filter(|url| crate::http::is_address(url, 2048, false));
             if let Some(url) = url {
                 trade.return_url = Some(url.clone());
             }

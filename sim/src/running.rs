@@ -185,7 +185,11 @@ impl Running {
     /// # Errors
     ///
     /// [`PayError::Refused`] says what is wrong with the parameters; no money moved.
-    pub fn pay_in_app(&self, provider: Provider, parameters: &Value) -> Result<TradeView, PayError> {
+    pub fn pay_in_app(
+        &self,
+        provider: Provider,
+        parameters: &Value,
+    ) -> Result<TradeView, PayError> {
         control::pay_in_app(&self.sim, provider, parameters)
     }
 

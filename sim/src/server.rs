@@ -88,7 +88,9 @@ async fn exchange(
     let (head, body) = request.into_parts();
     let body = match timeout(PATIENCE, Limited::new(body, MOST_BYTES).collect()).await {
         Ok(Ok(body)) => body.to_bytes(),
-        Ok(Err(_)) | Err(_) => return Ok(render(Reply::empty(413).because("too long, or too slow"))),
+        Ok(Err(_)) | Err(_) => {
+            return Ok(render(Reply::empty(413).because("too long, or too slow")));
+        }
     };
     let request = Request {
         method: head.method,
@@ -105,8 +107,11 @@ fn render(mut reply: Reply) -> Response<Full<Bytes>> {
     if let Some(reason) = reply.reason.take() {
         // Header values are ASCII; the log has the words as they are.
         tracing::info!(status = reply.status, %reason, "the simulator refuses");
-        let plain: String =
-            reason.chars().map(|c| if matches!(c, ' '..='~') { c } else { '?' }).take(1000).collect();
+        let plain: String = reason
+            .chars()
+            .map(|c| if matches!(c, ' '..='~') { c } else { '?' })
+            .take(1000)
+            .collect();
         reply.headers.push(("x-sim-reason", plain));
     }
     let mut response = Response::builder().status(reply.status);

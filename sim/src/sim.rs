@@ -214,9 +214,9 @@ impl Sim {
     /// Signs a notification.
     pub(crate) fn seal(&self, parcel: &Parcel, act: Option<&Act>) -> Result<Sealed, Unusable> {
         match &parcel.content {
-            Content::WechatV2 { .. } | Content::WechatV2Refund { .. } | Content::WechatV3 { .. } => {
-                wechat::seal(self, &parcel.content, act)
-            }
+            Content::WechatV2 { .. }
+            | Content::WechatV2Refund { .. }
+            | Content::WechatV3 { .. } => wechat::seal(self, &parcel.content, act),
             Content::Alipay { app, fields } => alipay::seal_notify(self, app, fields.clone(), act),
             Content::UnionPay { fields } => unionpay::seal_notify(self, fields.clone(), act),
         }

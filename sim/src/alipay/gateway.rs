@@ -120,7 +120,9 @@ impl Done {
 /// The method that is called, as far as it can be read.
 pub(super) fn method(request: &Request) -> String {
     let method = Params::of(request).ok().and_then(|params| params.get("method"));
-    method.filter(|method| method.starts_with("alipay.")).unwrap_or_else(|| "alipay.unknown".to_owned())
+    method
+        .filter(|method| method.starts_with("alipay."))
+        .unwrap_or_else(|| "alipay.unknown".to_owned())
 }
 
 pub(super) fn answer(sim: &Sim, request: &Request, act: Option<&Act>) -> Reply {
@@ -139,7 +141,9 @@ pub(super) fn answer(sim: &Sim, request: &Request, act: Option<&Act>) -> Reply {
     let done = match act {
         Some(Act::Throttle) => Err(limited("a fault script throttles this call")),
         Some(Act::ErrorBefore) => return unknown_error(sim, request),
-        _ if !sim.within(format!("alipay/{}", account.app_id()), sim.settings.quotas.alipay_calls) => {
+        _ if !sim
+            .within(format!("alipay/{}", account.app_id()), sim.settings.quotas.alipay_calls) =>
+        {
             Err(limited("calls come too fast"))
         }
         _ => run(&call),
@@ -187,7 +191,9 @@ pub(super) fn check<'a>(
     act: Option<&'a Act>,
 ) -> Result<Call<'a>, Fail> {
     let need = |name: &str, sub_code: &str| {
-        params.get(name).ok_or_else(|| Fail::gateway("40001", sub_code, format!("{name} is missing")))
+        params
+            .get(name)
+            .ok_or_else(|| Fail::gateway("40001", sub_code, format!("{name} is missing")))
     };
     let wrong = |sub_code: &str, reason: String| Fail::gateway("40002", sub_code, reason);
     let app_id = need("app_id", "isv.missing-app-id")?;

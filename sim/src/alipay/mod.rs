@@ -9,13 +9,18 @@ mod params;
 mod refund;
 mod trade;
 
+#[cfg(test)]
+mod vectors;
+
+use secrecy::ExposeSecret;
+
 pub(crate) use self::{
     notify::{payment_parcel, seal_notify},
     oauth::Grants,
     page::{cashier_of, consent, pay_in_app, return_address},
 };
 use crate::{
-    crypto::{Certificate, PublicKey, Unusable},
+    crypto::{Certificate, PrivateKey, PublicKey, Unusable},
     fault::Act,
     http::{Reply, Request},
     merchant::AlipayMerchant,
@@ -35,6 +40,10 @@ pub(crate) struct AlipayAccount {
 impl AlipayAccount {
     pub(crate) fn new(merchant: &AlipayMerchant) -> Result<Self, Unusable> {
         let certificate = Certificate::from_pem(&merchant.app_certificate)?;
+        let private = PrivateKey::from_pem(merchant.private_key.expose_secret())?;
+        if !private.belongs_to(&certificate.key) {
+            return Err(Unusable("pair of Alipay application key and certificate"));
+        }
         let roots = Certificate::bundle(&merchant.root_certificates)?;
         Ok(Self {
             app_cert_sn: certificate.alipay_sn(),

@@ -52,7 +52,8 @@ impl Params {
     /// The text that is signed, in the bytes of the declared charset.
     pub(super) fn signed_text(&self) -> Vec<u8> {
         let mut text = Vec::new();
-        for (name, value) in self.0.iter().filter(|(name, value)| *name != "sign" && !value.is_empty())
+        for (name, value) in
+            self.0.iter().filter(|(name, value)| *name != "sign" && !value.is_empty())
         {
             if !text.is_empty() {
                 text.push(b'&');

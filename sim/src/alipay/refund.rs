@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     book::{Dialect, End, Refund, Refused, Request, State, Trade},
-    clock::{span, spaced},
+    clock::{spaced, span},
     http::{fen, yuan},
     ledger::Provider,
 };

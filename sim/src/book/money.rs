@@ -90,7 +90,12 @@ impl Book {
         Ok((trade, refund, true))
     }
 
-    fn may_refund(&self, trade: &Trade, request: &Request, now: DateTime<Utc>) -> Result<(), Refused> {
+    fn may_refund(
+        &self,
+        trade: &Trade,
+        request: &Request,
+        now: DateTime<Utc>,
+    ) -> Result<(), Refused> {
         match trade.state(now) {
             State::Paid(_) => {}
             State::Closed(_) => return Err(Refused::Closed),

@@ -79,6 +79,7 @@ impl Certificate {
     }
 
     /// Whether it is valid at `moment`.
+    #[cfg(test)]
     pub(crate) fn is_valid_at(&self, moment: DateTime<Utc>) -> bool {
         self.not_before <= moment && moment <= self.not_after
     }

@@ -2,18 +2,15 @@
 
 use std::fmt;
 
+#[cfg(test)]
+use aws_lc_rs::rsa::{
+    OAEP_SHA1_MGF1SHA1, OaepPrivateDecryptingKey, Pkcs1PrivateDecryptingKey, PrivateDecryptingKey,
+};
 use aws_lc_rs::{
     encoding::AsDer,
     rand::SystemRandom,
     rsa::KeyPair,
-    signature::{
-        KeyPair as _, RSA_PKCS1_1024_8192_SHA1_FOR_LEGACY_USE_ONLY, RSA_PKCS1_2048_8192_SHA256,
-        RSA_PKCS1_SHA256, UnparsedPublicKey,
-    },
-};
-#[cfg(test)]
-use aws_lc_rs::rsa::{
-    OAEP_SHA1_MGF1SHA1, OaepPrivateDecryptingKey, Pkcs1PrivateDecryptingKey, PrivateDecryptingKey,
+    signature::{KeyPair as _, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, UnparsedPublicKey},
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
 
@@ -27,7 +24,8 @@ pub(crate) struct Unusable(pub(crate) &'static str);
 pub(crate) enum Hash {
     /// SHA-256, what every provider asks for.
     Sha256,
-    /// SHA-1, legacy; only ever verified.
+    /// SHA-1, legacy; no simulator takes it.
+    #[cfg(test)]
     Sha1,
 }
 
@@ -69,9 +67,10 @@ impl PrivateKey {
         Ok(BASE64_STANDARD.encode(signature))
     }
 
-    /// The public half.
-    pub(crate) fn public(&self) -> PublicKey {
-        PublicKey(self.pair.public_key().as_ref().to_vec())
+    /// Whether `key` is the public half.
+    pub(crate) fn belongs_to(&self, key: &PublicKey) -> bool {
+        let probe = b"whether the two halves fit";
+        self.sign(probe).is_ok_and(|signature| key.verifies(Hash::Sha256, probe, &signature))
     }
 
     /// The public half as PEM text (`BEGIN PUBLIC KEY`).
@@ -80,8 +79,8 @@ impl PrivateKey {
         Ok(write_pem("PUBLIC KEY", der.as_ref()))
     }
 
-    #[cfg(test)]
     /// Opens what was encrypted with RSA and PKCS#1 v1.5 padding, in base64.
+    #[cfg(test)]
     pub(crate) fn decrypt_pkcs1(&self, ciphertext: &str) -> Result<Vec<u8>, Unusable> {
         let sealed = BASE64_STANDARD.decode(ciphertext).map_err(|_| Unusable("base64"))?;
         let refused = Unusable("RSA private key");
@@ -93,8 +92,8 @@ impl PrivateKey {
         Ok(plain)
     }
 
-    #[cfg(test)]
     /// Opens what was encrypted with RSA-OAEP and SHA-1, in base64.
+    #[cfg(test)]
     pub(crate) fn decrypt_oaep(&self, ciphertext: &str) -> Result<Vec<u8>, Unusable> {
         let sealed = BASE64_STANDARD.decode(ciphertext).map_err(|_| Unusable("base64"))?;
         let refused = Unusable("RSA private key");
@@ -121,6 +120,7 @@ impl PublicKey {
     }
 
     /// Reads PEM text (`BEGIN PUBLIC KEY`).
+    #[cfg(test)]
     pub(crate) fn from_pem(pem: &str) -> Result<Self, Unusable> {
         let (_, der) = read_pem(pem).ok_or(Unusable("PEM text"))?;
         Ok(Self(der))
@@ -132,10 +132,12 @@ impl PublicKey {
         let verdict = match hash {
             Hash::Sha256 => UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, &self.0)
                 .verify(message, &signature),
-            Hash::Sha1 => {
-                UnparsedPublicKey::new(&RSA_PKCS1_1024_8192_SHA1_FOR_LEGACY_USE_ONLY, &self.0)
-                    .verify(message, &signature)
-            }
+            #[cfg(test)]
+            Hash::Sha1 => UnparsedPublicKey::new(
+                &aws_lc_rs::signature::RSA_PKCS1_1024_8192_SHA1_FOR_LEGACY_USE_ONLY,
+                &self.0,
+            )
+            .verify(message, &signature),
         };
         verdict.is_ok()
     }

@@ -10,9 +10,9 @@ mod symmetric;
 
 pub(crate) use certificate::Certificate;
 pub(crate) use keys::{Hash, PrivateKey, PublicKey, Unusable};
-pub(crate) use symmetric::{aes_ecb_seal, hmac_sha256, md5, seal, sha1, sha256};
 #[cfg(test)]
 pub(crate) use symmetric::{aes_cbc_seal, aes_ecb_open, open};
+pub(crate) use symmetric::{aes_ecb_seal, hmac_sha256, md5, seal, sha1, sha256};
 
 /// SM3 of `data`.
 pub(crate) fn sm3(data: &[u8]) -> [u8; 32] {

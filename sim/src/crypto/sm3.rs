@@ -1,7 +1,13 @@
 //! SM3 (GB/T 32905), the hash of UnionPay's signing method 12.
 
 const START: [u32; 8] = [
-    0x7380_166f, 0x4914_b2b9, 0x1724_42d7, 0xda8a_0600, 0xa96f_30bc, 0x1631_38aa, 0xe38d_ee4d,
+    0x7380_166f,
+    0x4914_b2b9,
+    0x1724_42d7,
+    0xda8a_0600,
+    0xa96f_30bc,
+    0x1631_38aa,
+    0xe38d_ee4d,
     0xb0fb_0e4e,
 ];
 
@@ -70,7 +76,10 @@ mod tests {
     fn the_examples_of_the_standard() {
         let cases: [(&[u8], &str); 2] = [
             (b"abc", "66c7f0f462eeedd9d1f2d46bdc10e4e24167c4875cf2f7a2297da02b8f4ba8e0"),
-            (&b"abcd".repeat(16), "debe9ff92275b8a138604889c18e5a4d6fdb70e5387e5765293dcba39c0c5732"),
+            (
+                &b"abcd".repeat(16),
+                "debe9ff92275b8a138604889c18e5a4d6fdb70e5387e5765293dcba39c0c5732",
+            ),
         ];
         for (data, expected) in cases {
             assert_eq!(crate::crypto::hex(&hash(data)), expected);

@@ -37,7 +37,12 @@ pub(crate) fn hmac_sha256(key: &[u8], data: &[u8]) -> String {
 }
 
 /// AES-256-GCM with the tag at the end, in base64.
-pub(crate) fn seal(key: &[u8], nonce: &str, associated: &str, plain: &str) -> Result<String, Unusable> {
+pub(crate) fn seal(
+    key: &[u8],
+    nonce: &str,
+    associated: &str,
+    plain: &str,
+) -> Result<String, Unusable> {
     let refused = |_| Unusable("AES-256-GCM key or nonce");
     let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key).map_err(refused)?);
     let nonce = Nonce::try_assume_unique_for_key(nonce.as_bytes()).map_err(refused)?;
@@ -49,7 +54,12 @@ pub(crate) fn seal(key: &[u8], nonce: &str, associated: &str, plain: &str) -> Re
 
 /// Opens what [`seal`] made.
 #[cfg(test)]
-pub(crate) fn open(key: &[u8], nonce: &str, associated: &str, sealed: &str) -> Result<String, Unusable> {
+pub(crate) fn open(
+    key: &[u8],
+    nonce: &str,
+    associated: &str,
+    sealed: &str,
+) -> Result<String, Unusable> {
     let refused = |_| Unusable("AES-256-GCM key, nonce or ciphertext");
     let mut sealed = BASE64_STANDARD.decode(sealed).map_err(|_| Unusable("base64"))?;
     let key = LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key).map_err(refused)?);

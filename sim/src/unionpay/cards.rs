@@ -5,7 +5,8 @@ use super::{Call, Done, message::Fail};
 /// Cards without redirect and tokens: the answer says that the merchant may not do that.
 pub(super) fn refusal(call: &Call<'_>) -> Fail {
     let business = call.field("bizType");
-    if ["000301", "000902"].contains(&business) || ["77", "78", "79", "74"].contains(&call.field("txnType"))
+    if ["000301", "000902"].contains(&business)
+        || ["77", "78", "79", "74"].contains(&call.field("txnType"))
     {
         return Fail::new("32", "card transactions are not simulated: no permission[bizType]");
     }

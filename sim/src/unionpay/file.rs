@@ -17,7 +17,7 @@ use crate::{
 const READY_HOUR: u32 = 9;
 
 /// The columns' widths in bytes; they are separated by one blank.
-const WIDTHS: [usize; 41] = [
+pub(super) const WIDTHS: [usize; 41] = [
     3, 11, 11, 6, 10, 19, 12, 4, 2, 21, 2, 32, 2, 6, 10, 13, 13, 4, 15, 2, 2, 6, 2, 4, 32, 1, 21,
     15, 1, 15, 32, 13, 13, 8, 32, 13, 13, 12, 2, 1, 131,
 ];

@@ -8,14 +8,14 @@ use hyper::Method;
 use super::{Call, Done, UnionPayAccount};
 use crate::{
     clock::parse_digits,
-    crypto::{Hash, PrivateKey, Unusable, sha256},
+    crypto::{Hash, PrivateKey, Unusable, hex, same, sha256, sm3},
     fault::Act,
     http::{Reply, Request, strict_form},
     merchant::{UNIONPAY, UNIONPAY_EXPIRED, UNIONPAY_SELF_SIGNED, UNIONPAY_STRANGER},
     sim::Sim,
 };
 
-pub(super) type Fields = BTreeMap<String, String>;
+pub(crate) type Fields = BTreeMap<String, String>;
 
 /// How far `txnTime` may be from the clock.
 const SKEW: TimeDelta = TimeDelta::minutes(10);
@@ -126,7 +126,7 @@ pub(super) fn check<'a>(
 
 fn verify<'a>(sim: &'a Sim, fields: &Fields) -> Result<&'a UnionPayAccount, Fail> {
     let field = |name: &str| fields.get(name).map_or("", String::as_str);
-    for name in ["version", "encoding", "signMethod", "signature", "merId", "certId"] {
+    for name in ["version", "encoding", "signMethod", "signature", "merId"] {
         if field(name).is_empty() {
             return Err(Fail::missing(name));
         }
@@ -137,19 +137,28 @@ fn verify<'a>(sim: &'a Sim, fields: &Fields) -> Result<&'a UnionPayAccount, Fail
     if !field("encoding").eq_ignore_ascii_case("utf-8") {
         return Err(Fail::field("encoding"));
     }
-    if field("signMethod") != "01" {
-        return Err(Fail::field("signMethod"));
-    }
     let account = sim
         .unionpay
         .get(field("merId"))
         .ok_or_else(|| Fail::new("31", "merchant unknown[merId]"))?;
-    if field("certId") != account.merchant.cert_id {
-        return Err(Fail::new("11", "Signature verification failed: unknown certId[certId]"));
+    let (method, secure_key) = account.method();
+    if field("signMethod") != method {
+        return Err(Fail::field("signMethod"));
     }
     if let Some((name, _)) = fields.iter().find(|(_, value)| value.is_empty()) {
         // What is empty may not be sent.
         return Err(Fail::field(name));
+    }
+    if method != "01" {
+        let fits = same(&keyed_hash(fields, method, secure_key), field("signature"));
+        let refused = || Fail::new("11", "Signature verification failed: keyed hash[signature]");
+        return if fits { Ok(account) } else { Err(refused()) };
+    }
+    if field("certId").is_empty() {
+        return Err(Fail::missing("certId"));
+    }
+    if field("certId") != account.merchant.cert_id {
+        return Err(Fail::new("11", "Signature verification failed: unknown certId[certId]"));
     }
     let digest = sha256(signed_text(fields).as_bytes());
     if !account.key.verifies(Hash::Sha256, digest.as_bytes(), field("signature")) {
@@ -157,6 +166,15 @@ fn verify<'a>(sim: &'a Sim, fields: &Fields) -> Result<&'a UnionPayAccount, Fail
         return Err(Fail::new("11", reason));
     }
     Ok(account)
+}
+
+/// The signature of methods 11 and 12.
+pub(super) fn keyed_hash(fields: &Fields, method: &str, key: &str) -> String {
+    let hash = |text: &str| match method {
+        "12" => hex(&sm3(text.as_bytes())),
+        _ => sha256(text.as_bytes()),
+    };
+    hash(&format!("{}&{}", signed_text(fields), hash(key)))
 }
 
 fn common(fields: &Fields) -> Result<(), Fail> {
@@ -199,14 +217,25 @@ fn common(fields: &Fields) -> Result<(), Fail> {
 }
 
 /// The text of a message, before it is hashed.
-pub(super) fn signed_text(fields: &Fields) -> String {
+pub(crate) fn signed_text(fields: &Fields) -> String {
     let pairs = fields.iter().filter(|(name, _)| *name != "signature");
     let pairs: Vec<_> = pairs.map(|(name, value)| format!("{name}={value}")).collect();
     pairs.join("&")
 }
 
-/// Adds certificate and signature.
+/// Adds the signature, and the certificate where the merchant's form of signature has one.
 pub(super) fn sign(sim: &Sim, fields: &mut Fields, act: Option<&Act>) -> Result<(), Unusable> {
+    let account = fields.get("merId").and_then(|mer_id| sim.unionpay.get(mer_id));
+    if let Some((method, key)) =
+        account.map(UnionPayAccount::method).filter(|(method, _)| *method != "01")
+    {
+        fields.insert("signMethod".to_owned(), method.to_owned());
+        let strange = matches!(act, Some(Act::BadSignature | Act::Stranger));
+        let key = if strange { "nobody's key" } else { key };
+        let signature = keyed_hash(fields, method, key);
+        fields.insert("signature".to_owned(), signature);
+        return Ok(());
+    }
     let certificate = match act {
         Some(Act::Stranger) => UNIONPAY_STRANGER,
         Some(Act::Stale) => UNIONPAY_EXPIRED,
@@ -224,8 +253,19 @@ pub(super) fn sign(sim: &Sim, fields: &mut Fields, act: Option<&Act>) -> Result<
 
 /// What an answer repeats of its request.
 const REPEATED: [&str; 13] = [
-    "version", "encoding", "accessType", "merId", "orderId", "txnTime", "txnType", "txnSubType",
-    "bizType", "reqReserved", "txnAmt", "currencyCode", "origQryId",
+    "version",
+    "encoding",
+    "accessType",
+    "merId",
+    "orderId",
+    "txnTime",
+    "txnType",
+    "txnSubType",
+    "bizType",
+    "reqReserved",
+    "txnAmt",
+    "currencyCode",
+    "origQryId",
 ];
 
 pub(super) fn accept(call: &Call<'_>, done: Done, act: Option<&Act>) -> Reply {
@@ -253,9 +293,9 @@ pub(super) fn refuse(sim: &Sim, fields: &Fields, fail: &Fail, act: Option<&Act>)
 }
 
 fn repeat(fields: &Fields) -> Fields {
-    let kept = fields.iter().filter(|(name, value)| {
-        REPEATED.contains(&name.as_str()) && !value.is_empty()
-    });
+    let kept = fields
+        .iter()
+        .filter(|(name, value)| REPEATED.contains(&name.as_str()) && !value.is_empty());
     kept.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 

@@ -9,19 +9,25 @@ mod page;
 mod query;
 mod refund;
 
-use hyper::Method;
+#[cfg(test)]
+mod vectors;
 
+use hyper::Method;
+use secrecy::ExposeSecret;
+
+#[cfg(test)]
+pub(crate) use self::message::signed_text;
+use self::message::{Fail, Fields};
 pub(crate) use self::{
     notify::{payment_parcel, refund_parcel, seal_notify},
     page::return_form,
 };
-use self::message::{Fail, Fields};
 use crate::{
     book::Trade,
-    crypto::{Certificate, PublicKey, Unusable},
+    crypto::{Certificate, PrivateKey, PublicKey, Unusable},
     fault::Act,
     http::{Reply, Request},
-    merchant::UnionPayMerchant,
+    merchant::{UNIONPAY, UnionPayKeys, UnionPayMerchant},
     sim::Sim,
 };
 
@@ -36,6 +42,10 @@ pub(crate) struct UnionPayAccount {
 impl UnionPayAccount {
     pub(crate) fn new(merchant: &UnionPayMerchant) -> Result<Self, Unusable> {
         let key = Certificate::from_pem(&merchant.certificate)?.key;
+        let private = PrivateKey::from_pem(merchant.private_key.expose_secret())?;
+        if !private.belongs_to(&key) || !trusts(merchant)? {
+            return Err(Unusable("set of UnionPay keys and certificates"));
+        }
         let encrypt_cert_id = Certificate::from_pem(&merchant.encrypt_certificate)?.serial_decimal;
         Ok(Self { merchant: merchant.clone(), key, encrypt_cert_id })
     }
@@ -43,6 +53,26 @@ impl UnionPayAccount {
     fn mer_id(&self) -> &str {
         &self.merchant.mer_id
     }
+
+    /// How its messages are signed: the number of the method, and the key where there is one.
+    fn method(&self) -> (&'static str, &str) {
+        let key = self.merchant.secure_key.expose_secret();
+        match self.merchant.keys {
+            UnionPayKeys::Certificate => ("01", ""),
+            UnionPayKeys::Sha256 => ("11", key),
+            UnionPayKeys::Sm3 => ("12", key),
+        }
+    }
+}
+
+/// Whether the merchant's root, middle certificate and owner are those of our signing certificate.
+fn trusts(merchant: &UnionPayMerchant) -> Result<bool, Unusable> {
+    let ours = Certificate::from_pem(UNIONPAY)?;
+    let middle = Certificate::from_pem(&merchant.middle_certificate)?;
+    let root = Certificate::from_pem(&merchant.root_certificate)?;
+    let owner = ours.common_name.split('@').nth(2);
+    let chain = ours.is_issued_by(&middle) && middle.is_issued_by(&root);
+    Ok(chain && owner == Some(merchant.owner.as_str()))
 }
 
 /// A request whose signature is right.
@@ -69,7 +99,8 @@ const CARD: &str = "/gateway/api/cardTransReq.do";
 /// no path of its own: a POST to `/`.
 pub(crate) fn call(request: &Request) -> Option<String> {
     let form = request.form();
-    let types = || (form.get("txnType").map(String::as_str), form.get("txnSubType").map(String::as_str));
+    let types =
+        || (form.get("txnType").map(String::as_str), form.get("txnSubType").map(String::as_str));
     let name = match request.path.as_str() {
         FRONT => "front",
         APP => "app",

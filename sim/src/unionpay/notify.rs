@@ -1,10 +1,6 @@
 //! What UnionPay sends by itself, and what the browser brings back.
 
-use super::{
-    Fields,
-    message::sign,
-    query::settled,
-};
+use super::{Fields, message::sign, query::settled};
 use crate::{
     book::{End, Refund, Trade},
     crypto::Unusable,

@@ -2,10 +2,7 @@
 
 use chrono::TimeDelta;
 
-use super::{
-    Call, Done, Fields,
-    message::Fail,
-};
+use super::{Call, Done, Fields, message::Fail};
 use crate::{
     book::{Dialect, State, Trade},
     clock::{digits, parse_digits},
@@ -18,8 +15,19 @@ const LIFETIME: TimeDelta = TimeDelta::hours(24);
 
 /// Fields of the request that later messages repeat.
 pub(super) const KEPT: [&str; 13] = [
-    "version", "encoding", "accessType", "merId", "orderId", "txnTime", "txnType", "txnSubType",
-    "bizType", "reqReserved", "txnAmt", "currencyCode", "channelType",
+    "version",
+    "encoding",
+    "accessType",
+    "merId",
+    "orderId",
+    "txnTime",
+    "txnType",
+    "txnSubType",
+    "bizType",
+    "reqReserved",
+    "txnAmt",
+    "currencyCode",
+    "channelType",
 ];
 
 /// A new order out of a checked request, put into the book.
@@ -34,7 +42,9 @@ pub(super) fn place(call: &Call<'_>, product: &str, code: String) -> Result<Trad
     let now = call.sim.now();
     let expires = match call.field("payTimeout") {
         "" => now + LIFETIME,
-        text => parse_digits(text).filter(|at| *at > now).ok_or_else(|| Fail::field("payTimeout"))?,
+        text => {
+            parse_digits(text).filter(|at| *at > now).ok_or_else(|| Fail::field("payTimeout"))?
+        }
     };
     let front = call.field("frontUrl");
     let mut book = call.sim.book();

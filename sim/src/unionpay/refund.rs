@@ -60,9 +60,8 @@ fn original(call: &Call<'_>) -> Result<(Trade, DateTime<Utc>), Fail> {
     let book = call.sim.book();
     let original = book.by_number(Provider::UnionPay, call.account.mer_id(), number);
     let original = original.ok_or_else(|| Fail::new("35", "no such original[origQryId]"))?;
-    let paid = original
-        .paid_at()
-        .ok_or_else(|| Fail::new("35", "the original is not paid[origQryId]"))?;
+    let paid =
+        original.paid_at().ok_or_else(|| Fail::new("35", "the original is not paid[origQryId]"))?;
     if call.field("bizType") != original.fact("bizType") {
         return Err(Fail::new("36", "not the type of the original[bizType]"));
     }

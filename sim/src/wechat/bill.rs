@@ -30,10 +30,33 @@ const KEPT: TimeDelta = TimeDelta::days(92);
 const RATE: i64 = 60;
 
 const COLUMNS: [&str; 27] = [
-    "交易时间", "公众账号ID", "商户号", "特约商户号", "设备号", "微信订单号", "商户订单号",
-    "用户标识", "交易类型", "交易状态", "付款银行", "货币种类", "应结订单金额", "代金券金额",
-    "微信退款单号", "商户退款单号", "退款金额", "充值券退款金额", "退款类型", "退款状态",
-    "商品名称", "商户数据包", "手续费", "费率", "订单金额", "申请退款金额", "费率备注",
+    "交易时间",
+    "公众账号ID",
+    "商户号",
+    "特约商户号",
+    "设备号",
+    "微信订单号",
+    "商户订单号",
+    "用户标识",
+    "交易类型",
+    "交易状态",
+    "付款银行",
+    "货币种类",
+    "应结订单金额",
+    "代金券金额",
+    "微信退款单号",
+    "商户退款单号",
+    "退款金额",
+    "充值券退款金额",
+    "退款类型",
+    "退款状态",
+    "商品名称",
+    "商户数据包",
+    "手续费",
+    "费率",
+    "订单金额",
+    "申请退款金额",
+    "费率备注",
 ];
 /// The columns of refunds, which `SUCCESS` leaves out.
 const REFUND_COLUMNS: [usize; 7] = [14, 15, 16, 17, 18, 19, 25];
@@ -78,7 +101,9 @@ pub(super) fn trades(
         }
         let refunds = trade.refunds.iter().filter(|_| kind != BillKind::Success);
         rows.extend(
-            refunds.filter(|refund| on_day(refund.at)).map(|refund| (refund.at, row(trade, Some(refund)))),
+            refunds
+                .filter(|refund| on_day(refund.at))
+                .map(|refund| (refund.at, row(trade, Some(refund)))),
         );
     }
     drop(book);

@@ -55,13 +55,7 @@ pub(crate) fn pay_in_app(sim: &Sim, parameters: &Value) -> Result<Trade, String>
     Ok(trade)
 }
 
-fn fits(
-    sim: &Sim,
-    trade: &Trade,
-    app: &str,
-    page: bool,
-    parameters: &Value,
-) -> Result<(), String> {
+fn fits(sim: &Sim, trade: &Trade, app: &str, page: bool, parameters: &Value) -> Result<(), String> {
     let product = if page { "JSAPI" } else { "APP" };
     if trade.product != product {
         return Err(format!("the order is for {}, not for {product}", trade.product));

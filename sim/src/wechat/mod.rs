@@ -8,6 +8,9 @@ mod v2;
 mod v3;
 mod xml;
 
+#[cfg(test)]
+mod vectors;
+
 use std::sync::atomic::AtomicBool;
 
 use secrecy::ExposeSecret;
@@ -17,9 +20,14 @@ pub(crate) use self::{
     client::pay_in_app,
     notify::{is_acknowledged, payment_parcel, refund_parcel, seal},
 };
+#[cfg(test)]
+pub(crate) use self::{
+    v2::sign as sign_v2,
+    xml::{read as read_xml, write as write_xml},
+};
 use crate::{
     book::{End, Refund, State, Trade},
-    crypto::{Certificate, PublicKey, Unusable},
+    crypto::{Certificate, PrivateKey, PublicKey, Unusable},
     fault::Act,
     http::{Reply, Request},
     merchant::WechatMerchant,
@@ -38,6 +46,10 @@ pub(crate) struct WechatAccount {
 impl WechatAccount {
     pub(crate) fn new(merchant: &WechatMerchant) -> Result<Self, Unusable> {
         let key = Certificate::from_pem(&merchant.certificate)?.key;
+        let private = PrivateKey::from_pem(merchant.private_key.expose_secret())?;
+        if !private.belongs_to(&key) || merchant.apiv3_key.expose_secret().len() != 32 {
+            return Err(Unusable("pair of WeChat Pay key and certificate, or APIv3 key"));
+        }
         Ok(Self { merchant: merchant.clone(), key, by_public_key: AtomicBool::new(false) })
     }
 

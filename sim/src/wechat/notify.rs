@@ -181,8 +181,7 @@ fn seal_v2_refund(
     act: Option<&Act>,
 ) -> Result<Sealed, Unusable> {
     let account = sim.wechat.get(merchant).ok_or(Unusable("merchant"))?;
-    let strange =
-        matches!(act, Some(Act::BadSignature | Act::Probe | Act::Stranger | Act::Stale));
+    let strange = matches!(act, Some(Act::BadSignature | Act::Probe | Act::Stranger | Act::Stale));
     let key = if strange { "nobody's key" } else { account.api_key() };
     let plain = xml::write("root", fields);
     let mut req_info = aes_ecb_seal(md5(key.as_bytes()).as_bytes(), &plain)?;
@@ -222,8 +221,7 @@ fn seal_v3(
         sim.rotate_keys();
     }
     let nonce = nonce(12);
-    let ciphertext =
-        gcm_seal(account.apiv3_key().as_bytes(), &nonce, kind, &plain.to_string())?;
+    let ciphertext = gcm_seal(account.apiv3_key().as_bytes(), &nonce, kind, &plain.to_string())?;
     envelope["resource"] = json!({
         "algorithm": "AEAD_AES_256_GCM",
         "original_type": kind,
@@ -251,5 +249,6 @@ fn spoil(body: String, act: Option<&Act>) -> String {
 
 /// Whether the answer to a v2 notification is the one that ends its repeats.
 pub(crate) fn is_acknowledged(body: &[u8]) -> bool {
-    xml::read(body).is_ok_and(|fields| fields.get("return_code").is_some_and(|code| code == "SUCCESS"))
+    xml::read(body)
+        .is_ok_and(|fields| fields.get("return_code").is_some_and(|code| code == "SUCCESS"))
 }

@@ -21,7 +21,7 @@ use crate::{
     sim::Sim,
 };
 
-pub(super) type Fields = BTreeMap<String, String>;
+pub(crate) type Fields = BTreeMap<String, String>;
 
 /// Why a call is refused.
 #[derive(Debug)]
@@ -72,8 +72,7 @@ impl Call<'_> {
 
     /// A field that must be there.
     pub(super) fn required(&self, name: &str) -> Result<&str, Fail> {
-        self.field(name)
-            .ok_or_else(|| Fail::business("LACK_PARAMS", format!("{name} is missing")))
+        self.field(name).ok_or_else(|| Fail::business("LACK_PARAMS", format!("{name} is missing")))
     }
 
     /// A whole amount in fen, 1 or more.
@@ -172,11 +171,7 @@ pub(super) fn answer(sim: &Sim, request: &Request, call: &str, act: Option<&Act>
 }
 
 /// Everything that comes before the meaning of a call.
-fn check<'a>(
-    sim: &'a Sim,
-    request: &Request,
-    act: Option<&'a Act>,
-) -> Result<Call<'a>, Fail> {
+fn check<'a>(sim: &'a Sim, request: &Request, act: Option<&'a Act>) -> Result<Call<'a>, Fail> {
     if request.method != Method::POST {
         return Err(Fail::transport("请使用post方法", "REQUIRE_POST_METHOD"));
     }
@@ -189,9 +184,10 @@ fn check<'a>(
     let fields = xml::read(&request.body)
         .map_err(|why| Fail::transport("XML格式错误", format!("XML_FORMAT_ERROR: {why}")))?;
     let mch_id = fields.get("mch_id").map(String::as_str).unwrap_or_default();
-    let account = sim.wechat.get(mch_id).ok_or_else(|| {
-        Fail::transport("商户号不存在", format!("MCHID_NOT_EXIST: {mch_id:?}"))
-    })?;
+    let account = sim
+        .wechat
+        .get(mch_id)
+        .ok_or_else(|| Fail::transport("商户号不存在", format!("MCHID_NOT_EXIST: {mch_id:?}")))?;
     let hmac = match fields.get("sign_type").map(String::as_str) {
         None | Some("" | "MD5") => false,
         Some("HMAC-SHA256") => true,
@@ -235,13 +231,10 @@ pub(super) fn signed_text(fields: &Fields) -> String {
 }
 
 /// The signature of `fields`, in upper-case hex.
-pub(super) fn sign(fields: &Fields, key: &str, hmac: bool) -> String {
+pub(crate) fn sign(fields: &Fields, key: &str, hmac: bool) -> String {
     let text = format!("{}&key={key}", signed_text(fields));
-    let hash = if hmac {
-        hmac_sha256(key.as_bytes(), text.as_bytes())
-    } else {
-        md5(text.as_bytes())
-    };
+    let hash =
+        if hmac { hmac_sha256(key.as_bytes(), text.as_bytes()) } else { md5(text.as_bytes()) };
     hash.to_uppercase()
 }
 
@@ -264,11 +257,8 @@ fn signed(call: &Call<'_>, mut answer: Fields, act: Option<&Act>) -> Reply {
     }
     answer.insert("nonce_str".to_owned(), nonce(16));
     if act != Some(&Act::Unsigned) {
-        let key = if act == Some(&Act::BadSignature) {
-            "nobody's key"
-        } else {
-            call.account.api_key()
-        };
+        let key =
+            if act == Some(&Act::BadSignature) { "nobody's key" } else { call.account.api_key() };
         let sign = sign(&answer, key, call.hmac);
         answer.insert("sign".to_owned(), sign);
     }
@@ -304,9 +294,7 @@ fn refuse(call: Option<&Call<'_>>, fail: &Fail, act: Option<&Act>) -> Reply {
 
 /// The unsigned answer that leaves the outcome open.
 pub(super) fn system_error() -> Reply {
-    let answer = fields([
-        ("return_code", "FAIL".to_owned()),
-        ("return_msg", "SYSTEMERROR".to_owned()),
-    ]);
+    let answer =
+        fields([("return_code", "FAIL".to_owned()), ("return_msg", "SYSTEMERROR".to_owned())]);
     Reply::new(200, "text/plain", xml::write("xml", &answer)).because("SYSTEMERROR by a script")
 }

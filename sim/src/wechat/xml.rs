@@ -39,7 +39,8 @@ pub(crate) fn read(body: &[u8]) -> Result<BTreeMap<String, String>, String> {
 /// An opening tag without attributes: its name, and what follows.
 fn open(text: &str) -> Result<(&str, &str), String> {
     let shown = || text.chars().take(20).collect::<String>();
-    let inner = text.strip_prefix('<').ok_or_else(|| format!("expected an element at {}", shown()))?;
+    let inner =
+        text.strip_prefix('<').ok_or_else(|| format!("expected an element at {}", shown()))?;
     let (name, rest) = inner.split_once('>').ok_or("a tag has no end")?;
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
     if name.is_empty() || !name.chars().all(plain) {

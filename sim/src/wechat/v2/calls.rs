@@ -81,8 +81,8 @@ pub(super) fn close_order(call: &Call<'_>) -> Result<Outcome, Fail> {
 pub(super) fn download_bill(call: &Call<'_>) -> Result<Outcome, Fail> {
     let date = call.required("bill_date")?;
     let noon = format!("{date}120000");
-    let date = crate::clock::parse_digits(&noon)
-        .ok_or_else(|| bad("bill_date", "is not yyyyMMdd"))?;
+    let date =
+        crate::clock::parse_digits(&noon).ok_or_else(|| bad("bill_date", "is not yyyyMMdd"))?;
     let kind = match call.field("bill_type") {
         None | Some("ALL") => BillKind::All,
         Some("SUCCESS") => BillKind::Success,
@@ -100,9 +100,7 @@ pub(super) fn download_bill(call: &Call<'_>) -> Result<Outcome, Fail> {
             Ok(Outcome::File(Reply::new(200, "application/x-gzip", bill::gzip(text.as_bytes()))))
         }
         Ok(text) => Ok(Outcome::File(Reply::new(200, "text/plain", text))),
-        Err(NoBill::Creating) => {
-            Err(Fail::Bill { code: "20001", message: "bill creating" })
-        }
+        Err(NoBill::Creating) => Err(Fail::Bill { code: "20001", message: "bill creating" }),
         Err(NoBill::Empty) => Err(Fail::Bill { code: "20002", message: "No Bill Exist" }),
         Err(NoBill::Date) => Err(Fail::Bill { code: "20003", message: "invalid bill_date" }),
     }

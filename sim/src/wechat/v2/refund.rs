@@ -37,8 +37,7 @@ pub(super) fn refund(call: &Call<'_>) -> Result<Outcome, Fail> {
 }
 
 fn wanted(call: &Call<'_>) -> Result<Wanted, Fail> {
-    let (transaction_id, out_trade_no) =
-        (call.field("transaction_id"), call.field("out_trade_no"));
+    let (transaction_id, out_trade_no) = (call.field("transaction_id"), call.field("out_trade_no"));
     if transaction_id.is_none() && out_trade_no.is_none() {
         let reason = "neither transaction_id nor out_trade_no is given";
         return Err(Fail::business("LACK_PARAMS", reason));
@@ -152,8 +151,7 @@ fn matching(call: &Call<'_>) -> Result<(Trade, Vec<Refund>), Fail> {
     }
     if let Some(number) = call.field("out_refund_no") {
         let book = call.sim.book();
-        let (trade, refund) =
-            book.refund(Provider::Wechat, mchid, number).ok_or_else(missing)?;
+        let (trade, refund) = book.refund(Provider::Wechat, mchid, number).ok_or_else(missing)?;
         return Ok((trade.clone(), vec![refund.clone()]));
     }
     let ids = (call.field("transaction_id"), call.field("out_trade_no"));

@@ -3,12 +3,7 @@
 use hyper::Method;
 
 use super::{Call, Problem, SCHEME, method};
-use crate::{
-    crypto::Hash,
-    fault::Act,
-    http::Request,
-    sim::Sim,
-};
+use crate::{crypto::Hash, fault::Act, http::Request, sim::Sim};
 
 /// How far the caller's clock may be off, in seconds.
 const SKEW: i64 = 300;
@@ -95,7 +90,8 @@ struct Pairs<'a> {
 }
 
 fn authorization(request: &Request) -> Result<Pairs<'_>, Problem> {
-    let header = request.header("authorization").ok_or_else(|| denied("Http头缺少 Authorization"))?;
+    let header =
+        request.header("authorization").ok_or_else(|| denied("Http头缺少 Authorization"))?;
     let rest = header
         .strip_prefix(SCHEME)
         .and_then(|rest| rest.strip_prefix(' '))
@@ -120,7 +116,9 @@ fn authorization(request: &Request) -> Result<Pairs<'_>, Problem> {
     }
     let [Some(mchid), Some(nonce_str), Some(signature), Some(timestamp), Some(serial_no)] = found
     else {
-        return Err(denied("Authorization 缺少 mchid, nonce_str, signature, timestamp, serial_no 之一"));
+        return Err(denied(
+            "Authorization 缺少 mchid, nonce_str, signature, timestamp, serial_no 之一",
+        ));
     };
     Ok(Pairs { mchid, nonce_str, signature, timestamp, serial_no })
 }

@@ -111,8 +111,7 @@ fn offer(call: &Call<'_>, text: &str) -> Result<Done, Problem> {
 pub(super) fn download(call: &Call<'_>) -> Result<Done, Problem> {
     let token = query(call, "token")?;
     let file = call.sim.files.get(call.account.mchid(), &token, call.sim.now());
-    file.map(Done::file)
-        .ok_or_else(|| Problem::new(400, "INVALID_REQUEST", "下载地址已失效"))
+    file.map(Done::file).ok_or_else(|| Problem::new(400, "INVALID_REQUEST", "下载地址已失效"))
 }
 
 fn date(call: &Call<'_>) -> Result<DateTime<Utc>, Problem> {

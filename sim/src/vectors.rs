@@ -1,1 +1,0 @@
-//! The test vectors of the providers, checked with the simulators own code.
