@@ -365,9 +365,8 @@ async fn what_a_client_app_is_given_is_signed_as_the_provider_wants_it() {
 
 #[tokio::test]
 async fn a_lost_answer_moves_money_once() {
-    let faults = [Act::DropAfter, Act::ErrorAfter, Act::BadSignature, Act::Garbage];
     for way in WAYS {
-        for act in faults {
+        for act in [Act::DropAfter, Act::ErrorAfter, Act::BadSignature, Act::Garbage] {
             println!("{way:?} {act:?}");
             let shop = Shop::open(way).await;
             let order = shop.paid("20261124000000000001").await;
