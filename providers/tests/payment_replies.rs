@@ -62,7 +62,9 @@ async fn a_page_inside_wechat_gets_a_signature_over_exactly_five_names() {
 async fn wechat_pay_v3_replies_have_the_same_names() {
     let redacted = |created: &Created, names: &[&str]| {
         let mut client = created.client.clone();
-        names.iter().for_each(|name| client[name] = "[made]".into());
+        for name in names {
+            client[*name] = "[made]".into();
+        }
         client
     };
     let native = created(WeChatV3, Scene::Native, Presentation::Page).await;

@@ -7,10 +7,11 @@ mod support;
 use std::time::Duration;
 
 use providers::payment::{
-    Call, Gateway, News, NoticeAnswer, NotifyError, ProviderError, RawNotify, RefundState,
-    TradeState,
+    Call, Gateway, Gateways, News, NoticeAnswer, NotifyError, Payer, ProviderError, RawNotify,
+    RefundState, TradeState,
 };
 use reqwest::header::HeaderMap;
+use schemas::Fen;
 
 use self::support::{
     Fake, Reply,
@@ -62,7 +63,7 @@ async fn a_query_tells_how_the_trade_stands() {
                 TradeState::Paid(payment) => {
                     assert_eq!(payment.amount.get(), FEN, "{name}");
                     assert!(!payment.transaction_id.is_empty(), "{name}");
-                    let payer = payment.payer.as_ref().map(|payer| payer.expose());
+                    let payer = payment.payer.as_ref().map(Payer::expose);
                     assert!(payer.is_none_or(|payer| payer == PAYER), "{name}");
                     "paid"
                 }
@@ -86,7 +87,7 @@ async fn a_refund_is_accepted_and_then_asked_for() {
         let refund = gateway.query_refund(&refund_ref(), &mut Call::default()).await;
         let refund = refund.unwrap_or_else(|error| panic!("{name}: {error}"));
         let RefundState::Done { amount, .. } = refund.state else { panic!("{name}: {refund:?}") };
-        assert_eq!(amount.map(|amount| amount.get()), Some(REFUND_FEN), "{name}");
+        assert_eq!(amount.map(Fen::get), Some(REFUND_FEN), "{name}");
     }
     for desk in all() {
         let (_fake, gateway, name) = telling(desk, Story::RefundMissing).await;
@@ -104,9 +105,12 @@ async fn a_passing_trouble_is_told_from_a_refusal() {
     }
 }
 
+/// What goes wrong, by name.
+type Fault = (&'static str, fn() -> Reply);
+
 #[tokio::test]
 async fn an_answer_that_cannot_be_believed_leaves_the_outcome_unknown() {
-    let faults: [(&str, fn() -> Reply); 8] = [
+    let faults: [Fault; 8] = [
         ("dropped", || Reply::Drop),
         ("late", || Reply::Hang),
         ("broken", || Reply::text(502, "<html>Bad Gateway</html>")),
@@ -168,6 +172,38 @@ async fn what_never_left_is_said_so_and_the_circuit_opens() {
         }
         assert_eq!(reasons[0], "unreachable", "{name}");
         assert_eq!(reasons[11], "circuit_open", "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_slow_provider_does_not_gather_calls() {
+    for desk in all() {
+        let name = desk.name();
+        let fake = Fake::start(|_| Reply::Hang).await;
+        let mut settings = desk.settings(&fake.url);
+        let reaches = settings.wechat_pay.iter_mut().map(|one| &mut one.reach);
+        let reaches = reaches.chain(settings.alipay.iter_mut().map(|one| &mut one.reach));
+        for reach in reaches.chain(settings.unionpay.iter_mut().map(|one| &mut one.reach)) {
+            (reach.concurrency, reach.queue_ms) = (1, 20);
+        }
+        let gateways = Gateways::open(&settings).unwrap();
+        let gateway = gateways.get(desk.channel(), "shop").unwrap().clone();
+        let ask = || {
+            let gateway = gateway.clone();
+            tokio::spawn(async move {
+                let mut call = Call { timeout: Duration::from_secs(1), ..Call::default() };
+                gateway.query(&trade(), &mut call).await
+            })
+        };
+        let mut ended = Vec::new();
+        for asked in [ask(), ask(), ask()] {
+            ended.push(asked.await.unwrap());
+        }
+        let busy = |one: &&Result<TradeState, ProviderError>| {
+            matches!(one, Err(ProviderError::NotSent { reason: "busy", .. }))
+        };
+        assert_eq!(ended.iter().filter(busy).count(), 2, "{name}: {ended:?}");
+        assert_eq!(fake.seen().len(), 1, "{name}");
     }
 }
 

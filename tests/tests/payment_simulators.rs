@@ -418,7 +418,7 @@ async fn a_changed_platform_certificate_is_fetched() {
     shop.sim.rotate_keys();
     // The new serial is looked up once; until the pause between two looks is over the answer is
     // not believed, and asking again is safe.
-    let state = eventually("the new key is known", Duration::from_secs(60), async || {
+    let state = eventually("the new key is known", Duration::from_mins(1), async || {
         shop.gateway.query(&order.trade, &mut Call::default()).await.ok()
     })
     .await;

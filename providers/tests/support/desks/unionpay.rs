@@ -110,7 +110,7 @@ impl Desk for UnionPay {
             Story::Missing | Story::RefundMissing => pairs.push(("respCode", "34")),
             Story::RefundTaken | Story::NotEnough if is_query => pairs.extend(paid),
             Story::RefundTaken => {
-                pairs.extend([("respCode", "00"), ("queryId", "741126112411000054321")])
+                pairs.extend([("respCode", "00"), ("queryId", "741126112411000054321")]);
             }
             Story::NotEnough => pairs.push(("respCode", "06")),
             Story::RefundDone => pairs.extend(refunded),

@@ -21,7 +21,7 @@ use crate::support::{
 pub(crate) struct WeChatV2;
 
 impl WeChatV2 {
-    fn xml(&self, pairs: &[(&str, &str)], forged: bool) -> String {
+    fn xml(pairs: &[(&str, &str)], forged: bool) -> String {
         let mut fields = map(pairs);
         fields.entry("mch_id".to_owned()).or_insert("1900000109".to_owned());
         fields.extend(map(&[
@@ -40,7 +40,7 @@ impl WeChatV2 {
         format!("<xml>{}</xml>", elements.collect::<Vec<_>>().concat())
     }
 
-    fn paid(&self, key: &str, merchant: &str, forged: bool) -> String {
+    fn paid(key: &str, merchant: &str, forged: bool) -> String {
         let pairs = [
             ("mch_id", merchant),
             ("trade_state", "SUCCESS"),
@@ -51,7 +51,7 @@ impl WeChatV2 {
             ("out_trade_no", key),
             ("time_end", "20261124101600"),
         ];
-        self.xml(&pairs, forged)
+        Self::xml(&pairs, forged)
     }
 }
 
@@ -79,9 +79,9 @@ impl Desk for WeChatV2 {
     }
 
     fn answer(&self, story: Story, _: &Seen) -> Reply {
-        let failed = |code| self.xml(&[("result_code", "FAIL"), ("err_code", code)], false);
+        let failed = |code| Self::xml(&[("result_code", "FAIL"), ("err_code", code)], false);
         let text = match story {
-            Story::Created => self.xml(
+            Story::Created => Self::xml(
                 &[
                     ("trade_type", "NATIVE"),
                     ("prepay_id", "wx20141027200939"),
@@ -90,18 +90,18 @@ impl Desk for WeChatV2 {
                 ],
                 false,
             ),
-            Story::NotPaid => self.xml(&[("trade_state", "NOTPAY"), ("out_trade_no", KEY)], false),
-            Story::Paid => self.paid(KEY, "1900000109", false),
-            Story::OtherTrade => self.paid("20261124000000000002", "1900000109", false),
-            Story::Forged => self.paid(KEY, "1900000109", true),
+            Story::NotPaid => Self::xml(&[("trade_state", "NOTPAY"), ("out_trade_no", KEY)], false),
+            Story::Paid => Self::paid(KEY, "1900000109", false),
+            Story::OtherTrade => Self::paid("20261124000000000002", "1900000109", false),
+            Story::Forged => Self::paid(KEY, "1900000109", true),
             Story::Missing => failed("ORDERNOTEXIST"),
             Story::RefundMissing => failed("REFUNDNOTEXIST"),
             Story::NotEnough => failed("NOTENOUGH"),
-            Story::RefundTaken => self.xml(
+            Story::RefundTaken => Self::xml(
                 &[("out_refund_no", REFUND_KEY), ("refund_id", "50000001"), ("refund_fee", "888")],
                 false,
             ),
-            Story::RefundDone => self.xml(
+            Story::RefundDone => Self::xml(
                 &[
                     ("refund_count", "1"),
                     ("out_refund_no_0", REFUND_KEY),
@@ -117,7 +117,7 @@ impl Desk for WeChatV2 {
     }
 
     fn notice(&self, merchant: Option<&str>) -> (HeaderMap, Vec<u8>) {
-        let body = self.paid(KEY, merchant.unwrap_or("1900000109"), false);
+        let body = Self::paid(KEY, merchant.unwrap_or("1900000109"), false);
         (HeaderMap::new(), body.into_bytes())
     }
 

@@ -90,6 +90,9 @@ fn not_now(code: &str, after: Duration) -> Outcome {
 mod tests {
     use super::*;
 
+    /// What the codes of a row mean.
+    type Sorted<'t> = &'t dyn Fn(&str) -> Outcome;
+
     #[test]
     fn what_cannot_be_believed_is_unknown() {
         let cases = [
@@ -115,7 +118,6 @@ mod tests {
         let throttled = |_: &str| Outcome::Failed(ProviderError::Throttled(Duration::from_mins(1)));
         let soon = |code: &str| not_now(code, Duration::from_mins(1));
         let after_topping_up = |code: &str| not_now(code, Duration::from_mins(10));
-        type Sorted<'t> = &'t dyn Fn(&str) -> Outcome;
         let rows: [(Op, &[&str], Sorted<'_>); 17] = [
             (Op::Create, &["SYSTEMERROR", "NEW_CODE", ""], &unknown),
             (Op::Refund, &["SYSTEMERROR", "BIZERR_NEED_RETRY"], &unknown),
