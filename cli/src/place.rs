@@ -118,6 +118,15 @@ pub(crate) async fn database(mongodb: &MongoDb) -> Result<Store, Failure> {
     Store::mongo(&mongodb.url, &mongodb.database).await.map_err(|error| refused(&error))
 }
 
+/// [`database`] for a worker, which works off a queue.
+///
+/// # Errors
+///
+/// [`Failure`]: it does not answer.
+pub(crate) async fn database_of_worker(mongodb: &MongoDb) -> Result<Store, Failure> {
+    Store::mongo_in_bulk(&mongodb.url, &mongodb.database).await.map_err(|error| refused(&error))
+}
+
 /// The store's own words say what to do.
 fn refused(error: &OpenError) -> Failure {
     Failure::Setup(error.to_string())

@@ -63,7 +63,7 @@ pub(crate) async fn worker(process: Process, part: WorkerPart) -> Result<(), Fai
         Some(address) => Some(listen(address, "worker.listen").await?),
         None => None,
     };
-    let store = place::database(&process.mongodb).await?;
+    let store = place::database_of_worker(&process.mongodb).await?;
     store.migrate().await?;
     let name = part.settings.name.clone();
     let broker = place::rabbit(process.rabbitmq.clone(), &name, process.publish_timeout)?;

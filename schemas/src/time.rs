@@ -6,7 +6,7 @@
 
 use std::{borrow::Cow, fmt, str::FromStr, time::Duration};
 
-use chrono::{DateTime, NaiveDateTime, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, Timelike, Utc};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
@@ -14,7 +14,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(DateTime<Utc>);
 
-const FORMAT: &str = "%Y-%m-%dT%H:%M:%S%.6fZ";
+/// Where the digits of each part stand in the text that [`Timestamp`] prints, and what is around
+/// them.
+const TEMPLATE: &[u8; 27] = b"0000-00-00T00:00:00.000000Z";
 
 impl Timestamp {
     /// The system clock's moment, cut to microseconds.
@@ -26,7 +28,8 @@ impl Timestamp {
     /// The moment `micros` microseconds after 1970; values outside the range become 1970.
     #[must_use]
     pub fn from_micros(micros: i64) -> Self {
-        Self(DateTime::from_timestamp_micros(micros).unwrap_or_default())
+        let time = DateTime::from_timestamp_micros(micros);
+        Self(time.filter(|time| (0..=9_999).contains(&time.year())).unwrap_or_default())
     }
 
     /// Microseconds since 1970.
@@ -80,8 +83,48 @@ impl std::ops::Sub<Duration> for Timestamp {
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0.format(FORMAT))
+        let time = self.0.naive_utc();
+        let mut text = *TEMPLATE;
+        write_digits(&mut text[0..4], time.year().unsigned_abs());
+        write_digits(&mut text[5..7], time.month());
+        write_digits(&mut text[8..10], time.day());
+        write_digits(&mut text[11..13], time.hour());
+        write_digits(&mut text[14..16], time.minute());
+        write_digits(&mut text[17..19], time.second());
+        write_digits(&mut text[20..26], time.nanosecond() / 1_000);
+        f.pad(str::from_utf8(&text).map_err(|_| fmt::Error)?)
     }
+}
+
+/// Fills `place` with the last decimal digits of `number`.
+fn write_digits(place: &mut [u8], mut number: u32) {
+    for digit in place.iter_mut().rev() {
+        *digit = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
+}
+
+/// The number whose decimal digits these are; they are known to be digits.
+fn read_digits(digits: &[u8]) -> u32 {
+    digits.iter().fold(0, |number, digit| number * 10 + u32::from(digit - b'0'))
+}
+
+/// Reads the text that [`Timestamp`] prints. It is in every record many times over, so this does
+/// not go through chrono's general parser.
+fn read_exact(text: &[u8; TEMPLATE.len()]) -> Option<Timestamp> {
+    let fits = |(byte, place): (&u8, &u8)| match place {
+        b'0' => byte.is_ascii_digit(),
+        other => byte == other,
+    };
+    if !text.iter().zip(TEMPLATE).all(fits) {
+        return None;
+    }
+    let number = |from: usize, to: usize| read_digits(&text[from..to]);
+    let year = i32::try_from(number(0, 4)).ok()?;
+    let day = NaiveDate::from_ymd_opt(year, number(5, 7), number(8, 10))?;
+    let time =
+        day.and_hms_micro_opt(number(11, 13), number(14, 16), number(17, 19), number(20, 26))?;
+    Some(Timestamp(time.and_utc()))
 }
 
 /// The text is no ISO 8601 time in UTC.
@@ -94,8 +137,8 @@ impl FromStr for Timestamp {
 
     /// Reads the text that [`Timestamp`] prints, and any other RFC 3339 time.
     fn from_str(text: &str) -> Result<Self, NotATimestamp> {
-        if let Ok(time) = NaiveDateTime::parse_from_str(text, FORMAT) {
-            return Ok(Self::from(time.and_utc()));
+        if let Some(time) = text.as_bytes().try_into().ok().and_then(read_exact) {
+            return Ok(time);
         }
         let time = DateTime::parse_from_rfc3339(text).map_err(|_| NotATimestamp)?;
         Ok(Self::from(time.with_timezone(&Utc)))
@@ -143,6 +186,38 @@ mod tests {
             serde_json::from_str::<Timestamp>(&serde_json::to_string(&late).unwrap()).unwrap(),
             late
         );
+    }
+
+    #[test]
+    fn every_moment_reads_back_and_agrees_with_chrono() {
+        let first = -62_167_219_200_000_000;
+        let last = 253_402_300_799_999_999;
+        let mut moments = vec![first, -1, 0, 1, 951_782_400_000_000, last];
+        moments.extend((0..2_000).map(|step| first + step * ((last - first) / 2_000)));
+        for micros in moments {
+            let time = Timestamp::from_micros(micros);
+            let text = time.to_string();
+
+            assert_eq!(text, time.to_chrono().format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string());
+            assert_eq!(text.parse(), Ok(time), "{text}");
+        }
+        for outside in [first - 1, last + 1, i64::MIN, i64::MAX] {
+            assert_eq!(Timestamp::from_micros(outside), Timestamp::from_micros(0));
+        }
+    }
+
+    #[test]
+    fn days_and_hours_that_do_not_exist_are_refused() {
+        for text in [
+            "2023-02-29T00:00:00.000000Z",
+            "2023-13-01T00:00:00.000000Z",
+            "2023-01-01T24:00:00.000000Z",
+            "2023-01-01T00:60:00.000000Z",
+            "2023-01-01 00:00:00,000000Z",
+            "2023-01-01T00:00:0:.000000Z",
+        ] {
+            assert_eq!(text.parse::<Timestamp>(), Err(NotATimestamp), "{text}");
+        }
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! Group commit: concurrent calls become one batch, and each call gets its own answer.
 //!
-//! There is no timer. While as many batches as allowed are under way, calls gather; a batch that
-//! ends lets the next one go with everything that has gathered. A lone call goes at once.
+//! While as many batches as allowed are under way, calls gather; a batch that ends lets the next
+//! one go with everything that has gathered. A lone call goes at once. After a crowded batch the
+//! next one holds its breath: a store spends more on each batch than on what is in it, so under
+//! load a moment of waiting is paid back many times.
 
-use std::{future::Future, sync::Arc};
+use std::{future::Future, sync::Arc, time::Duration};
 
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
 
@@ -15,6 +17,25 @@ const INTAKE: usize = 8_192;
 /// Largest batch, in calls and in bytes. A single call may be larger than the bytes.
 const MAX_CALLS: usize = 500;
 const MAX_BYTES: usize = 8 * 1024 * 1024;
+
+/// Calls that make a batch a crowded one.
+const CROWD: usize = 8;
+
+/// How batches follow each other.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pace {
+    /// Batches that are under way at once, 1 or more.
+    pub(crate) flights: usize,
+    /// How long a batch after a crowded one waits for more calls.
+    pub(crate) breath: Duration,
+}
+
+impl Pace {
+    /// `flights` batches at once, and `breath` after a crowded one.
+    pub(crate) const fn of(flights: usize, breath: Duration) -> Self {
+        Self { flights, breath }
+    }
+}
 
 /// One call's part in a batch.
 pub(crate) trait Item: Send + 'static {
@@ -45,9 +66,8 @@ impl<I, O> Clone for Batcher<I, O> {
 }
 
 impl<I: Item, O: Send + 'static> Batcher<I, O> {
-    /// Starts to gather for `flush`, which answers each item by position; at most `flights`
-    /// batches are under way at once.
-    pub(crate) fn start<F, Fut>(flights: usize, flush: F) -> Self
+    /// Starts to gather for `flush`, which answers each item by position.
+    pub(crate) fn start<F, Fut>(pace: Pace, flush: F) -> Self
     where
         F: Fn(Vec<I>) -> Fut + Send + Sync + 'static,
         Fut: Future<Output = Vec<Result<O, StoreError>>> + Send + 'static,
@@ -55,7 +75,7 @@ impl<I: Item, O: Send + 'static> Batcher<I, O> {
         let (intake, calls) = mpsc::channel(INTAKE);
         let closing = Arc::new(Notify::new());
         let (end, ended) = watch::channel(false);
-        let work = gather(calls, flights, Arc::clone(&closing), flush);
+        let work = gather(calls, pace, Arc::clone(&closing), flush);
         tokio::spawn(async move {
             work.await;
             end.send_replace(true);
@@ -88,7 +108,7 @@ impl<I: Item, O: Send + 'static> Batcher<I, O> {
 
 async fn gather<I, O, F, Fut>(
     mut calls: mpsc::Receiver<Call<I, O>>,
-    flights: usize,
+    pace: Pace,
     closing: Arc<Notify>,
     flush: F,
 ) where
@@ -97,13 +117,18 @@ async fn gather<I, O, F, Fut>(
     F: Fn(Vec<I>) -> Fut + Send + Sync + 'static,
     Fut: Future<Output = Vec<Result<O, StoreError>>> + Send + 'static,
 {
-    let runway = Arc::new(Semaphore::new(flights));
+    let runway = Arc::new(Semaphore::new(pace.flights));
     let flush = Arc::new(flush);
+    let mut crowded = false;
     while let Some(first) = next(&mut calls, &closing).await {
         let Ok(permit) = Arc::clone(&runway).acquire_owned().await else { return };
+        if crowded && !pace.breath.is_zero() && calls.len() < MAX_CALLS {
+            tokio::time::sleep(pace.breath).await;
+        }
         // Calls that were made in the same moment join the first one.
         tokio::task::yield_now().await;
         let (items, answers) = fill(first, &mut calls);
+        crowded = items.len() >= CROWD;
         let flush = Arc::clone(&flush);
         tokio::spawn(async move {
             let results = flush(items).await;
@@ -113,7 +138,7 @@ async fn gather<I, O, F, Fut>(
             }
         });
     }
-    let all = u32::try_from(flights).unwrap_or(u32::MAX);
+    let all = u32::try_from(pace.flights).unwrap_or(u32::MAX);
     let _ = runway.acquire_many(all).await;
 }
 

@@ -7,7 +7,7 @@
 //! - One change of a record is one guarded write: [`Save::Stored`] means that the version before
 //!   was the one in the store. No write spans two records.
 //! - Concurrent calls are gathered into batches (group commit), and each gets its own answer. A
-//!   lone call is sent at once; there is no timer.
+//!   lone call is sent at once; only calls in a crowd wait for each other, some milliseconds.
 //! - Everything that waits is bounded: a full intake answers [`StoreError::Busy`], a store that
 //!   does not answer becomes [`StoreError::Unavailable`] after about ten seconds.
 //! - A record is stored only in a form that can be read back: at most 8 MiB, and nested at most
@@ -37,7 +37,7 @@ pub use jobs::{JobFilter, Jobs};
 pub use sessions::Sessions;
 pub use users::Users;
 
-use engine::{Engine, Mongo, Sqlite};
+use engine::{Engine, Mongo, Sqlite, Tempo};
 
 /// What became of an insert.
 #[must_use = "a record that is not stored may be lost"]
@@ -107,7 +107,17 @@ impl Store {
     ///
     /// [`OpenError`] says what to do; it never shows a password.
     pub async fn mongo(uri: &SecretString, database: &str) -> Result<Self, OpenError> {
-        Ok(Self::over(Engine::Mongo(Mongo::open(uri, database).await?)))
+        Ok(Self::over(Engine::Mongo(Mongo::open(uri, database, Tempo::Prompt).await?)))
+    }
+
+    /// [`Self::mongo`] for a process that works off a queue: under load its calls wait up to about
+    /// 15 ms for each other, so that the database spends less on each.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::mongo`].
+    pub async fn mongo_in_bulk(uri: &SecretString, database: &str) -> Result<Self, OpenError> {
+        Ok(Self::over(Engine::Mongo(Mongo::open(uri, database, Tempo::Bulk).await?)))
     }
 
     fn over(engine: Engine) -> Self {

@@ -47,9 +47,9 @@ impl<A: Aggregate> Repository<A> {
     pub(crate) fn over(engine: &Engine) -> Self {
         /// A batcher whose flush is one method of the engine, measured.
         macro_rules! batcher {
-            ($op:literal, $method:ident, $flights:expr) => {{
+            ($op:literal, $method:ident, $pace:expr) => {{
                 let engine = engine.clone();
-                Batcher::start($flights, move |items| {
+                Batcher::start($pace, move |items| {
                     let engine = engine.clone();
                     async move {
                         let size = u32::try_from(items.len()).unwrap_or(u32::MAX);
@@ -59,7 +59,7 @@ impl<A: Aggregate> Repository<A> {
                 })
             }};
         }
-        let (writes, reads) = engine.flights();
+        let (writes, reads) = engine.pace();
         Self {
             engine: engine.clone(),
             inserts: batcher!("insert", insert, writes),

@@ -38,7 +38,7 @@ pub struct QueueSettings {
 
 impl Default for QueueSettings {
     fn default() -> Self {
-        Self { concurrency: 256, prefetch: 512 }
+        Self { concurrency: 512, prefetch: 1_024 }
     }
 }
 

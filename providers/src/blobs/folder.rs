@@ -18,7 +18,7 @@ use futures::{StreamExt, stream};
 use rustix::fs::OFlags;
 use uuid::Uuid;
 
-use super::{BlobError, BlobRead};
+use super::{BlobError, BlobRead, removals::Removals};
 
 /// What the name of a temporary file begins with. No key has such a segment.
 const TEMPORARY: &str = ".feat-";
@@ -33,6 +33,7 @@ const ROUNDS: u32 = 4;
 #[derive(Debug, Clone)]
 pub(super) struct Folder {
     root: Arc<PathBuf>,
+    removals: Removals,
 }
 
 impl Folder {
@@ -44,7 +45,7 @@ impl Folder {
         let probe = temporary_in(&root);
         File::create_new(&probe).and_then(|_| fs::remove_file(&probe)).map_err(trouble)?;
 
-        Ok(Self { root: Arc::new(root) })
+        Ok(Self { root: Arc::new(root), removals: Removals::new(remove_all) })
     }
 
     pub(super) async fn put(&self, key: &str, bytes: Bytes) -> Result<(), BlobError> {
@@ -72,7 +73,9 @@ impl Folder {
     }
 
     pub(super) async fn remove_folder(&self, folder: &str) -> Result<u32, BlobError> {
-        self.blocking(folder, |_, path| remove_all(path)).await
+        let path = self.root.join(folder);
+        let removed = self.removals.remove(path.clone()).await;
+        removed.map_err(|error| failure(&path, &error))
     }
 
     pub(super) async fn list(&self, folder: &str) -> Result<Vec<String>, BlobError> {

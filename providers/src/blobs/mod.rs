@@ -7,6 +7,7 @@ mod error;
 mod folder;
 mod key;
 mod probe;
+mod removals;
 mod s3;
 
 use std::{ops::Range, path::Path};

@@ -3,13 +3,16 @@
 mod mongo;
 mod sqlite;
 
+use std::time::Duration;
+
 use crate::{
     Finding, Insert, Save, StoreError,
     aggregate::{Aggregate, Collection, Key},
+    batch::Pace,
     query::Query,
 };
 
-pub(crate) use mongo::Mongo;
+pub(crate) use mongo::{Mongo, Tempo};
 pub(crate) use sqlite::Sqlite;
 
 /// A record in the form in which its engine stores it.
@@ -51,12 +54,12 @@ macro_rules! on_engine {
 }
 
 impl Engine {
-    /// How many batches of writes, and of reads, may be under way at once.
-    pub(crate) const fn flights(&self) -> (usize, usize) {
+    /// How batches of writes, and of reads, follow each other.
+    pub(crate) const fn pace(&self) -> (Pace, Pace) {
         match self {
-            Self::Mongo(_) => (4, 4),
+            Self::Mongo(mongo) => mongo.pace(),
             // One writer: a second batch of writes would only wait for the first.
-            Self::Sqlite(_) => (1, 2),
+            Self::Sqlite(_) => (Pace::of(1, Duration::ZERO), Pace::of(2, Duration::ZERO)),
         }
     }
 

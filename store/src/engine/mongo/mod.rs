@@ -22,6 +22,7 @@ use super::{Answers, Document};
 use crate::{
     Finding, Insert, OpenError, Save, StoreError,
     aggregate::{Collection, Index},
+    batch::Pace,
 };
 use connect::unavailable;
 pub(super) use document::{decode, encode};
@@ -33,18 +34,42 @@ const PING: Duration = Duration::from_secs(2);
 /// How long a close waits for the driver.
 const CLOSE: Duration = Duration::from_secs(5);
 
+/// How long calls may wait for each other under load.
+///
+/// A majority write costs the server about 0.7 ms of a core for the command, its journal and its
+/// confirmation, and 0.09 ms for each document (measured on the machine of README's table), so a
+/// few fuller commands leave it far more time than many small ones.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tempo {
+    /// A person waits for each answer.
+    Prompt,
+    /// A queue stands behind the calls: what counts is how many are done in the end.
+    Bulk,
+}
+
 /// The engine over one database.
 #[derive(Clone)]
 pub(crate) struct Mongo {
     database: Database,
+    tempo: Tempo,
 }
 
 impl Mongo {
     pub(crate) async fn open(
         uri: &secrecy::SecretString,
         database: &str,
+        tempo: Tempo,
     ) -> Result<Self, OpenError> {
-        Ok(Self { database: connect::connect(uri, database).await? })
+        Ok(Self { database: connect::connect(uri, database).await?, tempo })
+    }
+
+    /// How batches of writes, and of reads, follow each other.
+    pub(super) const fn pace(&self) -> (Pace, Pace) {
+        let (write, read) = match self.tempo {
+            Tempo::Prompt => (Duration::from_millis(2), Duration::ZERO),
+            Tempo::Bulk => (Duration::from_millis(15), Duration::from_millis(10)),
+        };
+        (Pace::of(1, write), Pace::of(2, read))
     }
 
     pub(super) async fn insert(

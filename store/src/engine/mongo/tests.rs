@@ -11,7 +11,7 @@ async fn every_question_of_the_pipeline_is_answered_by_an_index() {
     let uri = std::env::var("FEAT_TEST_MONGODB_URL")
         .expect("FEAT_TEST_MONGODB_URL is not set: use `cargo xtask test`");
     let name = format!("feat-plans-{}", schemas::SessionId::generate());
-    let mongo = Mongo::open(&uri.into(), &name).await.unwrap();
+    let mongo = Mongo::open(&uri.into(), &name, Tempo::Prompt).await.unwrap();
     mongo.migrate(COLLECTIONS).await.unwrap();
 
     for (name, collection, query) in samples() {

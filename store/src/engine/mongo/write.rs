@@ -171,7 +171,11 @@ impl Batch {
             let body = RawDocumentBuf::from_bytes(document.body.clone())?;
             statements.push(match self.kind {
                 Kind::Insert => body,
-                Kind::Replace => rawdoc! { "q": guard(document), "u": body },
+                // The id alone finds the document; without the hint the server weighs every index
+                // of the owner for each statement.
+                Kind::Replace => {
+                    rawdoc! { "q": guard(document), "u": body, "hint": { "_id": 1 } }
+                }
             });
         }
         let mut command = RawDocumentBuf::new();
