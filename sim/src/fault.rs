@@ -146,7 +146,7 @@ impl Fault {
         let notify = call.contains(".notify.");
         self.names(call)
             && !(notify && self.act.only_calls())
-            && !(!notify && self.act.only_notifies())
+            && (notify || !self.act.only_notifies())
     }
 }
 

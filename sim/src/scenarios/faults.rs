@@ -46,7 +46,7 @@ async fn whether_a_call_takes_effect_is_what_the_script_says() {
         match (&act, &answer) {
             (Act::DropBefore | Act::DropAfter, answer) => assert!(answer.is_err(), "{name}"),
             (Act::ErrorBefore | Act::ErrorAfter, Ok(answer)) => {
-                assert_eq!(answer.status, 500, "{name}")
+                assert_eq!(answer.status, 500, "{name}");
             }
             (Act::Throttle, Ok(answer)) => assert_eq!(answer.status, 429, "{name}"),
             (act, Ok(answer)) => {

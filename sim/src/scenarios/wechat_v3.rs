@@ -215,7 +215,7 @@ async fn states_are_kept_as_strictly_as_signatures() {
     assert_eq!((paid.status, &paid.json()["code"]), (403, &json!("ORDERPAID")));
     let total = world.v3_refund("20261124000005", "R2", 1, 889).await;
     assert_eq!((total.status, &total.json()["code"]), (400, &json!("INVALID_REQUEST")));
-    world.sim.withdraw(crate::Provider::Wechat, "1900000109", 888);
+    assert_eq!(world.sim.withdraw(crate::Provider::Wechat, "1900000109", 888), 888);
     let poor = world.v3_refund("20261124000005", "R3", 1, 888).await;
     assert_eq!((poor.status, &poor.json()["code"]), (403, &json!("NOT_ENOUGH")));
     assert_eq!(world.sums(), (888, 0));
