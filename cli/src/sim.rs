@@ -123,9 +123,9 @@ async fn serve(listen: SocketAddr) -> Result<(), Failure> {
     }
     let shutdown = signals::shutdown()?;
     let advice = "Choose another address with --listen";
-    let settings = sim::Settings::fixture().map_err(|error| Failure::setup(error, advice))?;
-    let settings = sim::Settings { listen: vec![listen], ..settings };
-    let running = sim::start(settings).await.map_err(|error| Failure::setup(error, advice))?;
+    let settings = ::sim::Settings::fixture().map_err(|error| Failure::setup(error, advice))?;
+    let settings = ::sim::Settings { listen: vec![listen], ..settings };
+    let running = ::sim::start(settings).await.map_err(|error| Failure::setup(error, advice))?;
     let url = running.url();
     output::line(format_args!(
         "Simulated WeChat Pay, Alipay and UnionPay on {url}\n\
