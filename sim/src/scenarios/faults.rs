@@ -178,6 +178,30 @@ async fn unionpay_lies_with_every_kind_of_certificate() {
 }
 
 #[tokio::test]
+async fn new_fields_and_foreign_sellers_are_rightly_signed() {
+    let world = World::start().await;
+    let order = world.unionpay_order("20261124550001", "888");
+    world.unionpay(APP, order).await;
+    world.sim.fault(Fault::once("unionpay.notify.pay", Act::ExtraField)).unwrap();
+    world.sim.approve("20261124550001").unwrap();
+    world.sim.settled().await;
+    let order = World::alipay_order("20261124550002", "8.88");
+    world.alipay("alipay.trade.precreate", order).await;
+    world.sim.fault(Fault::once("alipay.notify.*", Act::Foreign)).unwrap();
+    world.sim.approve("20261124550002").unwrap();
+    world.sim.settled().await;
+    let heard: Vec<Fields> = world
+        .shop
+        .heard()
+        .iter()
+        .map(|heard| form_urlencoded::parse(heard.body.as_bytes()).into_owned().collect())
+        .collect();
+    assert_eq!(heard[0]["newField"], "1");
+    assert!(is_genuine(&world, &heard[0]));
+    assert_ne!(heard[1]["seller_id"], world.shop.merchant.alipay.seller_id);
+}
+
+#[tokio::test]
 async fn scripts_and_the_ledger_are_reached_over_http() {
     let world = World::start().await;
     let script = json!({ "call": "wechat.v3.c*", "times": 2, "act": "late", "ms": 1 });

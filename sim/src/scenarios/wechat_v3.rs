@@ -242,6 +242,9 @@ async fn certificates_open_and_rotate() {
         settings.merchants[0].wechat.keys = WechatKeys::PublicKey;
     })
     .await;
+    let made = world.v3("POST", NATIVE, world.v3_order("20261124000008", 888)).await;
+    assert_eq!(made.header("wechatpay-serial"), world.shop.merchant.wechat.public_key_id);
+    assert!(answer_proves(&world, &made));
     let none = world.v3("GET", "/v3/certificates", Value::Null).await;
     assert_eq!((none.status, &none.json()["code"]), (404, &json!("RESOURCE_NOT_EXISTS")));
 }

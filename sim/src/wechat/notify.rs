@@ -159,6 +159,9 @@ fn seal_v2(
     if act == Some(&Act::Foreign) {
         fields.insert("mch_id".to_owned(), "1900000999".to_owned());
     }
+    if act == Some(&Act::ExtraField) {
+        fields.insert("new_field".to_owned(), "1".to_owned());
+    }
     let strange = matches!(act, Some(Act::BadSignature | Act::Probe | Act::Stranger | Act::Stale));
     let key = if strange { "nobody's key" } else { account.api_key() };
     let sign = v2::sign(&fields, key, hmac);
@@ -213,6 +216,9 @@ fn seal_v3(
     let mut plain = plain.clone();
     if act == Some(&Act::Foreign) {
         plain["mchid"] = json!("1900000999");
+    }
+    if act == Some(&Act::ExtraField) {
+        plain["new_field"] = json!("1");
     }
     if act == Some(&Act::RotateKeys) {
         sim.rotate_keys();
