@@ -5,7 +5,7 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use schemas::{ClientId, JobId, JobState, account::Grant};
 
-use crate::when::When;
+use crate::{sim::SimArgs, when::When};
 
 /// Feat: pictures, push and payments behind one API, with every accepted request kept.
 #[derive(Debug, Parser)]
@@ -48,6 +48,14 @@ Examples:
     /// Look at jobs and change them
     #[command(subcommand)]
     Jobs(Jobs),
+    /// Run simulated payment providers, or ask the ones that run
+    #[command(after_help = "\
+Examples:
+  feat sim
+  feat sim fault wechat.v3.refund drop_after
+  feat sim pay 20261124000001
+  feat sim ledger --json")]
+    Sim(SimArgs),
     /// Manage the people who can sign in
     #[command(subcommand)]
     User(User),
@@ -356,6 +364,9 @@ mod tests {
             ("limit and all", vec!["jobs", "list", "--limit", "5", "--all"], false),
             ("no job id", vec!["jobs", "show", "7"], false),
             ("no moment", vec!["jobs", "list", "--since", "yesterday"], false),
+            ("simulators", vec!["sim", "--listen", "127.0.0.1:1"], true),
+            ("a fault", vec!["sim", "fault", "alipay.*", "late", "ms=5"], true),
+            ("a fault of what", vec!["sim", "fault", "alipay.*"], false),
             ("bad client id", vec!["client", "add", "a b"], false),
             ("dev options before a command", vec!["--data", "x", "worker"], false),
         ];

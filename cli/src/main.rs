@@ -14,6 +14,7 @@ mod plan;
 mod probes;
 mod serve;
 mod signals;
+mod sim;
 mod telemetry;
 mod when;
 

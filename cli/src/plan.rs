@@ -10,6 +10,7 @@ use crate::{
     health, jobs,
     output::{self, Form},
     serve,
+    sim::{self, SimArgs},
     telemetry::{DEFAULT_LOG, QUIET_LOG},
 };
 
@@ -25,6 +26,8 @@ pub(crate) enum Plan {
     Check(Check),
     /// Look at jobs or change them.
     Jobs(Jobs),
+    /// Run or ask the simulators.
+    Sim(SimArgs),
     /// Manage people.
     User(User),
     /// Manage applications.
@@ -54,6 +57,7 @@ impl Plan {
             Some(Command::Worker(args)) => Self::Worker(Box::new(load(&args)?.worker()?)),
             Some(Command::Check(args)) => Self::Check(args),
             Some(Command::Jobs(args)) => Self::Jobs(args),
+            Some(Command::Sim(args)) => Self::Sim(args),
             Some(Command::User(args)) => Self::User(args),
             Some(Command::Client(args)) => Self::Client(args),
             Some(Command::TokenKey) => Self::TokenKey,
@@ -75,6 +79,7 @@ impl Plan {
                 let telemetry = &parts.0.telemetry;
                 ("feat-worker", &telemetry.log, telemetry.otlp_endpoint.as_deref())
             }
+            Self::Sim(_) => ("feat-sim", DEFAULT_LOG, None),
             Self::Check(_)
             | Self::Jobs(_)
             | Self::User(_)
@@ -98,6 +103,7 @@ impl Plan {
             Self::Worker(parts) => serve::worker(parts.0, parts.1).await,
             Self::Check(args) => check::run(&args).await,
             Self::Jobs(command) => jobs::run(command).await,
+            Self::Sim(args) => sim::run(args).await,
             Self::User(command) => accounts::user(command).await,
             Self::Client(command) => accounts::client(command).await,
             Self::TokenKey => token_key(),

@@ -75,6 +75,8 @@ pub enum Act {
     Reorder,
     /// A notification arrives with a higher amount and the old signature, then never again.
     Tamper,
+    /// A notification with a field that no document names, rightly signed.
+    ExtraField,
     /// A notification that names another merchant, rightly signed, then never again.
     Foreign,
 }
@@ -83,7 +85,12 @@ impl Act {
     fn only_notifies(&self) -> bool {
         matches!(
             self,
-            Self::Lose | Self::Duplicate { .. } | Self::Reorder | Self::Tamper | Self::Foreign
+            Self::Lose
+                | Self::Duplicate { .. }
+                | Self::Reorder
+                | Self::Tamper
+                | Self::ExtraField
+                | Self::Foreign
         )
     }
 
@@ -146,7 +153,7 @@ impl Fault {
         let notify = call.contains(".notify.");
         self.names(call)
             && !(notify && self.act.only_calls())
-            && !(!notify && self.act.only_notifies())
+            && (notify || !self.act.only_notifies())
     }
 }
 

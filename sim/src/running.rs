@@ -194,6 +194,7 @@ impl Running {
     }
 
     /// The merchant takes up to `amount` fen out of its account; answers with how much it was.
+    #[must_use]
     pub fn withdraw(&self, provider: Provider, merchant: &str, amount: i64) -> i64 {
         let now = self.sim.now();
         self.sim.book().withdraw(provider, merchant, amount, now)

@@ -1,5 +1,7 @@
 //! Bills: their addresses, which live for half a minute, and the files behind them.
 
+use std::fmt::Write;
+
 use chrono::{DateTime, TimeDelta, Timelike, Utc};
 use serde_json::json;
 
@@ -38,14 +40,12 @@ pub(super) fn address(call: &Call<'_>) -> Result<Done, Fail> {
     if !is_ready(&date, now) {
         return Err(Fail::business("BILL_NOT_EXIST", "the bill is not ready"));
     }
-    if rows(call.sim, call.account.app_id(), &date).is_empty() {
-        let node = json!({ "bill_file_code": "EMPTY_DATA_WITH_BILL_FILE" });
-        let mut node = node;
-        node["bill_download_url"] = json!(url(call.sim, call.account.app_id(), &date, now));
-        return Ok(Done::node(node));
-    }
     let url = url(call.sim, call.account.app_id(), &date, now);
-    Ok(Done::node(json!({ "bill_download_url": url })))
+    let mut node = json!({ "bill_download_url": url });
+    if rows(call.sim, call.account.app_id(), &date).is_empty() {
+        node["bill_file_code"] = json!("EMPTY_DATA_WITH_BILL_FILE");
+    }
+    Ok(Done::node(node))
 }
 
 fn is_ready(date: &str, now: DateTime<Utc>) -> bool {
@@ -92,12 +92,12 @@ pub(super) fn file(sim: &Sim, request: &Request) -> Reply {
 
 fn detail(app: &str, date: &str, rows: &[String]) -> String {
     let mut text = format!("#支付宝业务明细查询\r\n#账号：[{app}]\r\n#日期：[{date}]\r\n");
-    text.push_str(&format!("#-----业务明细列表-----\r\n{COLUMNS}\r\n"));
+    let _ = write!(text, "#-----业务明细列表-----\r\n{COLUMNS}\r\n");
     for row in rows {
         text.push_str(row);
         text.push_str("\r\n");
     }
-    text.push_str(&format!("#-----业务明细列表结束-----\r\n#总笔数：{}\r\n", rows.len()));
+    let _ = write!(text, "#-----业务明细列表结束-----\r\n#总笔数：{}\r\n", rows.len());
     text
 }
 

@@ -82,6 +82,9 @@ pub(crate) fn seal_notify(
     if act == Some(&Act::Foreign) {
         fields.insert("seller_id".to_owned(), "2088101999999999".to_owned());
     }
+    if act == Some(&Act::ExtraField) {
+        fields.insert("new_field".to_owned(), "1".to_owned());
+    }
     let strange = matches!(act, Some(Act::BadSignature | Act::Stranger | Act::Probe | Act::Stale));
     let key = if strange { &sim.keys.unionpay } else { &sim.keys.alipay };
     sign(key, &mut fields)?;

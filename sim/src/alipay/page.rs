@@ -1,6 +1,6 @@
 //! What a browser or a phone opens: the cashier of page products, app payments, the consent page.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt::Write};
 
 use super::{
     gateway::{Call, Fail, check},
@@ -96,7 +96,7 @@ pub(super) fn consent_page(sim: &Sim, request: &Request) -> Reply {
     let mut form = String::new();
     for name in ["app_id", "scope", "redirect_uri", "state"] {
         let value = query.get(name).map(|value| escape(value)).unwrap_or_default();
-        form.push_str(&format!("<input type=\"hidden\" name=\"{name}\" value=\"{value}\">"));
+        let _ = write!(form, "<input type=\"hidden\" name=\"{name}\" value=\"{value}\">");
     }
     let app = escape(query.get("app_id").map_or("", String::as_str));
     let scope = escape(query.get("scope").map_or("", String::as_str));

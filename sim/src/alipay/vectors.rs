@@ -118,13 +118,13 @@ fn order_strings_and_pages_are_let_in() {
         let id = text(vector, "id");
         let (_, query) = text(vector, "get_url").split_once('?').unwrap();
         assert_eq!(lets_in(&merchant, query, ""), Ok(()), "{id}: opened");
-        let written = |member: &str| match &vector[member] {
-            Value::String(text) => text.clone(),
-            _ => {
-                let fields = pairs(vector, member);
-                let fields = fields.iter().map(|(name, value)| (name.as_str(), value.as_str()));
-                crate::http::write_form(fields)
+        let written = |member: &str| {
+            if let Value::String(text) = &vector[member] {
+                return text.clone();
             }
+            let fields = pairs(vector, member);
+            let fields = fields.iter().map(|(name, value)| (name.as_str(), value.as_str()));
+            crate::http::write_form(fields)
         };
         let (query, body) = (written("form_action_query"), written("form_fields"));
         let verdict = lets_in(&merchant, &query, &body);

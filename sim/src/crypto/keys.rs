@@ -58,7 +58,7 @@ impl PrivateKey {
         })
     }
 
-    /// SHA256withRSA (PKCS#1 v1.5) of `message`, in base64.
+    /// `SHA256withRSA` (PKCS#1 v1.5) of `message`, in base64.
     pub(crate) fn sign(&self, message: &[u8]) -> Result<String, Unusable> {
         let mut signature = vec![0; self.pair.public_modulus_len()];
         self.pair

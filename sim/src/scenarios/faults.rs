@@ -46,7 +46,7 @@ async fn whether_a_call_takes_effect_is_what_the_script_says() {
         match (&act, &answer) {
             (Act::DropBefore | Act::DropAfter, answer) => assert!(answer.is_err(), "{name}"),
             (Act::ErrorBefore | Act::ErrorAfter, Ok(answer)) => {
-                assert_eq!(answer.status, 500, "{name}")
+                assert_eq!(answer.status, 500, "{name}");
             }
             (Act::Throttle, Ok(answer)) => assert_eq!(answer.status, 429, "{name}"),
             (act, Ok(answer)) => {
@@ -175,6 +175,30 @@ async fn unionpay_lies_with_every_kind_of_certificate() {
     assert_eq!(codes(&ask().await).0, "05");
     assert_eq!(codes(&ask().await).1, "A6");
     assert_eq!(codes(&ask().await), ("00".to_owned(), "00".to_owned()));
+}
+
+#[tokio::test]
+async fn new_fields_and_foreign_sellers_are_rightly_signed() {
+    let world = World::start().await;
+    let order = world.unionpay_order("20261124550001", "888");
+    world.unionpay(APP, order).await;
+    world.sim.fault(Fault::once("unionpay.notify.pay", Act::ExtraField)).unwrap();
+    world.sim.approve("20261124550001").unwrap();
+    world.sim.settled().await;
+    let order = World::alipay_order("20261124550002", "8.88");
+    world.alipay("alipay.trade.precreate", order).await;
+    world.sim.fault(Fault::once("alipay.notify.*", Act::Foreign)).unwrap();
+    world.sim.approve("20261124550002").unwrap();
+    world.sim.settled().await;
+    let heard: Vec<Fields> = world
+        .shop
+        .heard()
+        .iter()
+        .map(|heard| form_urlencoded::parse(heard.body.as_bytes()).into_owned().collect())
+        .collect();
+    assert_eq!(heard[0]["newField"], "1");
+    assert!(is_genuine(&world, &heard[0]));
+    assert_ne!(heard[1]["seller_id"], world.shop.merchant.alipay.seller_id);
 }
 
 #[tokio::test]

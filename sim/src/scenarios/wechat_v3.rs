@@ -215,7 +215,7 @@ async fn states_are_kept_as_strictly_as_signatures() {
     assert_eq!((paid.status, &paid.json()["code"]), (403, &json!("ORDERPAID")));
     let total = world.v3_refund("20261124000005", "R2", 1, 889).await;
     assert_eq!((total.status, &total.json()["code"]), (400, &json!("INVALID_REQUEST")));
-    world.sim.withdraw(crate::Provider::Wechat, "1900000109", 888);
+    assert_eq!(world.sim.withdraw(crate::Provider::Wechat, "1900000109", 888), 888);
     let poor = world.v3_refund("20261124000005", "R3", 1, 888).await;
     assert_eq!((poor.status, &poor.json()["code"]), (403, &json!("NOT_ENOUGH")));
     assert_eq!(world.sums(), (888, 0));
@@ -242,6 +242,9 @@ async fn certificates_open_and_rotate() {
         settings.merchants[0].wechat.keys = WechatKeys::PublicKey;
     })
     .await;
+    let made = world.v3("POST", NATIVE, world.v3_order("20261124000008", 888)).await;
+    assert_eq!(made.header("wechatpay-serial"), world.shop.merchant.wechat.public_key_id);
+    assert!(answer_proves(&world, &made));
     let none = world.v3("GET", "/v3/certificates", Value::Null).await;
     assert_eq!((none.status, &none.json()["code"]), (404, &json!("RESOURCE_NOT_EXISTS")));
 }

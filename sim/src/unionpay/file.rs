@@ -54,12 +54,12 @@ pub(super) fn settlement(call: &Call<'_>) -> Result<Done, Fail> {
     ]);
     let mut packer = ZlibEncoder::new(Vec::new(), Compression::default());
     // Writing to memory does not fail.
-    let packed = packer.write_all(&archive).and_then(|()| packer.finish()).unwrap_or_default();
+    let content = packer.write_all(&archive).and_then(|()| packer.finish()).unwrap_or_default();
     let fields = [
         ("fileType", "00".to_owned()),
         ("settleDate", text.to_owned()),
         ("fileName", format!("{mer_id}_{}.zip", day.format("%Y%m%d"))),
-        ("fileContent", BASE64_STANDARD.encode(packed)),
+        ("fileContent", BASE64_STANDARD.encode(content)),
     ];
     let fields = fields.map(|(name, value)| (name.to_owned(), value)).into();
     Ok(Done { fields, trade: None })
@@ -99,27 +99,32 @@ fn row(trade: &Trade, refund: Option<&Refund>) -> Vec<u8> {
     let fee = amount * 6 / 1000;
     // Money to the merchant is C, from the merchant D.
     let (towards, away) = if refund.is_some() { ('D', 'C') } else { ('C', 'D') };
-    let trace = number.get(number.len().saturating_sub(6)..).unwrap_or_default();
+    let tail = number.get(number.len().saturating_sub(6)..).unwrap_or_default();
     let mut cells: [String; 41] = std::array::from_fn(|_| String::new());
-    cells[0] = if refund.is_some() { "S23" } else { "S22" }.to_owned();
-    cells[1] = "00010000".to_owned();
-    cells[2] = "00010000".to_owned();
-    trace.clone_into(&mut cells[3]);
+    let code = if refund.is_some() { "S23" } else { "S22" };
+    for (n, text) in [
+        (0, code),
+        (1, "00010000"),
+        (2, "00010000"),
+        (5, "6216***********0018"),
+        (7, "5411"),
+        (8, "07"),
+        (12, "01"),
+        (17, "1001"),
+        (25, "0"),
+    ] {
+        text.clone_into(&mut cells[n]);
+    }
+    tail.clone_into(&mut cells[3]);
     cells[4] = beijing(at).format("%m%d%H%M%S").to_string();
-    cells[5] = "6216***********0018".to_owned();
     cells[6] = format!("{amount:012}");
-    cells[7] = "5411".to_owned();
-    cells[8] = "07".to_owned();
     number.clone_into(&mut cells[9]);
     fact("orderId").clone_into(&mut cells[11]);
-    cells[12] = "01".to_owned();
     cells[15] = format!("{away}{fee:012}");
     cells[16] = format!("{towards}{:012}", amount - fee);
-    cells[17] = "1001".to_owned();
     fact("txnType").clone_into(&mut cells[19]);
     fact("txnSubType").clone_into(&mut cells[20]);
     fact("bizType").clone_into(&mut cells[21]);
-    cells[25] = "0".to_owned();
     if refund.is_some() {
         cells[26].clone_from(&trade.number);
     }

@@ -66,6 +66,9 @@ pub(crate) fn seal_notify(
         Some(Act::Foreign) => {
             fields.insert("merId".to_owned(), "777290058999999".to_owned());
         }
+        Some(Act::ExtraField) => {
+            fields.insert("newField".to_owned(), "1".to_owned());
+        }
         Some(Act::Defective) => {
             fields.insert("respCode".to_owned(), "A6".to_owned());
         }

@@ -1,5 +1,7 @@
 //! The test cashier of front transactions, and the way back to the merchant.
 
+use std::fmt::Write;
+
 use super::{
     Call, Fields,
     message::{Fail, sign},
@@ -46,7 +48,7 @@ pub(crate) fn return_form(sim: &Sim, trade: &Trade) -> Option<String> {
     let mut form = format!("<form method=\"post\" action=\"{url}\">");
     for (name, value) in &fields {
         let value = escape(value);
-        form.push_str(&format!("<input type=\"hidden\" name=\"{name}\" value=\"{value}\">"));
+        let _ = write!(form, "<input type=\"hidden\" name=\"{name}\" value=\"{value}\">");
     }
     form.push_str("<button>Return to the shop</button></form>");
     Some(form)

@@ -63,15 +63,14 @@ fn of_trade(trade: &Trade, act: Option<&Act>, now: DateTime<Utc>) -> Fields {
         State::Open if trade.declined => ("60", "交易失败，详情请咨询您的发卡行[5100060]"),
         State::Open => ("05", "交易已受理，请稍后查询[5100005]"),
     };
-    let mut fields = match trade.paid_at() {
-        Some(at) => settled(&trade.number, trade.amount, at),
-        None => {
-            let mut fields = settled(&trade.number, 0, trade.created);
-            for name in ["accNo", "payCardType", "payType"] {
-                fields.remove(name);
-            }
-            fields
+    let mut fields = if let Some(at) = trade.paid_at() {
+        settled(&trade.number, trade.amount, at)
+    } else {
+        let mut fields = settled(&trade.number, 0, trade.created);
+        for name in ["accNo", "payCardType", "payType"] {
+            fields.remove(name);
         }
+        fields
     };
     fields.extend(trade.facts.clone());
     answer(fields, code, text)

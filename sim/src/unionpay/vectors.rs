@@ -72,12 +72,11 @@ fn requests_are_signed_and_let_in() {
             let signature = keyed_hash(&fields, method, vectors.key("secure_key"));
             assert_eq!(signature, text(vector, "signature"), "{id}");
         }
-        let body = match vector["body"].as_str() {
-            Some(body) => body.to_owned(),
-            None => {
-                let posted = pairs(vector, "fields");
-                write_form(posted.iter().map(|(name, value)| (name.as_str(), value.as_str())))
-            }
+        let body = if let Some(body) = vector["body"].as_str() {
+            body.to_owned()
+        } else {
+            let posted = pairs(vector, "fields");
+            write_form(posted.iter().map(|(name, value)| (name.as_str(), value.as_str())))
         };
         let at = parse_digits("20261123101530").unwrap().timestamp();
         let sim = sim_of(merchant(&vectors, method), at);
@@ -97,21 +96,17 @@ fn read(body: &str) -> Fields {
     while !rest.is_empty() {
         let (name, tail) = rest.split_once('=').unwrap();
         let mut closing = None;
-        let end = tail.find(|c| match closing {
-            Some(mark) => {
-                if c == mark {
-                    closing = None;
-                }
-                false
+        let end = tail.find(|c| {
+            if let Some(mark) = closing {
+                closing = closing.filter(|_| c != mark);
+                return false;
             }
-            None => {
-                closing = match c {
-                    '{' => Some('}'),
-                    '[' => Some(']'),
-                    _ => None,
-                };
-                c == '&'
-            }
+            closing = match c {
+                '{' => Some('}'),
+                '[' => Some(']'),
+                _ => None,
+            };
+            c == '&'
         });
         let end = end.unwrap_or(tail.len());
         assert!(fields.insert(name.to_owned(), tail[..end].to_owned()).is_none(), "{name}");

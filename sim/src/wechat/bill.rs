@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    fmt::Write as _,
     io::Write,
     sync::{Mutex, PoisonError},
 };
@@ -147,7 +148,7 @@ fn render(kind: BillKind, rows: &[(DateTime<Utc>, Vec<String>)]) -> String {
         money(sums[4]),
     ];
     let totals: Vec<_> = totals.iter().map(|sum| format!("`{sum}")).collect();
-    text.push_str(&format!("{TOTALS}\r\n{}\r\n", totals.join(",")));
+    let _ = write!(text, "{TOTALS}\r\n{}\r\n", totals.join(","));
     text
 }
 
@@ -226,30 +227,38 @@ pub(super) fn gzip(data: &[u8]) -> Vec<u8> {
 
 /// The files that v3's download addresses lead to.
 #[derive(Debug, Default)]
-pub(crate) struct Files(Mutex<HashMap<String, (DateTime<Utc>, String, Vec<u8>)>>);
+pub(crate) struct Files(Mutex<HashMap<String, File>>);
+
+#[derive(Debug)]
+struct File {
+    until: DateTime<Utc>,
+    owner: String,
+    data: Vec<u8>,
+}
 
 impl Files {
-    /// Keeps `file` for `mchid`; answers with the token of its address.
+    /// Keeps `data` for `mchid`; answers with the token of its address.
     pub(super) fn keep(
         &self,
         mchid: &str,
-        file: Vec<u8>,
+        data: Vec<u8>,
         now: DateTime<Utc>,
     ) -> Result<String, NotPlaced> {
         let mut files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        files.retain(|_, (until, ..)| *until > now);
+        files.retain(|_, file| file.until > now);
         if files.len() >= MOST_FILES {
             return Err(NotPlaced::Full);
         }
         let token = nonce(32);
-        files.insert(token.clone(), (now + DOWNLOAD, mchid.to_owned(), file));
+        let file = File { until: now + DOWNLOAD, owner: mchid.to_owned(), data };
+        files.insert(token.clone(), file);
         Ok(token)
     }
 
     /// The file of `token`, while its address works.
     pub(super) fn get(&self, mchid: &str, token: &str, now: DateTime<Utc>) -> Option<Vec<u8>> {
         let files = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let (until, owner, file) = files.get(token)?;
-        (*until > now && owner == mchid).then(|| file.clone())
+        let file = files.get(token)?;
+        (file.until > now && file.owner == mchid).then(|| file.data.clone())
     }
 }

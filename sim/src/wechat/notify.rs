@@ -25,7 +25,7 @@ pub(crate) fn payment_parcel(trade: &Trade) -> Option<Parcel> {
         Dialect::WechatV3 => {
             let plain = v3_trade(trade);
             let summary = "支付成功";
-            let envelope = envelope(&event, rfc3339(paid), "TRANSACTION.SUCCESS", summary);
+            let envelope = envelope(&event, &rfc3339(paid), "TRANSACTION.SUCCESS", summary);
             let merchant = trade.merchant.clone();
             ("wechat.v3.notify.pay", Content::WechatV3 { merchant, envelope, plain })
         }
@@ -60,15 +60,12 @@ pub(crate) fn refund_parcel(trade: &Trade, refund: &Refund) -> Option<Parcel> {
     let url = refund.notify_url.clone()?;
     let event = format!("EV-{}-refund", refund.id);
     let merchant = trade.merchant.clone();
-    let (call, content) = match refund.dialect {
-        Dialect::WechatV3 => {
-            let (envelope, plain) = v3_refund(trade, refund, &event);
-            ("wechat.v3.notify.refund", Content::WechatV3 { merchant, envelope, plain })
-        }
-        _ => {
-            let (app, fields) = (trade.app.clone(), v2_refund(trade, refund));
-            ("wechat.v2.notify.refund", Content::WechatV2Refund { merchant, app, fields })
-        }
+    let (call, content) = if refund.dialect == Dialect::WechatV3 {
+        let (envelope, plain) = v3_refund(trade, refund, &event);
+        ("wechat.v3.notify.refund", Content::WechatV3 { merchant, envelope, plain })
+    } else {
+        let (app, fields) = (trade.app.clone(), v2_refund(trade, refund));
+        ("wechat.v2.notify.refund", Content::WechatV2Refund { merchant, app, fields })
     };
     let trade = trade.key.clone();
     Some(Parcel { provider: Provider::Wechat, call, event, trade, url, content })
@@ -99,7 +96,7 @@ fn v3_refund(trade: &Trade, refund: &Refund, event: &str) -> (Value, Value) {
     if refund.end == End::Success {
         plain["success_time"] = json!(rfc3339(ended));
     }
-    (envelope(event, rfc3339(ended), kind, summary), plain)
+    (envelope(event, &rfc3339(ended), kind, summary), plain)
 }
 
 fn v2_refund(trade: &Trade, refund: &Refund) -> BTreeMap<String, String> {
@@ -121,7 +118,7 @@ fn v2_refund(trade: &Trade, refund: &Refund) -> BTreeMap<String, String> {
     ])
 }
 
-fn envelope(event: &str, at: String, kind: &str, summary: &str) -> Value {
+fn envelope(event: &str, at: &str, kind: &str, summary: &str) -> Value {
     json!({
         "id": event,
         "create_time": at,
@@ -161,6 +158,9 @@ fn seal_v2(
     }
     if act == Some(&Act::Foreign) {
         fields.insert("mch_id".to_owned(), "1900000999".to_owned());
+    }
+    if act == Some(&Act::ExtraField) {
+        fields.insert("new_field".to_owned(), "1".to_owned());
     }
     let strange = matches!(act, Some(Act::BadSignature | Act::Probe | Act::Stranger | Act::Stale));
     let key = if strange { "nobody's key" } else { account.api_key() };
@@ -216,6 +216,9 @@ fn seal_v3(
     let mut plain = plain.clone();
     if act == Some(&Act::Foreign) {
         plain["mchid"] = json!("1900000999");
+    }
+    if act == Some(&Act::ExtraField) {
+        plain["new_field"] = json!("1");
     }
     if act == Some(&Act::RotateKeys) {
         sim.rotate_keys();

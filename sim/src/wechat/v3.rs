@@ -16,7 +16,7 @@ use crate::{
     crypto::{Certificate, PrivateKey, nonce},
     fault::Act,
     http::{Reply, Request},
-    merchant::{PLATFORM_A, PLATFORM_B},
+    merchant::{PLATFORM_A, PLATFORM_B, WechatKeys},
     sim::Sim,
 };
 
@@ -182,7 +182,11 @@ fn seal(
         return reply;
     }
     let wanted = request.header("wechatpay-serial");
-    let by_public_key = wanted == Some(account.merchant.public_key_id.as_str());
+    let by_public_key = match account.merchant.keys {
+        WechatKeys::Certificate => false,
+        WechatKeys::PublicKey => true,
+        WechatKeys::Both => wanted == Some(account.merchant.public_key_id.as_str()),
+    };
     let signed = sign(sim, account, by_public_key, &reply.body, act);
     reply.headers.extend(signed);
     reply.headers.push(("request-id", nonce(32)));

@@ -52,10 +52,10 @@ pub(super) fn unified_order(call: &Call<'_>) -> Result<Outcome, Fail> {
         }
         NotPlaced::Full => Fail::business("SYSTEMERROR", "the simulator is full"),
     })?;
-    Ok(result(call, product, placed))
+    Ok(result(call, product, &placed))
 }
 
-fn result(call: &Call<'_>, product: &'static str, placed: Placed) -> Outcome {
+fn result(call: &Call<'_>, product: &'static str, placed: &Placed) -> Outcome {
     let mut answer =
         fields([("trade_type", product.to_owned()), ("prepay_id", placed.prepay_id.clone())]);
     match product {

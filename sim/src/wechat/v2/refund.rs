@@ -71,18 +71,19 @@ fn wanted(call: &Call<'_>) -> Result<Wanted, Fail> {
 
 fn refusal(refused: NotRefunded) -> Fail {
     let (code, reason) = match refused {
-        NotRefunded::NoOrder => ("ORDERNOTEXIST", "there is no such paid order"),
         NotRefunded::Overdue => ("TRADE_OVERDUE", "the order is older than a year"),
         NotRefunded::OtherTotal => ("REFUND_FEE_MISMATCH", "total_fee is not the order's"),
-        NotRefunded::TooOften => ("FREQUENCY_LIMITED", "refunds come too fast"),
         NotRefunded::Book(Refused::OtherData) => {
             ("ERROR", "out_refund_no belongs to a refund with other data")
         }
         NotRefunded::Book(Refused::TooMuch) => ("ERROR", "more than is left of the order"),
         NotRefunded::Book(Refused::NotEnough) => ("NOTENOUGH", "the merchant has not as much"),
         NotRefunded::Book(Refused::TooMany) => ("ERROR", "the order has 50 refunds"),
-        NotRefunded::Book(Refused::TooSoon) => ("FREQUENCY_LIMITED", "refunds come too fast"),
-        NotRefunded::Book(Refused::Closed | Refused::NotPaid | Refused::Paid) => {
+        NotRefunded::TooOften | NotRefunded::Book(Refused::TooSoon) => {
+            ("FREQUENCY_LIMITED", "refunds come too fast")
+        }
+        NotRefunded::NoOrder
+        | NotRefunded::Book(Refused::Closed | Refused::NotPaid | Refused::Paid) => {
             ("ORDERNOTEXIST", "there is no such paid order")
         }
     };

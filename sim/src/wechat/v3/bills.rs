@@ -1,5 +1,7 @@
 //! Certificates, bills and their download.
 
+use std::fmt::Write;
+
 use chrono::{DateTime, NaiveDate, Utc};
 use serde_json::{Value, json};
 
@@ -83,7 +85,7 @@ pub(super) fn fund_bill(call: &Call<'_>) -> Result<Done, Problem> {
             Effect::Withdrawn => ("提现", "支出"),
         };
         let (at, amount) = (spaced(entry.at), yuan(entry.amount));
-        text.push_str(&format!("`{at},`{},`{name},`{way},`{amount}\r\n", entry.key));
+        let _ = write!(text, "`{at},`{},`{name},`{way},`{amount}\r\n", entry.key);
     }
     if rows == 0 {
         return Err(refusal(NoBill::Empty));

@@ -63,18 +63,19 @@ fn wanted(call: &Call<'_>) -> Result<Wanted, Problem> {
 
 fn refusal(refused: NotRefunded) -> Problem {
     let (status, code, message) = match refused {
-        NotRefunded::NoOrder => (404, "RESOURCE_NOT_EXISTS", "订单不存在或未支付"),
         NotRefunded::Overdue => (403, "TRADE_OVERDUE", "订单已超过退款期限"),
         NotRefunded::OtherTotal => (400, "INVALID_REQUEST", "订单金额不一致"),
-        NotRefunded::TooOften => (429, "FREQUENCY_LIMITED", "退款频率过高"),
         NotRefunded::Book(Refused::OtherData) => {
             (400, "INVALID_REQUEST", "商户退款单号重复：数据不同")
         }
         NotRefunded::Book(Refused::TooMuch) => (400, "INVALID_REQUEST", "累计退款金额大于支付金额"),
         NotRefunded::Book(Refused::NotEnough) => (403, "NOT_ENOUGH", "余额不足"),
         NotRefunded::Book(Refused::TooMany) => (403, "RULE_LIMIT", "部分退款次数超限"),
-        NotRefunded::Book(Refused::TooSoon) => (429, "FREQUENCY_LIMITED", "退款频率过高"),
-        NotRefunded::Book(Refused::Closed | Refused::NotPaid | Refused::Paid) => {
+        NotRefunded::TooOften | NotRefunded::Book(Refused::TooSoon) => {
+            (429, "FREQUENCY_LIMITED", "退款频率过高")
+        }
+        NotRefunded::NoOrder
+        | NotRefunded::Book(Refused::Closed | Refused::NotPaid | Refused::Paid) => {
             (404, "RESOURCE_NOT_EXISTS", "订单不存在或未支付")
         }
     };
