@@ -1,10 +1,11 @@
 //! Services outside of Feat, one module each.
 //!
-//! Today the store of files, and the keys of a trusted issuer. Only this crate knows how such a service is spoken to; what it
-//! answers is sorted by what the caller may do next.
+//! The store of files, the keys of a trusted issuer, and the payment providers. Only this crate
+//! knows how such a service is spoken to; what it answers is sorted by what the caller may do next.
 
 pub mod blobs;
 pub mod jwks;
+pub mod payment;
 
 /// One thing that was looked at by a check of the installation.
 #[derive(Debug, Clone, PartialEq, Eq)]

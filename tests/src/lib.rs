@@ -9,6 +9,7 @@ pub mod browser;
 pub mod cluster;
 pub mod collector;
 pub mod http;
+pub mod notified;
 pub mod picture;
 pub mod rig;
 pub mod scripted;

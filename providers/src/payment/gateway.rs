@@ -1,0 +1,344 @@
+//! The port: every account that is configured, and what can be asked of one.
+
+use std::{sync::Arc, time::Duration};
+
+use chrono::NaiveDate;
+use schemas::{Channel, Scene};
+
+use super::{
+    BoundAccount, Call, Created, DayBill, MAX_NOTICE_BYTES, Notice, NoticeAnswer, NotifyError,
+    Order, PaymentSettings, ProviderError, RawNotify, RawReply, Refund, RefundOrder, RefundRef,
+    TradeRef, TradeState, alipay::Alipay, separation, unionpay::UnionPay, wechat_pay::WeChatPay,
+};
+use crate::Finding;
+
+/// Every account that is configured. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Gateways {
+    all: Arc<[Gateway]>,
+}
+
+/// One account at one provider. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Gateway {
+    engine: Engine,
+}
+
+/// The providers: a closed list, so that every match below is total.
+#[derive(Debug, Clone)]
+enum Engine {
+    WeChatPay(Arc<WeChatPay>),
+    Alipay(Arc<Alipay>),
+    UnionPay(Arc<UnionPay>),
+}
+
+impl Gateways {
+    /// Reads every key and certificate and makes the gateways. Nothing is sent.
+    ///
+    /// # Errors
+    ///
+    /// Everything that is wrong with the settings, at once; no text holds a secret.
+    pub fn open(settings: &PaymentSettings) -> Result<Self, Vec<Finding>> {
+        let mut problems = separation::check(settings);
+        let mut all = Vec::new();
+        let mut add = |channel: Channel, name: &str, opened: Result<Engine, String>| {
+            let what = format!("payments: {channel} {name}");
+            match opened {
+                Ok(engine) => all.push(Gateway { engine }),
+                Err(problem) => problems.push(Finding { what, problem: Some(problem) }),
+            }
+        };
+        for one in &settings.wechat_pay {
+            let opened = WeChatPay::open(one).map(|one| Engine::WeChatPay(Arc::new(one)));
+            add(Channel::WeChatPay, &one.name, opened);
+        }
+        for one in &settings.alipay {
+            let opened = Alipay::open(one).map(|one| Engine::Alipay(Arc::new(one)));
+            add(Channel::Alipay, &one.name, opened);
+        }
+        for one in &settings.unionpay {
+            let opened = UnionPay::open(one).map(|one| Engine::UnionPay(Arc::new(one)));
+            add(Channel::UnionPay, &one.name, opened);
+        }
+        if problems.is_empty() { Ok(Self { all: all.into() }) } else { Err(problems) }
+    }
+
+    /// The account `name` at `channel`.
+    #[must_use]
+    pub fn get(&self, channel: Channel, name: &str) -> Option<&Gateway> {
+        self.all.iter().find(|gateway| gateway.channel() == channel && gateway.name() == name)
+    }
+
+    /// The first account at `channel`, for callers that name none.
+    #[must_use]
+    pub fn first(&self, channel: Channel) -> Option<&Gateway> {
+        self.all.iter().find(|gateway| gateway.channel() == channel)
+    }
+
+    /// All accounts, in the order of the settings.
+    pub fn iter(&self) -> impl Iterator<Item = &Gateway> {
+        self.all.iter()
+    }
+
+    /// Whether keys are readable, belong together and are still valid, for every account.
+    #[must_use]
+    pub fn check(&self) -> Vec<Finding> {
+        self.all.iter().flat_map(Gateway::check).collect()
+    }
+
+    /// Reads again every file of keys that has changed. What cannot be read or does not fit leaves
+    /// the last good keys in force, says so in the log and in metric
+    /// `feat_payment_keys_stale{channel,account}`. Blocks on the disk for a moment.
+    pub fn reload(&self) {
+        self.all.iter().for_each(Gateway::reload);
+    }
+
+    /// Does [`Self::reload`] every `every`, beside the runtime's own threads, for as long as it is
+    /// polled. It never ends by itself.
+    pub async fn watch(&self, every: Duration) {
+        loop {
+            tokio::time::sleep(every).await;
+            let gateways = self.clone();
+            if let Err(error) = tokio::task::spawn_blocking(move || gateways.reload()).await {
+                tracing::error!(%error, "payment keys could not be looked at");
+            }
+        }
+    }
+}
+
+impl Gateway {
+    /// Its provider.
+    #[must_use]
+    pub fn channel(&self) -> Channel {
+        match &self.engine {
+            Engine::WeChatPay(_) => Channel::WeChatPay,
+            Engine::Alipay(_) => Channel::Alipay,
+            Engine::UnionPay(_) => Channel::UnionPay,
+        }
+    }
+
+    /// Its name in the settings and in addresses.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        match &self.engine {
+            Engine::WeChatPay(app) => app.name(),
+            Engine::Alipay(app) => app.name(),
+            Engine::UnionPay(app) => app.name(),
+        }
+    }
+
+    /// Its number at the provider: merchant, or seller.
+    #[must_use]
+    pub fn merchant_id(&self) -> &str {
+        match &self.engine {
+            Engine::WeChatPay(app) => app.merchant_id(),
+            Engine::Alipay(app) => app.merchant_id(),
+            Engine::UnionPay(app) => app.merchant_id(),
+        }
+    }
+
+    /// The provider's id of the app, where the provider has apps.
+    #[must_use]
+    pub fn app_id(&self) -> Option<&str> {
+        match &self.engine {
+            Engine::WeChatPay(app) => Some(app.app_id()),
+            Engine::Alipay(app) => Some(app.app_id()),
+            Engine::UnionPay(_) => None,
+        }
+    }
+
+    /// Whether `scene` can be paid through this account.
+    #[must_use]
+    pub fn supports(&self, scene: Scene) -> bool {
+        match &self.engine {
+            Engine::WeChatPay(app) => app.supports(scene),
+            Engine::Alipay(_) => true,
+            Engine::UnionPay(_) => scene != Scene::Jsapi,
+        }
+    }
+
+    /// Makes a trade, or prepares what the payer's client needs to make it.
+    ///
+    /// Repeating a call with the same order makes one trade. Alipay's app and page scenes and
+    /// UnionPay's front page send nothing: the trade begins when the payer opens it.
+    ///
+    /// # Errors
+    ///
+    /// After [`ProviderError::Conflict`] and [`ProviderError::OutcomeUnknown`] only
+    /// [`Self::query`] can tell; after [`ProviderError::Refused`] this trade cannot be made.
+    pub async fn create(&self, order: &Order, call: &mut Call) -> Result<Created, ProviderError> {
+        match &self.engine {
+            Engine::WeChatPay(app) => app.create(order, call).await,
+            Engine::Alipay(app) => app.create(order, call).await,
+            Engine::UnionPay(app) => app.create(order, call).await,
+        }
+    }
+
+    /// How the trade stands. Safe at any time.
+    ///
+    /// # Errors
+    ///
+    /// No error says anything about the trade.
+    pub async fn query(
+        &self,
+        trade: &TradeRef,
+        call: &mut Call,
+    ) -> Result<TradeState, ProviderError> {
+        match &self.engine {
+            Engine::WeChatPay(app) => app.query(trade, call).await,
+            Engine::Alipay(app) => app.query(trade, call).await,
+            Engine::UnionPay(app) => app.query(trade, call).await,
+        }
+    }
+
+    /// Closes an unpaid trade, so that it cannot be paid any more. Again is safe. UnionPay has no
+    /// such call: there the answer is always a refusal, and the trade ends at its expiry.
+    ///
+    /// # Errors
+    ///
+    /// [`ProviderError::Conflict`] when it may be paid: query it and settle.
+    pub async fn close(&self, trade: &TradeRef, call: &mut Call) -> Result<(), ProviderError> {
+        match &self.engine {
+            Engine::WeChatPay(app) => app.close(trade, call).await,
+            Engine::Alipay(app) => app.close(trade, call).await,
+            Engine::UnionPay(_) => Err(ProviderError::Refused("close_not_offered".to_owned())),
+        }
+    }
+
+    /// Asks the provider to return `order.amount` to the payer.
+    ///
+    /// Repeating a call with the same number returns money once. Success means that it was
+    /// accepted; [`Refund::state`] says whether it is done.
+    ///
+    /// # Errors
+    ///
+    /// After [`ProviderError::OutcomeUnknown`] and [`ProviderError::Conflict`] only
+    /// [`Self::query_refund`] can tell; all others mean that no money moved.
+    pub async fn refund(
+        &self,
+        order: &RefundOrder,
+        call: &mut Call,
+    ) -> Result<Refund, ProviderError> {
+        match &self.engine {
+            Engine::WeChatPay(app) => app.refund(order, call).await,
+            Engine::Alipay(app) => app.refund(order, call).await,
+            Engine::UnionPay(app) => app.refund(order, call).await,
+        }
+    }
+
+    /// How the refund stands. Safe at any time.
+    pub async fn query_refund(
+        &self,
+        refund: &RefundRef,
+        call: &mut Call,
+    ) -> Result<Refund, ProviderError> {
+        match &self.engine {
+            Engine::WeChatPay(app) => app.query_refund(refund, call).await,
+            Engine::Alipay(app) => app.query_refund(refund, call).await,
+            Engine::UnionPay(app) => app.query_refund(refund, call).await,
+        }
+    }
+
+    /// Verifies a notice and reads it: signature, app and merchant. The amount is the caller's to
+    /// compare. May fetch the provider's certificates once when the notice names a new one.
+    ///
+    /// # Errors
+    ///
+    /// See [`NotifyError`]; for each of them nothing may change.
+    pub async fn read_notify(&self, raw: RawNotify<'_>) -> Result<Notice, NotifyError> {
+        if raw.body.len() > MAX_NOTICE_BYTES {
+            return Err(NotifyError::Malformed("too large"));
+        }
+        match &self.engine {
+            Engine::WeChatPay(app) => app.read_notify(raw).await,
+            Engine::Alipay(app) => app.read_notify(raw.body),
+            Engine::UnionPay(app) => app.read_notify(raw.body),
+        }
+    }
+
+    /// The answer to `raw` in the provider's exact form.
+    #[must_use]
+    pub fn acknowledge(&self, raw: RawNotify<'_>, answer: NoticeAnswer) -> RawReply {
+        match &self.engine {
+            Engine::WeChatPay(_) => WeChatPay::acknowledge(raw, answer),
+            Engine::Alipay(_) => Alipay::acknowledge(answer),
+            Engine::UnionPay(_) => UnionPay::acknowledge(answer),
+        }
+    }
+
+    /// The provider's bill of one day (Beijing time; UnionPay: the settlement day).
+    ///
+    /// # Errors
+    ///
+    /// Nothing changes by this call, so every error may be followed by the same call later.
+    pub async fn bill(&self, day: NaiveDate, call: &mut Call) -> Result<DayBill, ProviderError> {
+        match &self.engine {
+            Engine::WeChatPay(app) => app.bill(day, call).await,
+            Engine::Alipay(app) => app.bill(day, call).await,
+            Engine::UnionPay(app) => app.bill(day, call).await,
+        }
+    }
+
+    /// Where a person consents to bind an account; the provider then sends the browser to
+    /// `return_url` with a code. `None` when the account cannot bind people.
+    ///
+    /// `state` comes back unchanged; bind it to the browser. Without it the address has exactly
+    /// the documented parameters.
+    #[must_use]
+    pub fn consent_url(&self, return_url: &str, state: Option<&str>) -> Option<String> {
+        match &self.engine {
+            Engine::WeChatPay(app) => app.consent_url(return_url, state),
+            Engine::Alipay(app) => Some(app.consent_url(return_url, state)),
+            Engine::UnionPay(_) => None,
+        }
+    }
+
+    /// The text with which an app on the phone asks a person for consent through Alipay's library;
+    /// `target` (at most 32 characters) comes back. `None` for the other providers.
+    ///
+    /// # Errors
+    ///
+    /// Only when no signature can be made.
+    #[must_use]
+    pub fn app_consent(&self, target: &str) -> Option<Result<String, ProviderError>> {
+        match &self.engine {
+            Engine::Alipay(app) => Some(app.app_consent(target)),
+            Engine::WeChatPay(_) | Engine::UnionPay(_) => None,
+        }
+    }
+
+    /// Exchanges the code of a person who consented; a code works once.
+    ///
+    /// # Errors
+    ///
+    /// [`ProviderError::Refused`] for a code that is unknown, used or expired: start again.
+    pub async fn exchange_code(
+        &self,
+        code: &str,
+        call: &mut Call,
+    ) -> Result<BoundAccount, ProviderError> {
+        match &self.engine {
+            Engine::WeChatPay(app) => app.exchange_code(code, call).await,
+            Engine::Alipay(app) => app.exchange_code(code, call).await,
+            Engine::UnionPay(_) => Err(ProviderError::Refused("sign_in_not_offered".to_owned())),
+        }
+    }
+
+    /// Whether its keys are readable, belong together and are still valid.
+    #[must_use]
+    pub fn check(&self) -> Vec<Finding> {
+        match &self.engine {
+            Engine::WeChatPay(app) => app.check(),
+            Engine::Alipay(app) => app.check(),
+            Engine::UnionPay(app) => app.check(),
+        }
+    }
+
+    fn reload(&self) {
+        match &self.engine {
+            Engine::WeChatPay(app) => app.reload(),
+            Engine::Alipay(app) => app.reload(),
+            Engine::UnionPay(app) => app.reload(),
+        }
+    }
+}
