@@ -194,6 +194,9 @@ mod tests {
         .unwrap()
     }
 
+    /// Name, uses (by whom, of what, of which kind), and what is reported.
+    type Case<'a> = (&'a str, &'a [(&'a str, &'a str, Option<&'a str>)], &'a [&'a str]);
+
     #[test]
     fn a_use_that_is_not_on_the_list_crosses_a_boundary() {
         let ban = Ban {
@@ -201,7 +204,6 @@ mod tests {
             wrappers: vec!["ours".to_owned()],
             reason: "ours alone".to_owned(),
         };
-        type Case<'a> = (&'a str, &'a [(&'a str, &'a str, Option<&'a str>)], &'a [&'a str]);
         let cases: [Case<'_>; 5] = [
             ("allowed", &[("ours", "driver", None)], &[]),
             ("not allowed", &[("theirs", "driver", None)], &["theirs uses driver: ours alone"]),
