@@ -26,6 +26,7 @@ mod guesses;
 mod images;
 mod jobs;
 mod keys;
+mod push_tokens;
 mod query;
 mod repository;
 mod sessions;
@@ -39,6 +40,7 @@ pub use audit::{Audit, AuditFilter};
 pub use clients::Clients;
 pub use codes::Codes;
 pub use devices::Devices;
+pub use push_tokens::{PushTokenFilter, PushTokens};
 pub use error::{OpenError, StoreError};
 pub use guesses::Guesses;
 pub use images::{ImageField, ImageFilter, ImageOrder, Images};
@@ -103,6 +105,8 @@ pub struct Store {
     pub guesses: Guesses,
     /// Who did what.
     pub audit: Audit,
+    /// Device tokens for pushes.
+    pub push_tokens: PushTokens,
     engine: Engine,
 }
 
@@ -152,6 +156,7 @@ impl Store {
             keys: Keys::over(&engine),
             guesses: Guesses::over(&engine),
             audit: Audit::over(&engine),
+            push_tokens: PushTokens::over(&engine),
             engine,
         }
     }
@@ -192,6 +197,7 @@ impl Store {
         self.keys.close().await;
         self.guesses.close().await;
         self.audit.close().await;
+        self.push_tokens.close().await;
         self.engine.close().await;
     }
 }
