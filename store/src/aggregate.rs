@@ -99,8 +99,19 @@ pub(crate) trait Aggregate: Serialize + DeserializeOwned + Send + Sync + 'static
 }
 
 /// Every collection.
-pub(crate) const COLLECTIONS: &[&Collection] =
-    &[&JOBS, &IMAGES, &USERS, &CLIENTS, &SESSIONS, &DEVICES, &CODES, &KEYS, &GUESSES, &AUDIT, &PUSH_TOKENS];
+pub(crate) const COLLECTIONS: &[&Collection] = &[
+    &JOBS,
+    &IMAGES,
+    &USERS,
+    &CLIENTS,
+    &SESSIONS,
+    &DEVICES,
+    &CODES,
+    &KEYS,
+    &GUESSES,
+    &AUDIT,
+    &PUSH_TOKENS,
+];
 
 static JOBS: Collection = Collection {
     name: "jobs",

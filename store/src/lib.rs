@@ -40,12 +40,12 @@ pub use audit::{Audit, AuditFilter};
 pub use clients::Clients;
 pub use codes::Codes;
 pub use devices::Devices;
-pub use push_tokens::{PushTokenFilter, PushTokens};
 pub use error::{OpenError, StoreError};
 pub use guesses::Guesses;
 pub use images::{ImageField, ImageFilter, ImageOrder, Images};
 pub use jobs::{JobFilter, Jobs};
 pub use keys::Keys;
+pub use push_tokens::{PushTokenFilter, PushTokens};
 pub use sessions::Sessions;
 pub use users::Users;
 
