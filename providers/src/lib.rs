@@ -1,8 +1,10 @@
 //! Services outside of Feat, one module each.
 //!
-//! The store of files, the keys of a trusted issuer, and the payment providers. Only this crate
-//! knows how such a service is spoken to; what it answers is sorted by what the caller may do next.
+//! The store of files, the keys of a trusted issuer, the payment providers and Apple's push
+//! service. Only this crate knows how such a service is spoken to; what it answers is sorted by what
+//! the caller may do next.
 
+pub mod apns;
 pub mod blobs;
 pub mod jwks;
 pub mod payment;

@@ -94,6 +94,10 @@ numeric_id! {
     /// One uploaded picture.
     ImageId
 }
+numeric_id! {
+    /// One registered device token.
+    PushTokenId
+}
 
 impl JobId {
     /// When the id was made, to the millisecond and by the clock of the process that made it.
@@ -120,6 +124,12 @@ impl<'de> Deserialize<'de> for UserId {
 }
 
 impl<'de> Deserialize<'de> for ImageId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::new(i64::deserialize(deserializer)?).ok_or_else(|| de::Error::custom(InvalidId))
+    }
+}
+
+impl<'de> Deserialize<'de> for PushTokenId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Self::new(i64::deserialize(deserializer)?).ok_or_else(|| de::Error::custom(InvalidId))
     }

@@ -6,6 +6,7 @@
 
 pub mod account;
 pub mod api_key;
+pub mod apns;
 pub mod audit;
 pub mod code;
 pub mod device;
@@ -18,18 +19,20 @@ pub mod image;
 pub mod job;
 pub mod kinds;
 pub mod message;
-pub mod profile;
 pub mod money;
 pub mod payment;
+pub mod profile;
+pub mod push_token;
 pub mod queue;
 pub mod redirect;
 pub mod schedule;
 pub mod scope;
 pub mod time;
 
+pub use apns::{ApnsEnvironment, BundleId, DeviceToken};
 pub use error_code::ErrorCode;
 pub use event::Event;
-pub use id::{AuditId, ClientId, DeviceId, ImageId, JobId, KeyId, SessionId, UserId};
+pub use id::{AuditId, ClientId, DeviceId, ImageId, JobId, KeyId, PushTokenId, SessionId, UserId};
 pub use job::{Job, JobError, JobRecord, JobSpec, JobState, RetryPolicy, Verdict};
 pub use money::{Currency, Fen};
 pub use payment::{Channel, ProviderKey, Scene};

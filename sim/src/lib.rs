@@ -1,4 +1,5 @@
-//! Strict simulators of WeChat Pay (v2 and v3), Alipay and UnionPay.
+//! Strict simulators of WeChat Pay (v2 and v3), Alipay, UnionPay, and of Apple's push service
+//! ([`apns`], which has its own account of itself).
 //!
 //! They are written from the providers' documents alone and share no code with `providers`: a
 //! simulator has to catch Feat's mistakes. Each checks signatures, fields and state as strictly as
@@ -18,6 +19,7 @@
 //! refund), the connection alone stands for it.
 
 mod alipay;
+pub mod apns;
 mod book;
 mod clock;
 mod control;

@@ -10,6 +10,7 @@ use schemas::{
     device::DeviceRecord,
     guess::GuessRecord,
     image::ImageRecord,
+    push_token::PushTokenRecord,
 };
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -98,8 +99,19 @@ pub(crate) trait Aggregate: Serialize + DeserializeOwned + Send + Sync + 'static
 }
 
 /// Every collection.
-pub(crate) const COLLECTIONS: &[&Collection] =
-    &[&JOBS, &IMAGES, &USERS, &CLIENTS, &SESSIONS, &DEVICES, &CODES, &KEYS, &GUESSES, &AUDIT];
+pub(crate) const COLLECTIONS: &[&Collection] = &[
+    &JOBS,
+    &IMAGES,
+    &USERS,
+    &CLIENTS,
+    &SESSIONS,
+    &DEVICES,
+    &CODES,
+    &KEYS,
+    &GUESSES,
+    &AUDIT,
+    &PUSH_TOKENS,
+];
 
 static JOBS: Collection = Collection {
     name: "jobs",
@@ -182,6 +194,24 @@ static AUDIT: Collection = Collection {
     ],
 };
 
+static PUSH_TOKENS: Collection = Collection {
+    name: "push_tokens",
+    id: IdKind::Text,
+    indexes: &[
+        Index::on("owner_number", &[("owner", Ascending), ("number", Descending)]),
+        Index::on(
+            "app_environment_state_number",
+            &[
+                ("app", Ascending),
+                ("environment", Ascending),
+                ("state", Ascending),
+                ("number", Ascending),
+            ],
+        ),
+        Index::on("state_registered_at", &[("state", Ascending), ("registered_at", Ascending)]),
+    ],
+};
+
 impl Aggregate for JobRecord {
     const COLLECTION: &'static Collection = &JOBS;
 
@@ -223,6 +253,19 @@ impl Aggregate for ClientRecord {
 
     fn key(&self) -> Key {
         Key::of(&self.id)
+    }
+
+    fn version(&self) -> u64 {
+        self.version
+    }
+}
+
+impl Aggregate for PushTokenRecord {
+    const COLLECTION: &'static Collection = &PUSH_TOKENS;
+
+    /// Without an owner: a token may change hands, and its record stays where it is.
+    fn key(&self) -> Key {
+        Key::of(self.id.as_str())
     }
 
     fn version(&self) -> u64 {

@@ -26,6 +26,7 @@ mod guesses;
 mod images;
 mod jobs;
 mod keys;
+mod push_tokens;
 mod query;
 mod repository;
 mod sessions;
@@ -44,6 +45,7 @@ pub use guesses::Guesses;
 pub use images::{ImageField, ImageFilter, ImageOrder, Images};
 pub use jobs::{JobFilter, Jobs};
 pub use keys::Keys;
+pub use push_tokens::{PushTokenFilter, PushTokens};
 pub use sessions::Sessions;
 pub use users::Users;
 
@@ -103,6 +105,8 @@ pub struct Store {
     pub guesses: Guesses,
     /// Who did what.
     pub audit: Audit,
+    /// Device tokens for pushes.
+    pub push_tokens: PushTokens,
     engine: Engine,
 }
 
@@ -152,6 +156,7 @@ impl Store {
             keys: Keys::over(&engine),
             guesses: Guesses::over(&engine),
             audit: Audit::over(&engine),
+            push_tokens: PushTokens::over(&engine),
             engine,
         }
     }
@@ -192,6 +197,7 @@ impl Store {
         self.keys.close().await;
         self.guesses.close().await;
         self.audit.close().await;
+        self.push_tokens.close().await;
         self.engine.close().await;
     }
 }

@@ -61,7 +61,7 @@ macro_rules! number_value {
     };
 }
 
-number_value!(schemas::UserId, schemas::ImageId);
+number_value!(schemas::UserId, schemas::ImageId, schemas::PushTokenId);
 
 /// One condition. A comparison never holds for a field that is absent.
 #[derive(Debug, Clone)]
@@ -117,10 +117,13 @@ impl Query {
 /// must be answered by an index.
 #[cfg(test)]
 pub(crate) fn samples() -> Vec<(&'static str, &'static str, Query)> {
-    use schemas::{AuditId, ImageId, JobId, JobState, KeyId, Queue, SessionId, Timestamp, UserId};
+    use schemas::{
+        ApnsEnvironment, AuditId, ImageId, JobId, JobState, KeyId, PushTokenId, Queue, SessionId,
+        Timestamp, UserId, push_token::PushTokenState,
+    };
 
-    use crate::{AuditFilter, ImageFilter, JobFilter, audit, codes, devices, guesses, images};
-    use crate::{jobs, keys, sessions, users};
+    use crate::{AuditFilter, ImageFilter, JobFilter, PushTokenFilter};
+    use crate::{audit, codes, devices, guesses, images, jobs, keys, push_tokens, sessions, users};
 
     let (now, user) = (Timestamp::now(), UserId::FEAT);
     let own = JobFilter { owner: Some(user), ..JobFilter::default() };
@@ -130,6 +133,9 @@ pub(crate) fn samples() -> Vec<(&'static str, &'static str, Query)> {
         tags_all: vec!["a".to_owned()],
         tags_any: vec!["b".to_owned(), "c".to_owned()],
     };
+    let device = PushTokenId::generate();
+    let app = "com.example.notes".parse().unwrap_or_else(|_| unreachable!("a bundle id"));
+    let segment = PushTokenFilter::of(app, ApnsEnvironment::Production);
     let ids = vec![JobId::generate().into()];
     let due = [JobState::Scheduled, JobState::Waiting, JobState::Unknown];
     let lte = || Condition::Lte("wake_at", now.into());
@@ -149,6 +155,13 @@ pub(crate) fn samples() -> Vec<(&'static str, &'static str, Query)> {
         ),
         ("by file name", "images", images::by_file_name(user, "a.png")),
         ("own images by tag", "images", images::listed(&tagged, &[], 0, 20)),
+        ("own devices", "push_tokens", push_tokens::owned(user, Some(device), 20)),
+        ("devices of an app", "push_tokens", push_tokens::listed(&segment, Some(device), 500)),
+        (
+            "devices that nobody registers",
+            "push_tokens",
+            push_tokens::quiet(PushTokenState::Active, now, 500),
+        ),
         ("by username", "users", users::by_username("a")),
         ("device of a user", "devices", devices::by_device(user, "web:1")),
         ("devices of a user", "devices", devices::listed(user, 20)),

@@ -5,6 +5,7 @@
 
 #![expect(clippy::expect_used, reason = "a panic is how a test fails")]
 
+pub mod apns;
 pub mod browser;
 pub mod cluster;
 pub mod collector;

@@ -135,7 +135,9 @@ fn crossings(metadata: &Metadata, bans: &[Ban]) -> Vec<String> {
     let bans: BTreeMap<_, _> = bans.iter().map(|ban| (&*ban.name, ban)).collect();
     let mut crossed = Vec::new();
     for (user, dependency) in edges {
-        let (Some(user), Some(dependency)) = (names.get(user), names.get(dependency)) else { continue };
+        let (Some(user), Some(dependency)) = (names.get(user), names.get(dependency)) else {
+            continue;
+        };
         if let Some(ban) = bans.get(dependency)
             && !ban.wrappers.iter().any(|wrapper| wrapper == user)
         {

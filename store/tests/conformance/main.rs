@@ -11,6 +11,7 @@ mod jobs_written;
 mod load;
 mod oauth;
 mod place;
+mod push_tokens;
 mod refreshes;
 mod sample;
 
@@ -60,6 +61,10 @@ on_both_engines! {
     jobs_found::due_jobs_come_longest_due_first,
     jobs_found::lapsed_jobs_are_running_ones_whose_lease_has_ended,
     jobs_found::lingering_jobs_are_queued_ones_of_one_queue,
+    push_tokens::a_device_token_is_taken_once_and_moves_whole,
+    push_tokens::devices_are_listed_newest_first_by_pages,
+    push_tokens::a_segment_has_every_device_that_gets_pushes_once,
+    push_tokens::devices_that_nobody_registers_are_found_oldest_first,
     images::a_file_name_is_taken_once_for_each_owner,
     images::tags_are_matched_all_or_any,
     images::pictures_come_in_the_order_that_was_asked_for,

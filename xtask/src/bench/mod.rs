@@ -13,6 +13,7 @@ mod http;
 mod identity;
 mod installation;
 mod load;
+mod push;
 
 use std::{fs, path::PathBuf, process::ExitCode};
 
@@ -44,6 +45,9 @@ pub(crate) struct Arguments {
     /// Connections over which they are deleted
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = positive())]
     connections: u32,
+    /// Pushes to send
+    #[arg(long, value_name = "N", default_value_t = 200_000, value_parser = positive())]
+    pushes: u32,
     /// Measure only this; may be repeated
     #[arg(long, value_enum)]
     only: Vec<Part>,
@@ -56,6 +60,12 @@ pub(crate) struct Arguments {
     /// Folder of the run; says that this is the optimised program
     #[arg(long, hide = true)]
     inside: Option<PathBuf>,
+}
+
+impl Arguments {
+    fn wants(&self, part: Part) -> bool {
+        self.only.is_empty() || self.only.contains(&part)
+    }
 }
 
 fn positive() -> clap::builder::RangedI64ValueParser<u32> {
@@ -77,6 +87,8 @@ enum Part {
     Identity,
     /// All in one process
     Embedded,
+    /// Apple pushes against the simulator
+    Push,
 }
 
 pub(crate) async fn run(arguments: Arguments) -> Outcome {
@@ -90,6 +102,13 @@ pub(crate) async fn run(arguments: Arguments) -> Outcome {
         };
         print(&figures, arguments.json);
         return Ok(ExitCode::SUCCESS);
+    }
+    if !arguments.no_build && arguments.wants(Part::Push) {
+        let build = cargo(&["build", "--release", "--package", "tests", "--bin", "push-load"]);
+        let ended = child::run(build, &mut interrupts).await?;
+        if !ended.is_success() {
+            return Ok(ended.exit_code());
+        }
     }
     if !arguments.no_build {
         let build = cargo(&["build", "--release", "--package", "cli", "--package", "xtask"]);
@@ -110,7 +129,7 @@ pub(crate) async fn run(arguments: Arguments) -> Outcome {
 
 /// Everything that was asked for, one after the other.
 async fn measure(arguments: &Arguments, folder: &std::path::Path) -> Result<Vec<Figure>, Fault> {
-    let wanted = |part| arguments.only.is_empty() || arguments.only.contains(&part);
+    let wanted = |part| arguments.wants(part);
     let jobs = usize::try_from(arguments.jobs)?;
     let connections = usize::try_from(arguments.connections)?;
     let progress = Progress::shown();
@@ -143,6 +162,9 @@ async fn measure(arguments: &Arguments, folder: &std::path::Path) -> Result<Vec<
     }
     if wanted(Part::Embedded) {
         figures.extend(embedded::measure(folder, jobs, connections, &progress).await?);
+    }
+    if wanted(Part::Push) {
+        figures.extend(push::measure(arguments.pushes, &progress).await?);
     }
     progress.done();
     Ok(figures)
