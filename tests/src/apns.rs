@@ -3,6 +3,7 @@
 
 use std::{
     collections::HashMap,
+    hash::BuildHasher,
     path::PathBuf,
     sync::{
         Arc,
