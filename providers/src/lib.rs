@@ -5,6 +5,8 @@
 
 pub mod blobs;
 pub mod payment;
+pub mod seal;
+pub mod till;
 
 /// One thing that was looked at by a check of the installation.
 #[derive(Debug, Clone, PartialEq, Eq)]

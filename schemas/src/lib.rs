@@ -5,6 +5,7 @@
 //! tested by itself and read in one place.
 
 pub mod account;
+pub mod bill;
 pub mod error_code;
 pub mod event;
 pub mod export;
@@ -20,6 +21,7 @@ pub mod schedule;
 pub mod scope;
 pub mod time;
 
+pub use bill::{BillRecord, BillSn, BillStatus};
 pub use error_code::ErrorCode;
 pub use event::Event;
 pub use id::{ClientId, ImageId, JobId, SessionId, UserId};

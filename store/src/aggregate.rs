@@ -2,7 +2,7 @@
 //! names itself.
 
 use schemas::{
-    JobRecord,
+    BillRecord, JobRecord,
     account::{ClientRecord, SessionRecord, UserRecord},
     image::ImageRecord,
 };
@@ -93,7 +93,8 @@ pub(crate) trait Aggregate: Serialize + DeserializeOwned + Send + Sync + 'static
 }
 
 /// Every collection.
-pub(crate) const COLLECTIONS: &[&Collection] = &[&JOBS, &IMAGES, &USERS, &CLIENTS, &SESSIONS];
+pub(crate) const COLLECTIONS: &[&Collection] = 
+    &[&JOBS, &IMAGES, &BILLS, &USERS, &CLIENTS, &SESSIONS];
 
 static JOBS: Collection = Collection {
     name: "jobs",
@@ -124,6 +125,18 @@ static IMAGES: Collection = Collection {
     ],
 };
 
+static BILLS: Collection = Collection {
+    name: "bills",
+    id: IdKind::Text,
+    indexes: &[
+        Index::on("owner_client_ref", &[("owner", Ascending), ("client_ref", Ascending)])
+            .unique()
+            .present("client_ref"),
+        Index::on("owner_id", &[("owner", Ascending), ("id", Descending)]),
+        Index::on("held_since", &[("held_since", Ascending)]).present("held_since"),
+    ],
+};
+
 static USERS: Collection = Collection {
     name: "users",
     id: IdKind::Number,
@@ -151,6 +164,18 @@ impl Aggregate for ImageRecord {
 
     fn key(&self) -> Key {
         Key::owned(self.id, self.owner)
+    }
+
+    fn version(&self) -> u64 {
+        self.version
+    }
+}
+
+impl Aggregate for BillRecord {
+    const COLLECTION: &'static Collection = &BILLS;
+
+    fn key(&self) -> Key {
+        Key::owned(&self.id, self.owner)
     }
 
     fn version(&self) -> u64 {

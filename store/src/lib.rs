@@ -16,6 +16,7 @@
 
 mod aggregate;
 mod batch;
+mod bills;
 mod clients;
 mod engine;
 mod error;
@@ -30,6 +31,7 @@ use std::path::Path;
 
 use secrecy::SecretString;
 
+pub use bills::{BillFilter, Bills};
 pub use clients::Clients;
 pub use error::{OpenError, StoreError};
 pub use images::{ImageField, ImageFilter, ImageOrder, Images};
@@ -77,6 +79,8 @@ pub struct Store {
     pub jobs: Jobs,
     /// Uploaded pictures.
     pub images: Images,
+    /// Bills.
+    pub bills: Bills,
     /// People who can sign in.
     pub users: Users,
     /// Applications that sign users in.
@@ -114,6 +118,7 @@ impl Store {
         Self {
             jobs: Jobs::over(&engine),
             images: Images::over(&engine),
+            bills: Bills::over(&engine),
             users: Users::over(&engine),
             clients: Clients::over(&engine),
             sessions: Sessions::over(&engine),
@@ -149,6 +154,7 @@ impl Store {
     pub async fn close(self) {
         self.jobs.close().await;
         self.images.close().await;
+        self.bills.close().await;
         self.users.close().await;
         self.clients.close().await;
         self.sessions.close().await;

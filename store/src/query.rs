@@ -41,7 +41,13 @@ macro_rules! text_value {
     };
 }
 
-text_value!(schemas::Timestamp, schemas::JobId, schemas::SessionId, &schemas::ClientId);
+text_value!(
+    schemas::Timestamp,
+    schemas::JobId,
+    schemas::SessionId,
+    &schemas::ClientId,
+    &schemas::BillSn
+);
 
 macro_rules! number_value {
     ($($type:ty),+) => {
@@ -109,9 +115,9 @@ impl Query {
 /// must be answered by an index.
 #[cfg(test)]
 pub(crate) fn samples() -> Vec<(&'static str, &'static str, Query)> {
-    use schemas::{ImageId, JobId, JobState, Queue, Timestamp, UserId};
+    use schemas::{BillStatus, ImageId, JobId, JobState, Queue, Timestamp, UserId};
 
-    use crate::{ImageFilter, JobFilter, images, jobs, users};
+    use crate::{BillFilter, ImageFilter, JobFilter, bills, images, jobs, users};
 
     let (now, user) = (Timestamp::now(), UserId::FEAT);
     let own = JobFilter { owner: Some(user), ..JobFilter::default() };
@@ -121,6 +127,7 @@ pub(crate) fn samples() -> Vec<(&'static str, &'static str, Query)> {
         tags_all: vec!["a".to_owned()],
         tags_any: vec!["b".to_owned(), "c".to_owned()],
     };
+    let own_bills = BillFilter { owner: user, statuses: vec![BillStatus::Paid] };
     let ids = vec![JobId::generate().into()];
     let due = [JobState::Scheduled, JobState::Waiting, JobState::Unknown];
     let lte = || Condition::Lte("wake_at", now.into());
@@ -140,6 +147,9 @@ pub(crate) fn samples() -> Vec<(&'static str, &'static str, Query)> {
         ),
         ("by file name", "images", images::by_file_name(user, "a.png")),
         ("own images by tag", "images", images::listed(&tagged, &[], 0, 20)),
+        ("by client reference", "bills", bills::by_client_ref(user, "a")),
+        ("own bills", "bills", bills::listed(&own_bills, 0, 20)),
+        ("held refunds", "bills", bills::held(None, 20)),
         ("by username", "users", users::by_username("a")),
     ]
 }

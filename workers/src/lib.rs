@@ -10,6 +10,7 @@ mod handler;
 mod handlers;
 mod in_flight;
 mod lease;
+mod paying;
 mod pipeline;
 mod registry;
 mod runner;
@@ -25,7 +26,7 @@ use std::sync::{
 };
 
 use broker::Broker;
-use providers::blobs::Blobs;
+use providers::{blobs::Blobs, till::Till};
 use schemas::Timestamp;
 use store::Store;
 use tokio::time::{Instant, sleep_until};
@@ -33,7 +34,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use handler::{Context, Handler, Undo};
 pub use registry::{Registry, registry};
-pub use settings::{QueueSettings, Settings};
+pub use settings::{PayPace, QueueSettings, Settings};
 
 use in_flight::InFlight;
 use runner::Runner;
@@ -48,6 +49,8 @@ pub struct Workers {
     pub broker: Broker,
     /// Where files are.
     pub blobs: Blobs,
+    /// Where bills are paid.
+    pub till: Till,
     /// How much at once, how long, how often.
     pub settings: Settings,
     /// The handlers, [`registry()`] but in tests.
