@@ -4,7 +4,7 @@ use std::{ops::Deref, sync::Arc};
 
 use broker::Broker;
 use metrics_exporter_prometheus::PrometheusHandle;
-use providers::blobs::Blobs;
+use providers::{blobs::Blobs, till::Till};
 use store::Store;
 use tokio_util::sync::CancellationToken;
 
@@ -18,6 +18,8 @@ pub struct Api {
     pub broker: Broker,
     /// Where the files are.
     pub blobs: Blobs,
+    /// Where bills are paid.
+    pub till: Till,
     /// See [`Settings`].
     pub settings: Settings,
     /// Shown at `/metrics`. [`crate::serve`] runs its upkeep.
@@ -36,6 +38,8 @@ pub struct Services {
     pub broker: Broker,
     /// Where the files are.
     pub blobs: Blobs,
+    /// Where bills are paid.
+    pub till: Till,
     /// See [`Settings`].
     pub settings: Settings,
     /// Cancelled when the process begins to stop: long replies end then.
@@ -49,13 +53,22 @@ pub struct Services {
 impl AppState {
     /// Takes over what the process was given. Must be called within a tokio runtime.
     pub(crate) fn new(api: Api, shutdown: CancellationToken) -> Self {
-        let Api { store, broker, blobs, settings, metrics } = api;
+        let Api { store, broker, blobs, till, settings, metrics } = api;
         let auth = Auth::new(&settings);
         let pictures = Pictures::new(settings.pictures.clone());
         let watch = Watch::start(&broker, settings.limits.watched_jobs, shutdown.clone());
-        let services =
-            Services { store, broker, blobs, settings, shutdown, auth, pictures, watch, metrics };
-        Self(Arc::new(services))
+        Self(Arc::new(Services {
+            store,
+            broker,
+            blobs,
+            till,
+            settings,
+            shutdown,
+            auth,
+            pictures,
+            watch,
+            metrics,
+        }))
     }
 }
 

@@ -2,14 +2,14 @@
 
 use crate::{
     accounts,
-    args::{Check, Cli, Client, Command, Configured, Dev, Health, Jobs, Output, User},
+    args::{Check, Cli, Client, Command, Configured, Dev, Health, Jobs, Output, Pay, User},
     check,
     config::{ApiPart, Config, Process, WorkerPart},
     dev,
     failure::Failure,
     health, jobs,
     output::{self, Form},
-    serve,
+    pay, serve,
     telemetry::{DEFAULT_LOG, QUIET_LOG},
 };
 
@@ -25,6 +25,8 @@ pub(crate) enum Plan {
     Check(Check),
     /// Look at jobs or change them.
     Jobs(Jobs),
+    /// Look at bills or decide about them.
+    Pay(Box<Pay>),
     /// Manage people.
     User(User),
     /// Manage applications.
@@ -54,6 +56,7 @@ impl Plan {
             Some(Command::Worker(args)) => Self::Worker(Box::new(load(&args)?.worker()?)),
             Some(Command::Check(args)) => Self::Check(args),
             Some(Command::Jobs(args)) => Self::Jobs(args),
+            Some(Command::Pay(args)) => Self::Pay(Box::new(args)),
             Some(Command::User(args)) => Self::User(args),
             Some(Command::Client(args)) => Self::Client(args),
             Some(Command::TokenKey) => Self::TokenKey,
@@ -77,6 +80,7 @@ impl Plan {
             }
             Self::Check(_)
             | Self::Jobs(_)
+            | Self::Pay(_)
             | Self::User(_)
             | Self::Client(_)
             | Self::TokenKey
@@ -98,6 +102,7 @@ impl Plan {
             Self::Worker(parts) => serve::worker(parts.0, parts.1).await,
             Self::Check(args) => check::run(&args).await,
             Self::Jobs(command) => jobs::run(command).await,
+            Self::Pay(command) => pay::run(*command).await,
             Self::User(command) => accounts::user(command).await,
             Self::Client(command) => accounts::client(command).await,
             Self::TokenKey => token_key(),

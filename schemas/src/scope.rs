@@ -135,10 +135,7 @@ mod tests {
     fn scopes_read_what_they_print() {
         let both = Scopes::all();
 
-        assert_eq!(
-            both.to_string(),
-            "user_profile user_image pay_trade_order pay_trade_manage"
-        );
+        assert_eq!(both.to_string(), "user_profile user_image pay_trade_order pay_trade_manage");
         assert_eq!(both.to_string().parse(), Ok(both.clone()));
         assert_eq!("all".parse(), Ok(both));
         assert_eq!("user_image root".parse::<Scopes>(), Err(UnknownScope));

@@ -279,8 +279,7 @@ fn holds(before: &BillRecord, after: &BillRecord) {
     }
     for payment in &after.payments {
         let refunds = after.refunds.iter().filter(|one| one.attempt == payment.attempt);
-        let taken: i64 =
-            refunds.filter(|one| one.state.takes()).map(|one| one.amount.get()).sum();
+        let taken: i64 = refunds.filter(|one| one.state.takes()).map(|one| one.amount.get()).sum();
         assert!(taken <= payment.amount.get(), "no more goes back than was paid");
     }
     let paid: BTreeSet<_> = after.payments.iter().map(|one| one.attempt).collect();
@@ -299,8 +298,6 @@ fn holds(before: &BillRecord, after: &BillRecord) {
     }
     assert!(after.attempts.len() <= MAX_ATTEMPTS && after.evidence.len() <= MAX_EVIDENCE);
     assert!(after.refunds.len() <= MAX_REFUNDS + MAX_ATTEMPTS);
-    let json = serde_json::to_value(after).unwrap();
-    assert_eq!(&serde_json::from_value::<BillRecord>(json).unwrap(), after);
 }
 
 #[test]
@@ -310,16 +307,18 @@ fn whatever_happens_in_whatever_order_the_money_adds_up() {
     println!("FEAT_TEST_SEED={seed}");
     let mut random = StdRng::seed_from_u64(seed);
     let (mut payments, mut refunds) = (0, 0);
-    for _ in 0..300 {
+    for _ in 0..100 {
         let mut now = Timestamp::now();
         let mut bill = bill(now);
-        for _ in 0..120 {
+        for _ in 0..80 {
             now = now + Duration::from_secs(random.random_range(1..120));
             if let Some(next) = step(bill.clone(), &mut random, now) {
                 holds(&bill, &next);
                 bill = next;
             }
         }
+        let json = serde_json::to_value(&bill).unwrap();
+        assert_eq!(serde_json::from_value::<BillRecord>(json).unwrap(), bill);
         payments += bill.payments.len();
         refunds += bill.refunds.len();
     }

@@ -93,7 +93,7 @@ pub(crate) trait Aggregate: Serialize + DeserializeOwned + Send + Sync + 'static
 }
 
 /// Every collection.
-pub(crate) const COLLECTIONS: &[&Collection] = 
+pub(crate) const COLLECTIONS: &[&Collection] =
     &[&JOBS, &IMAGES, &BILLS, &USERS, &CLIENTS, &SESSIONS];
 
 static JOBS: Collection = Collection {

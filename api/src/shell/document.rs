@@ -22,7 +22,7 @@ use serde_json::Value;
 
 use crate::{
     auth::TokenApi,
-    routes::{JobApi, UserImageApi},
+    routes::{JobApi, PayApi, UserImageApi},
 };
 
 /// Where the OpenAPI document is, the one address of the API without a slash at its end.
@@ -32,7 +32,7 @@ pub(super) const OPENAPI_PATH: &str = "/api/openapi.json";
 pub(super) const DOCS_PATH: &str = "/api/docs/";
 
 /// Every operation.
-pub(super) type Operations = (TokenApi, UserImageApi, JobApi);
+pub(super) type Operations = (TokenApi, UserImageApi, PayApi, JobApi);
 
 type Routes = HashMap<String, HashMap<Method, BoxEndpoint<'static>>>;
 
@@ -58,7 +58,9 @@ pub(super) fn endpoint(operations: Operations) -> BoxEndpoint<'static> {
 
 fn service<T: OpenApi>(operations: T) -> OpenApiService<T, ()> {
     OpenApiService::new(operations, "Feat", env!("CARGO_PKG_VERSION"))
-        .description("Pictures, and the jobs that work on them. Every address ends in a slash.")
+        .description(
+            "Pictures, bills, and the jobs that work on them. Every address ends in a slash.",
+        )
         .license(LicenseObject::new("Apache-2.0").identifier("Apache-2.0"))
         .server("/")
 }

@@ -1,4 +1,5 @@
-//! What is where: health and documents, the files of pictures, and the operations.
+//! What is where: health and documents, the files of pictures, the notices of payment providers,
+//! and the operations.
 
 use bytes::Bytes;
 use poem::{
@@ -13,11 +14,18 @@ use super::{
 };
 use crate::{
     auth::TokenApi,
-    routes::{JobApi, Media, UserImageApi},
+    routes::{JobApi, Media, Notify, PayApi, UserImageApi, unbuilt},
     state::AppState,
 };
 
 const READ_ONLY: HeaderValue = HeaderValue::from_static("GET, HEAD");
+
+/// Where a provider's page sends the browser when the payer is done, by GET or POST.
+const RETURN_PATH: &str = "/api/pay/return/";
+
+/// What stands there. Being sent there proves nothing, so it promises nothing.
+const RETURN_PAGE: &[u8] = b"<!doctype html><meta charset=utf-8><title>Payment</title>\
+    <p>You can close this page. The app shows whether the payment has arrived.";
 
 /// Whether the path asks about the process itself. Such requests are answered under any load.
 pub(super) fn is_about_the_process(path: &str) -> bool {
@@ -29,6 +37,7 @@ pub(super) struct Site {
     state: AppState,
     operations: BoxEndpoint<'static>,
     media: Route,
+    notify: Notify,
     addresses: Addresses,
     openapi: Bytes,
     docs: Bytes,
@@ -36,13 +45,18 @@ pub(super) struct Site {
 
 impl Site {
     pub(super) fn new(state: &AppState) -> Self {
-        let operations =
-            (TokenApi(state.clone()), UserImageApi::new(state.clone()), JobApi::new(state.clone()));
+        let operations = (
+            TokenApi(state.clone()),
+            UserImageApi::new(state.clone()),
+            PayApi::new(state.clone()),
+            JobApi::new(state.clone()),
+        );
         let media = Route::new().at("/media/:uid/UserImage/:file", Media::new(state.clone()));
         Self {
             state: state.clone(),
             operations: document::endpoint(operations),
             media,
+            notify: Notify::new(state.clone()),
             addresses: Addresses::of_operations(),
             openapi: document::openapi().to_string().into(),
             docs: document::docs_page().into(),
@@ -85,6 +99,16 @@ impl Endpoint for Site {
                 }
                 other => other,
             };
+        }
+        if let Some(mut reply) = self.notify.answer(&mut request).await {
+            reply.set_data(PathPattern(Notify::PATTERN.into()));
+            return Ok(reply);
+        }
+        if path == RETURN_PATH {
+            return Ok(document("text/html; charset=utf-8", &Bytes::from_static(RETURN_PAGE)));
+        }
+        if let Some(reply) = unbuilt(&path) {
+            return Ok(reply);
         }
         request.set_data(self.state.clone());
         let mut reply = self.operations.call(request).await.unwrap_or_else(envelope::of_error);

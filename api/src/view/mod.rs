@@ -3,6 +3,7 @@
 //! A view is made from a record and holds only what its owner may know: no payload, no name of a
 //! worker, no text meant for operators.
 
+mod bill;
 mod image;
 mod job;
 mod moment;
@@ -12,6 +13,7 @@ use poem_openapi::{
     types::{ParseFromJSON, ToJSON},
 };
 
+pub(crate) use bill::{Bill, BillRefund};
 pub(crate) use image::UserImage;
 pub(crate) use job::Job;
 pub(crate) use moment::Moment;

@@ -68,6 +68,7 @@ impl Server {
             store: store.clone(),
             broker: Broker::local(100),
             blobs: Blobs::folder(&folder.path().join("media")).unwrap(),
+            till: providers::till::Till::closed(),
             settings,
             metrics: METRICS.clone(),
         };

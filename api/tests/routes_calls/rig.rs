@@ -67,6 +67,7 @@ impl App {
             store: store.clone(),
             broker: broker.clone(),
             blobs: blobs.clone(),
+            till: providers::till::Till::closed(),
             settings,
             metrics: METRICS.clone(),
         };

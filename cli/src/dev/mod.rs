@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 
 use api::Api;
 use broker::Broker;
-use providers::blobs::Blobs;
+use providers::{blobs::Blobs, till::Till};
 use tokio_util::sync::CancellationToken;
 use workers::Workers;
 
@@ -37,6 +37,7 @@ pub(crate) async fn run(args: &Dev, trace_link: api::TraceLink) -> Result<(), Fa
     let public_url = args.public_url.clone().unwrap_or_else(|| url(address));
     let mut settings = api::Settings::new(public_url, token_key);
     settings.trace_link = trace_link;
+    let till = Till::closed();
     let blobs = Blobs::folder(&folder.files())
         .map_err(|error| Failure::setup(error, "Make the data folder writable"))?;
     let broker = Broker::local(QUEUE_CAPACITY);
@@ -45,10 +46,11 @@ pub(crate) async fn run(args: &Dev, trace_link: api::TraceLink) -> Result<(), Fa
         store: store.clone(),
         broker: broker.clone(),
         blobs: blobs.clone(),
+        till: till.clone(),
         settings: workers::Settings::default(),
         registry: workers::registry().into(),
     };
-    let api = Api { store: store.clone(), broker: broker.clone(), blobs, settings, metrics };
+    let api = Api { store: store.clone(), broker: broker.clone(), blobs, till, settings, metrics };
 
     say_ready(address, folder.path(), demo, &shutdown);
     let outcome = serve::both(api, workers, listener, shutdown).await;

@@ -345,9 +345,8 @@ impl BillRecord {
 
     /// Attempts that may still be paid.
     pub fn payable(&self) -> impl Iterator<Item = &Attempt> {
-        let open = |attempt: &&Attempt| {
-            matches!(attempt.state, AttemptState::Sent | AttemptState::Open)
-        };
+        let open =
+            |attempt: &&Attempt| matches!(attempt.state, AttemptState::Sent | AttemptState::Open);
         self.attempts.iter().filter(open)
     }
 

@@ -8,7 +8,8 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::{
-    Change, CutOff, IllegalTransition, JobError, JobFailure, JobRecord, JobSpec, JobState, Lease, Verdict,
+    Change, CutOff, IllegalTransition, JobError, JobFailure, JobRecord, JobSpec, JobState, Lease,
+    Verdict,
 };
 use crate::{kinds, time::Timestamp};
 

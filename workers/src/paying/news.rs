@@ -113,13 +113,12 @@ pub(crate) async fn close(
     source: Source,
 ) -> Result<BillRecord, JobError> {
     let by = format!("job {}", ctx.job);
-    let closed = change(ctx, bill, |bill| {
-        match bill.close_attempt(number, source, &by, Timestamp::now()) {
+    let closed =
+        change(ctx, bill, |bill| match bill.close_attempt(number, source, &by, Timestamp::now()) {
             Ok(next) => Ok(Step::Save(next, ())),
             Err(BillRefusal::Ended) => Ok(Step::Keep(())),
             Err(other) => Err(refused(other)),
-        }
-    });
+        });
     Ok(closed.await?.0)
 }
 
