@@ -9,6 +9,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use schemas::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 /// How long a call may take in all when its caller does not say.
 pub const DEFAULT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -18,6 +19,9 @@ pub const MAX_EXCHANGES: usize = 8;
 
 /// Most fields of one side of an exchange.
 const MAX_FIELDS: usize = 40;
+
+/// How deep JSON is looked into.
+const MAX_DEPTH: usize = 3;
 
 /// Longest value that is kept, in characters.
 const MAX_VALUE_CHARS: usize = 128;
@@ -178,11 +182,43 @@ impl Trail {
         }
     }
 
+    /// Notes the fields of the latest answer, if it is a JSON object.
+    pub(crate) fn received_json(&mut self, body: &[u8]) {
+        if body.first() == Some(&b'{')
+            && let Ok(value) = serde_json::from_slice(body)
+        {
+            let fields = flat(&value);
+            self.received(fields.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+        }
+    }
+
     /// Notes the fields of the latest answer.
     pub(crate) fn received<'f>(&mut self, fields: impl IntoIterator<Item = (&'f str, &'f str)>) {
         if let Some(exchange) = self.exchanges.last_mut() {
             exchange.received = masked(fields);
         }
+    }
+}
+
+/// The plain values of a JSON object with the names of what they lie in, joined by dots.
+pub(super) fn flat(value: &Value) -> Vec<(String, String)> {
+    let mut fields = Vec::new();
+    flatten(value, "", 0, &mut fields);
+    fields
+}
+
+fn flatten(value: &Value, name: &str, depth: usize, fields: &mut Vec<(String, String)>) {
+    match value {
+        Value::Object(members) if depth < MAX_DEPTH => {
+            for (member, value) in members {
+                let name =
+                    if name.is_empty() { member.clone() } else { format!("{name}.{member}") };
+                flatten(value, &name, depth + 1, fields);
+            }
+        }
+        Value::String(text) => fields.push((name.to_owned(), text.clone())),
+        Value::Number(number) => fields.push((name.to_owned(), number.to_string())),
+        Value::Object(_) | Value::Array(_) | Value::Bool(_) | Value::Null => {}
     }
 }
 

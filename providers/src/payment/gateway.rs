@@ -6,9 +6,9 @@ use chrono::NaiveDate;
 use schemas::{Channel, Scene};
 
 use super::{
-    BoundAccount, Call, Created, DayBill, Notice, NoticeAnswer, NotifyError, Order,
-    PaymentSettings, ProviderError, RawNotify, RawReply, Refund, RefundOrder, RefundRef, TradeRef,
-    TradeState,
+    BoundAccount, Call, Created, DayBill, MAX_NOTICE_BYTES, Notice, NoticeAnswer, NotifyError,
+    Order, PaymentSettings, ProviderError, RawNotify, RawReply, Refund, RefundOrder, RefundRef,
+    TradeRef, TradeState, alipay::Alipay, separation, unionpay::UnionPay, wechat_pay::WeChatPay,
 };
 use crate::Finding;
 
@@ -24,8 +24,13 @@ pub struct Gateway {
     engine: Engine,
 }
 
+/// The providers: a closed list, so that every match below is total.
 #[derive(Debug, Clone)]
-enum Engine {}
+enum Engine {
+    WeChatPay(Arc<WeChatPay>),
+    Alipay(Arc<Alipay>),
+    UnionPay(Arc<UnionPay>),
+}
 
 impl Gateways {
     /// Reads every key and certificate and makes the gateways. Nothing is sent.
@@ -34,12 +39,28 @@ impl Gateways {
     ///
     /// Everything that is wrong with the settings, at once; no text holds a secret.
     pub fn open(settings: &PaymentSettings) -> Result<Self, Vec<Finding>> {
-        let PaymentSettings { wechat_pay, alipay, unionpay } = settings;
-        if wechat_pay.is_empty() && alipay.is_empty() && unionpay.is_empty() {
-            return Ok(Self { all: Arc::new([]) });
+        let mut problems = separation::check(settings);
+        let mut all = Vec::new();
+        let mut add = |channel: Channel, name: &str, opened: Result<Engine, String>| {
+            let what = format!("payments: {channel} {name}");
+            match opened {
+                Ok(engine) => all.push(Gateway { engine }),
+                Err(problem) => problems.push(Finding { what, problem: Some(problem) }),
+            }
+        };
+        for one in &settings.wechat_pay {
+            let opened = WeChatPay::open(one).map(|one| Engine::WeChatPay(Arc::new(one)));
+            add(Channel::WeChatPay, &one.name, opened);
         }
-        let problem = Some("this build speaks to no payment provider".to_owned());
-        Err(vec![Finding { what: "payments".to_owned(), problem }])
+        for one in &settings.alipay {
+            let opened = Alipay::open(one).map(|one| Engine::Alipay(Arc::new(one)));
+            add(Channel::Alipay, &one.name, opened);
+        }
+        for one in &settings.unionpay {
+            let opened = UnionPay::open(one).map(|one| Engine::UnionPay(Arc::new(one)));
+            add(Channel::UnionPay, &one.name, opened);
+        }
+        if problems.is_empty() { Ok(Self { all: all.into() }) } else { Err(problems) }
     }
 
     /// The account `name` at `channel`.
@@ -77,32 +98,51 @@ impl Gateway {
     /// Its provider.
     #[must_use]
     pub fn channel(&self) -> Channel {
-        match self.engine {}
+        match &self.engine {
+            Engine::WeChatPay(_) => Channel::WeChatPay,
+            Engine::Alipay(_) => Channel::Alipay,
+            Engine::UnionPay(_) => Channel::UnionPay,
+        }
     }
 
     /// Its name in the settings and in addresses.
     #[must_use]
     pub fn name(&self) -> &str {
-        match self.engine {}
+        match &self.engine {
+            Engine::WeChatPay(app) => app.name(),
+            Engine::Alipay(app) => app.name(),
+            Engine::UnionPay(app) => app.name(),
+        }
     }
 
     /// Its number at the provider: merchant, or seller.
     #[must_use]
     pub fn merchant_id(&self) -> &str {
-        match self.engine {}
+        match &self.engine {
+            Engine::WeChatPay(app) => app.merchant_id(),
+            Engine::Alipay(app) => app.merchant_id(),
+            Engine::UnionPay(app) => app.merchant_id(),
+        }
     }
 
     /// The provider's id of the app, where the provider has apps.
     #[must_use]
     pub fn app_id(&self) -> Option<&str> {
-        match self.engine {}
+        match &self.engine {
+            Engine::WeChatPay(app) => Some(app.app_id()),
+            Engine::Alipay(app) => Some(app.app_id()),
+            Engine::UnionPay(_) => None,
+        }
     }
 
     /// Whether `scene` can be paid through this account.
     #[must_use]
     pub fn supports(&self, scene: Scene) -> bool {
-        let _ = scene;
-        match self.engine {}
+        match &self.engine {
+            Engine::WeChatPay(app) => app.supports(scene),
+            Engine::Alipay(_) => true,
+            Engine::UnionPay(_) => scene != Scene::Jsapi,
+        }
     }
 
     /// Makes a trade, or prepares what the payer's client needs to make it.
@@ -115,8 +155,11 @@ impl Gateway {
     /// After [`ProviderError::Conflict`] and [`ProviderError::OutcomeUnknown`] only
     /// [`Self::query`] can tell; after [`ProviderError::Refused`] this trade cannot be made.
     pub async fn create(&self, order: &Order, call: &mut Call) -> Result<Created, ProviderError> {
-        let _ = (order, call);
-        match self.engine {}
+        match &self.engine {
+            Engine::WeChatPay(app) => app.create(order, call).await,
+            Engine::Alipay(app) => app.create(order, call).await,
+            Engine::UnionPay(app) => app.create(order, call).await,
+        }
     }
 
     /// How the trade stands. Safe at any time.
@@ -129,8 +172,11 @@ impl Gateway {
         trade: &TradeRef,
         call: &mut Call,
     ) -> Result<TradeState, ProviderError> {
-        let _ = (trade, call);
-        match self.engine {}
+        match &self.engine {
+            Engine::WeChatPay(app) => app.query(trade, call).await,
+            Engine::Alipay(app) => app.query(trade, call).await,
+            Engine::UnionPay(app) => app.query(trade, call).await,
+        }
     }
 
     /// Closes an unpaid trade, so that it cannot be paid any more. Again is safe. UnionPay has no
@@ -140,8 +186,11 @@ impl Gateway {
     ///
     /// [`ProviderError::Conflict`] when it may be paid: query it and settle.
     pub async fn close(&self, trade: &TradeRef, call: &mut Call) -> Result<(), ProviderError> {
-        let _ = (trade, call);
-        match self.engine {}
+        match &self.engine {
+            Engine::WeChatPay(app) => app.close(trade, call).await,
+            Engine::Alipay(app) => app.close(trade, call).await,
+            Engine::UnionPay(_) => Err(ProviderError::Refused("close_not_offered".to_owned())),
+        }
     }
 
     /// Asks the provider to return `order.amount` to the payer.
@@ -158,8 +207,11 @@ impl Gateway {
         order: &RefundOrder,
         call: &mut Call,
     ) -> Result<Refund, ProviderError> {
-        let _ = (order, call);
-        match self.engine {}
+        match &self.engine {
+            Engine::WeChatPay(app) => app.refund(order, call).await,
+            Engine::Alipay(app) => app.refund(order, call).await,
+            Engine::UnionPay(app) => app.refund(order, call).await,
+        }
     }
 
     /// How the refund stands. Safe at any time.
@@ -168,8 +220,11 @@ impl Gateway {
         refund: &RefundRef,
         call: &mut Call,
     ) -> Result<Refund, ProviderError> {
-        let _ = (refund, call);
-        match self.engine {}
+        match &self.engine {
+            Engine::WeChatPay(app) => app.query_refund(refund, call).await,
+            Engine::Alipay(app) => app.query_refund(refund, call).await,
+            Engine::UnionPay(app) => app.query_refund(refund, call).await,
+        }
     }
 
     /// Verifies a notice and reads it: signature, app and merchant. The amount is the caller's to
@@ -179,15 +234,24 @@ impl Gateway {
     ///
     /// See [`NotifyError`]; for each of them nothing may change.
     pub async fn read_notify(&self, raw: RawNotify<'_>) -> Result<Notice, NotifyError> {
-        let _ = raw;
-        match self.engine {}
+        if raw.body.len() > MAX_NOTICE_BYTES {
+            return Err(NotifyError::Malformed("too large"));
+        }
+        match &self.engine {
+            Engine::WeChatPay(app) => app.read_notify(raw).await,
+            Engine::Alipay(app) => app.read_notify(raw.body),
+            Engine::UnionPay(app) => app.read_notify(raw.body),
+        }
     }
 
     /// The answer to `raw` in the provider's exact form.
     #[must_use]
     pub fn acknowledge(&self, raw: RawNotify<'_>, answer: NoticeAnswer) -> RawReply {
-        let _ = (raw, answer);
-        match self.engine {}
+        match &self.engine {
+            Engine::WeChatPay(_) => WeChatPay::acknowledge(raw, answer),
+            Engine::Alipay(_) => Alipay::acknowledge(answer),
+            Engine::UnionPay(_) => UnionPay::acknowledge(answer),
+        }
     }
 
     /// The provider's bill of one day (Beijing time; UnionPay: the settlement day).
@@ -196,8 +260,11 @@ impl Gateway {
     ///
     /// Nothing changes by this call, so every error may be followed by the same call later.
     pub async fn bill(&self, day: NaiveDate, call: &mut Call) -> Result<DayBill, ProviderError> {
-        let _ = (day, call);
-        match self.engine {}
+        match &self.engine {
+            Engine::WeChatPay(app) => app.bill(day, call).await,
+            Engine::Alipay(app) => app.bill(day, call).await,
+            Engine::UnionPay(app) => app.bill(day, call).await,
+        }
     }
 
     /// Where a person consents to bind an account; the provider then sends the browser to
@@ -207,8 +274,24 @@ impl Gateway {
     /// the documented parameters.
     #[must_use]
     pub fn consent_url(&self, return_url: &str, state: Option<&str>) -> Option<String> {
-        let _ = (return_url, state);
-        match self.engine {}
+        match &self.engine {
+            Engine::WeChatPay(app) => app.consent_url(return_url, state),
+            Engine::Alipay(app) => Some(app.consent_url(return_url, state)),
+            Engine::UnionPay(_) => None,
+        }
+    }
+
+    /// The text with which an app on the phone asks a person for consent through Alipay's library;
+    /// `target` (at most 32 characters) comes back. `None` for the other providers.
+    ///
+    /// # Errors
+    ///
+    /// Only when no signature can be made.
+    pub fn app_consent(&self, target: &str) -> Option<Result<String, ProviderError>> {
+        match &self.engine {
+            Engine::Alipay(app) => Some(app.app_consent(target)),
+            Engine::WeChatPay(_) | Engine::UnionPay(_) => None,
+        }
     }
 
     /// Exchanges the code of a person who consented; a code works once.
@@ -221,17 +304,28 @@ impl Gateway {
         code: &str,
         call: &mut Call,
     ) -> Result<BoundAccount, ProviderError> {
-        let _ = (code, call);
-        match self.engine {}
+        match &self.engine {
+            Engine::WeChatPay(app) => app.exchange_code(code, call).await,
+            Engine::Alipay(app) => app.exchange_code(code, call).await,
+            Engine::UnionPay(_) => Err(ProviderError::Refused("sign_in_not_offered".to_owned())),
+        }
     }
 
     /// Whether its keys are readable, belong together and are still valid.
     #[must_use]
     pub fn check(&self) -> Vec<Finding> {
-        match self.engine {}
+        match &self.engine {
+            Engine::WeChatPay(app) => app.check(),
+            Engine::Alipay(app) => app.check(),
+            Engine::UnionPay(app) => app.check(),
+        }
     }
 
     fn reload(&self) {
-        match self.engine {}
+        match &self.engine {
+            Engine::WeChatPay(app) => app.reload(),
+            Engine::Alipay(app) => app.reload(),
+            Engine::UnionPay(app) => app.reload(),
+        }
     }
 }

@@ -12,14 +12,27 @@
 //! The providers are a closed list behind one type, as the engines of the file store are: each
 //! match is total, so a new provider cannot forget an operation.
 
+mod alipay;
+mod archive;
+mod beijing;
 mod call;
+mod crypto;
 mod error;
+mod fields;
 mod gateway;
+mod kept;
 mod notice;
+mod operation;
 mod order;
 mod secrets;
+mod separation;
 mod settings;
 mod trade;
+mod transport;
+mod unionpay;
+#[cfg(test)]
+mod vectors;
+mod wechat_pay;
 
 pub use self::{
     call::{Call, DEFAULT_TIMEOUT, Exchange, Field, MAX_EXCHANGES, Trail},

@@ -191,6 +191,8 @@ pub struct AlipaySettings {
     pub certificates: Option<AlipayCertificates>,
     /// Whole address of the page where people consent.
     pub consent_url: Option<String>,
+    /// Key of content encryption (base64 of 128 bits), when the app has switched it on.
+    pub content_key: Option<Source>,
     /// Hosts besides the gateway's own that bill files may be fetched from.
     #[serde(default)]
     pub bill_hosts: Vec<String>,
@@ -223,6 +225,8 @@ pub struct UnionPaySettings {
     pub reach: Reach,
     /// Begin of the address that bill files come from.
     pub file_endpoint: Option<String>,
+    /// Where UnionPay's page sends the browser afterwards, when an order does not say it.
+    pub front_url: Option<String>,
     /// How requests are signed.
     pub signing: UnionPaySigning,
     /// UnionPay's root certificate.
@@ -262,6 +266,47 @@ pub enum UnionPaySigning {
         /// The key.
         key: Source,
     },
+}
+
+impl WeChatPaySettings {
+    /// Where its keys and certificates come from.
+    pub(super) fn sources(&self) -> Vec<&Source> {
+        let v2 = self.v2.iter().flat_map(|keys| {
+            [Some(&keys.api_key), keys.client_certificate.as_ref(), keys.client_key.as_ref()]
+        });
+        let v3 = self.v3.iter().flat_map(|keys| {
+            let public = keys.public_key.as_ref().map(|public| &public.key);
+            [Some(&keys.private_key), Some(&keys.api_key), public]
+        });
+        v2.chain(v3).chain([self.app_secret.as_ref()]).flatten().collect()
+    }
+}
+
+impl AlipaySettings {
+    /// Where its keys and certificates come from.
+    pub(super) fn sources(&self) -> Vec<&Source> {
+        let certificates = self.certificates.iter().flat_map(|certificates| {
+            [&certificates.app, &certificates.alipay, &certificates.root].map(Some)
+        });
+        let keys =
+            [Some(&self.private_key), self.alipay_public_key.as_ref(), self.content_key.as_ref()];
+        keys.into_iter().chain(certificates).flatten().collect()
+    }
+}
+
+impl UnionPaySettings {
+    /// Where its keys and certificates come from.
+    pub(super) fn sources(&self) -> Vec<&Source> {
+        let signing = match &self.signing {
+            UnionPaySigning::Pfx { file, password } => [Some(file), Some(password)],
+            UnionPaySigning::Pem { private_key, certificate } => {
+                [Some(private_key), Some(certificate)]
+            }
+            UnionPaySigning::Sha256 { key } | UnionPaySigning::Sm3 { key } => [Some(key), None],
+        };
+        let chain = [self.root_certificate.as_ref(), self.middle_certificate.as_ref()];
+        signing.into_iter().chain(chain).flatten().collect()
+    }
 }
 
 impl Source {

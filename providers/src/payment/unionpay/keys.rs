@@ -1,0 +1,122 @@
+//! Reads the keys and certificates of a merchant at UnionPay, and says what is wrong with them.
+
+use schemas::Timestamp;
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{
+    sign::Hash,
+    trust::{OWNER, Trust},
+};
+use crate::payment::{
+    Mode, Source, UnionPaySettings, UnionPaySigning,
+    crypto::{Certificate, SigningKey, open_pkcs12},
+    kept::{Account, Kept},
+};
+
+/// Every key of a merchant. No `Debug`.
+pub(super) struct Keys {
+    pub(super) signing: Signing,
+    /// Who signs for UnionPay; not needed with a shared key.
+    pub(super) trust: Option<Trust>,
+}
+
+/// How messages are signed.
+pub(super) enum Signing {
+    /// With the merchant's key, whose certificate is named by its serial number.
+    Rsa { key: SigningKey, certificate_id: String },
+    /// With a shared key.
+    Keyed { hash: Hash, key: SecretString },
+}
+
+impl Signing {
+    /// `signMethod`.
+    pub(super) const fn method(&self) -> &'static str {
+        match self {
+            Self::Rsa { .. } => "01",
+            Self::Keyed { hash: Hash::Sha256, .. } => "11",
+            Self::Keyed { hash: Hash::Sm3, .. } => "12",
+        }
+    }
+}
+
+/// Reads the keys, and again when their files change.
+pub(super) fn open(account: &Account, settings: &UnionPaySettings) -> Result<Kept<Keys>, String> {
+    let (settings, account_of_keys) = (settings.clone(), account.clone());
+    let sources = settings.sources().into_iter().cloned().collect::<Vec<_>>();
+    Kept::open(account, &sources, move || read(&account_of_keys, &settings))
+}
+
+fn read(account: &Account, settings: &UnionPaySettings) -> Result<Keys, String> {
+    let signing = signing(account, &settings.signing)?;
+    let trust = match (&signing, &settings.root_certificate, &settings.middle_certificate) {
+        (Signing::Keyed { .. }, _, _) => None,
+        (Signing::Rsa { .. }, Some(root), Some(middle)) => {
+            let trust = Trust::new(
+                certificate("root_certificate", root)?,
+                certificate("middle_certificate", middle)?,
+                owner(settings)?,
+            );
+            let chain = trust.check_chain(Timestamp::now());
+            chain.map_err(|error| format!("root_certificate, middle_certificate: {error}"))?;
+            account.show_expiry("chain", trust.not_after());
+            Some(trust)
+        }
+        _ => return Err("expected root_certificate and middle_certificate".to_owned()),
+    };
+    Ok(Keys { signing, trust })
+}
+
+fn owner(settings: &UnionPaySettings) -> Result<&str, String> {
+    match (&settings.certificate_owner, settings.mode) {
+        (None, _) => Ok(OWNER),
+        (Some(owner), Mode::Test) => Ok(owner),
+        (Some(owner), Mode::Live) if owner == OWNER => Ok(OWNER),
+        (Some(_), Mode::Live) => Err("certificate_owner: live messages are UnionPay's own".into()),
+    }
+}
+
+fn signing(account: &Account, settings: &UnionPaySigning) -> Result<Signing, String> {
+    let (key, certificate) = match settings {
+        UnionPaySigning::Pfx { file, password } => {
+            let file = file.bytes().map_err(|error| format!("signing.pfx.file: {error}"))?;
+            let password = named("signing.pfx.password", password)?;
+            let opened = open_pkcs12(file.expose_secret(), password.expose_secret())
+                .map_err(|error| format!("signing.pfx: {error}"))?;
+            let key = SigningKey::of_der(&opened.key);
+            let key = key.map_err(|error| format!("signing.pfx: {error}"))?;
+            let own = opened.chain.into_iter().find(|certificate| key.belongs_to(certificate));
+            (key, own.ok_or("signing.pfx: the key is not that of a certificate in it")?)
+        }
+        UnionPaySigning::Pem { private_key, certificate: source } => {
+            let key = named("signing.pem.private_key", private_key)?;
+            let key = SigningKey::read(key.expose_secret());
+            let key = key.map_err(|error| format!("signing.pem.private_key: {error}"))?;
+            (key, certificate("signing.pem.certificate", source)?)
+        }
+        UnionPaySigning::Sha256 { key } => {
+            return Ok(Signing::Keyed {
+                hash: Hash::Sha256,
+                key: named("signing.sha256.key", key)?,
+            });
+        }
+        UnionPaySigning::Sm3 { key } => {
+            return Ok(Signing::Keyed { hash: Hash::Sm3, key: named("signing.sm3.key", key)? });
+        }
+    };
+    if !key.belongs_to(&certificate) {
+        return Err("signing: the key is not the certificate's".to_owned());
+    }
+    let valid = certificate.check_time(Timestamp::now());
+    valid.map_err(|error| format!("signing: {error}"))?;
+    account.show_expiry("merchant", certificate.not_after());
+    Ok(Signing::Rsa { key, certificate_id: certificate.serial_decimal().to_owned() })
+}
+
+fn certificate(name: &str, source: &Source) -> Result<Certificate, String> {
+    let text = named(name, source)?;
+    Certificate::read(text.expose_secret()).map_err(|error| format!("{name}: {error}"))
+}
+
+fn named(name: &str, source: &Source) -> Result<SecretString, String> {
+    source.text().map_err(|error| format!("{name}: {error}"))
+}
