@@ -141,11 +141,11 @@ pub(super) fn form_page<'f>(
     action: &str,
     fields: impl IntoIterator<Item = (&'f str, &'f str)>,
 ) -> String {
-    let mut inputs = String::new();
-    for (name, value) in fields {
+    let input = |(name, value)| {
         let (name, value) = (html(name), html(value));
-        inputs.push_str(&format!("<input type=\"hidden\" name=\"{name}\" value=\"{value}\">"));
-    }
+        format!("<input type=\"hidden\" name=\"{name}\" value=\"{value}\">")
+    };
+    let inputs = fields.into_iter().map(input).collect::<Vec<_>>().concat();
     let action = html(action);
     format!(
         "<!DOCTYPE html><html><head><meta charset=\"utf-8\"></head><body>\
@@ -176,7 +176,7 @@ mod tests {
     fn a_form_with_a_name_twice_or_other_text_is_refused() {
         assert_eq!(Fields::from_form(b"a=1&a=1").err(), Some("a field twice"));
         assert_eq!(Fields::from_form(b"a=%ff").err(), Some("text is not UTF-8"));
-        let many: String = (0..1_000).map(|n| format!("f{n}=1&")).collect();
+        let many = (0..1_000).map(|n| format!("f{n}=1")).collect::<Vec<_>>().join("&");
         assert_eq!(Fields::from_form(many.as_bytes()).err(), Some("too many fields"));
     }
 

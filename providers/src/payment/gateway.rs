@@ -287,6 +287,7 @@ impl Gateway {
     /// # Errors
     ///
     /// Only when no signature can be made.
+    #[must_use]
     pub fn app_consent(&self, target: &str) -> Option<Result<String, ProviderError>> {
         match &self.engine {
             Engine::Alipay(app) => Some(app.app_consent(target)),

@@ -149,7 +149,7 @@ pub struct WeChatV3Settings {
     pub private_key: Source,
     /// Serial number of the merchant's certificate, 40 hex digits in upper case.
     pub certificate_serial: String,
-    /// The APIv3 key, 32 characters.
+    /// The key of the JSON protocol (`APIv3` key), 32 characters.
     pub api_key: Source,
     /// WeChat Pay's public key, in public-key mode. May be set beside certificates while a
     /// merchant migrates.

@@ -76,7 +76,6 @@ fn of_business(operation: Operation, code: &str) -> Outcome {
         ("TRADE_HAS_CLOSE", Op::Close) => Outcome::AlreadySo,
         ("BILL_NOT_EXIST" | "NO_BILL_DATA", Op::Fetch) => Outcome::NoBill,
         ("SYSTEM_RATE_LIMIT" | "USER_RATE_LIMIT", Op::Fetch) => throttled(),
-        ("SYSTEM_ERROR", _) => unknown(code),
         (
             "CONTEXT_INCONSISTENT"
             | "APPLY_PC_MERCHANT_CODE_ERROR"
@@ -111,7 +110,8 @@ fn of_business(operation: Operation, code: &str) -> Outcome {
             _,
         ) => failed(ProviderError::Refused(code.to_owned())),
         ("ACCESS_FORBIDDEN" | "PARTNER_ERROR" | "MERCHANT_STATUS_NOT_NORMAL", _) => setup(code),
-        // Final for the request, and nothing is known about the trade.
+        // SYSTEM_ERROR, and codes that are not listed: final for the request, and nothing is known
+        // about the trade.
         _ => unknown(code),
     }
 }

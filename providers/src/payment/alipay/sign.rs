@@ -74,7 +74,9 @@ pub(super) fn request(
             fields.set("biz_content", &text);
         }
         Content::Top(parameters) => {
-            parameters.iter().for_each(|(name, value)| fields.set(name, value));
+            for (name, value) in parameters {
+                fields.set(name, value);
+            }
         }
     }
     sign(keys, &mut fields)?;

@@ -39,8 +39,8 @@ pub(crate) fn key_der(text: &str, labels: &[&str]) -> Result<Vec<u8>, &'static s
 pub(crate) fn to_pem(label: &str, der: &[u8]) -> String {
     let body = STANDARD.encode(der);
     let lines = body.as_bytes().chunks(64).map(String::from_utf8_lossy);
-    let lines: Vec<_> = lines.map(|line| line.into_owned()).collect();
-    format!("-----BEGIN {label}-----\n{}\n-----END {label}-----\n", lines.join("\n"))
+    let body = lines.collect::<Vec<_>>().join("\n");
+    format!("-----BEGIN {label}-----\n{body}\n-----END {label}-----\n")
 }
 
 fn decode(text: &str) -> Result<Vec<u8>, &'static str> {

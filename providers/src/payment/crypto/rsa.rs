@@ -98,7 +98,7 @@ impl VerifyingKey {
             "1.2.840.113549.1.1.13" => &RSA_PKCS1_2048_8192_SHA512,
             _ => return false,
         };
-        let key = ParsedPublicKey::new(algorithm, self.der.to_vec());
+        let key = ParsedPublicKey::new(algorithm, &self.der);
         key.is_ok_and(|key| key.verify_sig(message, signature).is_ok())
     }
 }

@@ -6,7 +6,7 @@ use encoding_rs::GBK;
 use schemas::Timestamp;
 
 use super::{
-    UnionPay,
+    UnionPay, at,
     sign::{VERSION, sign},
 };
 use crate::payment::{
@@ -54,7 +54,7 @@ impl UnionPay {
         ]);
         let keys = self.keys.get();
         sign(&mut fields, &keys)?;
-        let asked = (Operation::Fetch, "file transfer", self.at(&self.files, "/")?, FILE_BYTES);
+        let asked = (Operation::Fetch, "file transfer", at(&self.files, "/")?, FILE_BYTES);
         let answer = match self.exchange(asked, &fields, &keys, call).await {
             Ok(answer) => answer,
             Err(Outcome::NoBill) => return Ok(DayBill::Empty),

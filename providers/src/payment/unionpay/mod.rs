@@ -108,7 +108,7 @@ impl UnionPay {
         let missing = || ProviderError::Misconfigured("front_url is not set".to_owned());
         fields.set("frontUrl", back.ok_or_else(missing)?);
         sign(&mut fields, &self.keys.get())?;
-        let action = self.at(&self.endpoint, FRONT)?;
+        let action = at(&self.endpoint, FRONT)?;
         let html = form_page(action.as_str(), fields.iter());
         Ok(Created::wrapped(json!({ "html": html })))
     }
@@ -174,7 +174,7 @@ impl UnionPay {
         let (operation, path, key) = asked;
         let keys = self.keys.get();
         sign(&mut fields, &keys).map_err(Outcome::Failed)?;
-        let url = self.at(&self.endpoint, path).map_err(Outcome::Failed)?;
+        let url = at(&self.endpoint, path).map_err(Outcome::Failed)?;
         let asked = (operation, path, url, MESSAGE_BYTES);
         let answer = self.exchange(asked, &fields, &keys, call).await?;
         let same = |name: &str| answer.get(name) == fields.get(name);
@@ -221,10 +221,6 @@ impl UnionPay {
         }
     }
 
-    fn at(&self, place: &Reachable, path: &str) -> Result<Url, ProviderError> {
-        place.at(path).ok_or_else(|| ProviderError::Misconfigured("endpoint".to_owned()))
-    }
-
     pub(super) const fn acknowledge(answer: NoticeAnswer) -> RawReply {
         match answer {
             NoticeAnswer::Taken => {
@@ -250,4 +246,9 @@ impl std::fmt::Debug for UnionPay {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("UnionPay").field("account", &self.account).finish_non_exhaustive()
     }
+}
+
+/// The address of `path` at `place`.
+fn at(place: &Reachable, path: &str) -> Result<Url, ProviderError> {
+    place.at(path).ok_or_else(|| ProviderError::Misconfigured("endpoint".to_owned()))
 }

@@ -60,27 +60,12 @@ fn identity(
     certificate: &Source,
     key: Option<&Source>,
 ) -> Result<SecretString, String> {
-    let as_text = certificate.text().ok();
-    let pem = as_text.filter(|text| text.expose_secret().contains("-----BEGIN"));
-    let (key, first, pem) = match pem {
-        Some(pem) => {
-            let separate = key.map(Source::text).transpose()?;
-            let key = separate.as_ref().unwrap_or(&pem);
-            let signing = SigningKey::read(key.expose_secret())?;
-            let first =
-                Certificate::read(pem.expose_secret()).map_err(|error| error.to_string())?;
-            let key = separate.as_ref().map(|key| key.expose_secret()).unwrap_or_default();
-            let whole = SecretString::from(format!("{}\n{key}", pem.expose_secret()));
-            (signing, first, whole)
-        }
-        None => {
-            let opened = open_pkcs12(certificate.bytes()?.expose_secret(), &settings.merchant_id)?;
-            let KeyAndCertificates { key, chain } = opened;
-            let mut whole = to_pem("PRIVATE KEY", &key);
-            chain.iter().for_each(|one| whole.push_str(&to_pem("CERTIFICATE", one.der())));
-            let first = chain.into_iter().next().ok_or("no certificate")?;
-            (SigningKey::of_der(&key)?, first, SecretString::from(whole))
-        }
+    let text = certificate.text().ok();
+    let pem = text.filter(|text| text.expose_secret().contains("-----BEGIN"));
+    let (key, first, pem) = if let Some(pem) = pem {
+        of_pem(pem, key)?
+    } else {
+        of_pkcs12(certificate, &settings.merchant_id)?
     };
     if !key.belongs_to(&first) {
         return Err("the key is not the certificate's".to_owned());
@@ -88,6 +73,30 @@ fn identity(
     first.check_time(Timestamp::now()).map_err(|error| error.to_string())?;
     account.show_expiry("client", first.not_after());
     Ok(pem)
+}
+
+type Identified = (SigningKey, Certificate, SecretString);
+
+fn of_pem(pem: SecretString, key: Option<&Source>) -> Result<Identified, String> {
+    let first = Certificate::read(pem.expose_secret()).map_err(|error| error.to_string())?;
+    let whole = match key {
+        Some(key) => {
+            let key = key.text()?;
+            SecretString::from(format!("{}\n{}", pem.expose_secret(), key.expose_secret()))
+        }
+        None => pem,
+    };
+    Ok((SigningKey::read(whole.expose_secret())?, first, whole))
+}
+
+fn of_pkcs12(file: &Source, password: &str) -> Result<Identified, String> {
+    let KeyAndCertificates { key, chain } = open_pkcs12(file.bytes()?.expose_secret(), password)?;
+    let mut whole = to_pem("PRIVATE KEY", &key);
+    for certificate in &chain {
+        whole.push_str(&to_pem("CERTIFICATE", certificate.der()));
+    }
+    let first = chain.into_iter().next().ok_or("no certificate")?;
+    Ok((SigningKey::of_der(&key)?, first, SecretString::from(whole)))
 }
 
 fn mutual_tls(reach: &Reach, identity: &SecretString) -> Result<reqwest::Client, String> {

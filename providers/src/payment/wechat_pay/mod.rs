@@ -43,6 +43,8 @@ pub(super) struct WeChatPay {
     consent: Reachable,
     h5_site: Option<H5Site>,
     transport: Transport,
+    /// Of its own, so that trouble with signing people in does not stop payments.
+    sign_in_transport: Transport,
     keys: Kept<Keys>,
     platform: Platform,
 }
@@ -61,7 +63,8 @@ impl WeChatPay {
         };
         let client = client_builder(&settings.reach)?.build();
         let client = client.map_err(|_| "no client can be made: trust_roots?".to_owned())?;
-        let transport = Transport::new(client, &settings.reach, Channel::WeChatPay, &settings.name);
+        let transport =
+            |client, name: &str| Transport::new(client, &settings.reach, Channel::WeChatPay, name);
         Ok(Self {
             app_id: settings.app_id.clone(),
             merchant_id: settings.merchant_id.clone(),
@@ -70,7 +73,8 @@ impl WeChatPay {
             sign_in: place(&settings.sign_in_endpoint, SIGN_IN)?,
             consent: place(&settings.consent_endpoint, CONSENT)?,
             h5_site: settings.h5_site.clone(),
-            transport,
+            sign_in_transport: transport(client.clone(), &format!("{}_sign_in", settings.name)),
+            transport: transport(client, &settings.name),
             keys: keys::open(&account, settings)?,
             platform: Platform::default(),
             account,

@@ -112,7 +112,7 @@ async fn get<T: for<'de> Deserialize<'de>>(
         max_bytes: MESSAGE_BYTES,
         client: None,
     };
-    let answer = app.transport.send(request, call).await?;
+    let answer = app.sign_in_transport.send(request, call).await?;
     call.trail.received_json(&answer.body);
     if answer.status != 200 {
         return Err(ProviderError::unknown("http_status"));

@@ -41,11 +41,9 @@ impl V2<'_> {
         if answer.body.trim_ascii_start().starts_with(b"<xml") {
             return failure(&answer.body, call);
         }
-        let file = match answer.body.starts_with(&[0x1f, 0x8b]) {
-            true => gunzip(&answer.body, FILE_BYTES).ok_or(ProviderError::unknown("file"))?,
-            false => answer.body,
-        };
-        bill::read(&file)
+        let packed = answer.body.starts_with(&[0x1f, 0x8b]);
+        let file = if packed { gunzip(&answer.body, FILE_BYTES) } else { Some(answer.body) };
+        bill::read(&file.ok_or_else(|| ProviderError::unknown("file"))?)
     }
 }
 

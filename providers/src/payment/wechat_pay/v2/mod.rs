@@ -240,7 +240,7 @@ impl V2<'_> {
             Scene::H5 => {
                 let mut address = answer.need("mweb_url")?.to_owned();
                 if let Some(back) = &order.return_url {
-                    address.push_str(&format!("&redirect_url={}", encoded(back)));
+                    address.extend(["&redirect_url=", &encoded(back)]);
                 }
                 Created::wrapped(
                     json!({ "trade_type": "MWEB", "mweb_url": address, "prepay_id": prepay }),

@@ -16,7 +16,7 @@ use crate::payment::{
 };
 
 #[derive(Deserialize)]
-struct Download {
+struct Place {
     hash_type: String,
     hash_value: String,
     download_url: String,
@@ -30,7 +30,7 @@ impl V3<'_> {
     ) -> Result<DayBill, ProviderError> {
         let path = format!("/v3/bill/tradebill?bill_date={day}&bill_type=ALL&tar_type=GZIP");
         let asked = (Operation::Fetch, "v3 trade bill", Method::GET);
-        let download: Download = match self.ask(asked, &path, None, call).await {
+        let download: Place = match self.ask(asked, &path, None, call).await {
             Ok(download) => download,
             Err(Outcome::NoBill) => return Ok(DayBill::Empty),
             Err(Outcome::BillNotReady) => return Ok(DayBill::NotReady),

@@ -45,6 +45,7 @@ pub(super) struct V3<'a> {
 
 /// A trade in an answer or a notice.
 #[derive(Deserialize)]
+#[expect(clippy::struct_field_names, reason = "the names are WeChat Pay's")]
 struct Transaction {
     appid: String,
     mchid: String,
@@ -225,7 +226,7 @@ impl V3<'_> {
             Scene::H5 => {
                 let mut address = need(&prepared.h5_url, "h5_url")?;
                 if let Some(back) = &order.return_url {
-                    address.push_str(&format!("&redirect_url={}", encoded(back)));
+                    address.extend(["&redirect_url=", &encoded(back)]);
                 }
                 Ok(Created::wrapped(json!({ "trade_type": "MWEB", "mweb_url": address })))
             }

@@ -69,10 +69,6 @@ fn of_code(operation: Operation, code: &str) -> Outcome {
             after: Duration::from_mins(10),
         }),
         (
-            "FREQUENCY_LIMITED" | "RATELIMIT_EXCEEDED" | "SYSTEM_ERROR" | "SERVICE_UNAVAILABLE",
-            _,
-        ) => unknown(code),
-        (
             "PARAM_ERROR"
             | "INVALID_REQUEST"
             | "RULE_LIMIT"
@@ -83,6 +79,7 @@ fn of_code(operation: Operation, code: &str) -> Outcome {
             _,
         ) => Outcome::Failed(ProviderError::Refused(code.to_owned())),
         ("APPID_MCHID_NOT_MATCH" | "MCH_NOT_EXISTS" | "NO_AUTH" | "SIGN_ERROR", _) => setup(code),
+        // Limits and trouble under a status that is not theirs, and codes that are not listed.
         _ => unknown(code),
     }
 }

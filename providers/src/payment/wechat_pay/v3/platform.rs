@@ -137,7 +137,7 @@ struct Listed {
     encrypt_certificate: Sealed,
 }
 
-/// Something encrypted with the APIv3 key.
+/// Something encrypted with the key of this protocol.
 #[derive(Deserialize)]
 pub(super) struct Sealed {
     algorithm: String,

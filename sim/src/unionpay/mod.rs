@@ -1,0 +1,143 @@
+//! UnionPay's all-channel platform, message version 5.1.0.
+
+mod cards;
+mod file;
+mod message;
+mod notify;
+mod order;
+mod page;
+mod query;
+mod refund;
+
+use hyper::Method;
+
+pub(crate) use self::{
+    notify::{payment_parcel, refund_parcel, seal_notify},
+    page::return_form,
+};
+use self::message::{Fail, Fields};
+use crate::{
+    book::Trade,
+    crypto::{Certificate, PublicKey, Unusable},
+    fault::Act,
+    http::{Reply, Request},
+    merchant::UnionPayMerchant,
+    sim::Sim,
+};
+
+/// A merchant account as UnionPay keeps it.
+#[derive(Debug)]
+pub(crate) struct UnionPayAccount {
+    merchant: UnionPayMerchant,
+    key: PublicKey,
+    encrypt_cert_id: String,
+}
+
+impl UnionPayAccount {
+    pub(crate) fn new(merchant: &UnionPayMerchant) -> Result<Self, Unusable> {
+        let key = Certificate::from_pem(&merchant.certificate)?.key;
+        let encrypt_cert_id = Certificate::from_pem(&merchant.encrypt_certificate)?.serial_decimal;
+        Ok(Self { merchant: merchant.clone(), key, encrypt_cert_id })
+    }
+
+    fn mer_id(&self) -> &str {
+        &self.merchant.mer_id
+    }
+}
+
+/// A request whose signature is right.
+struct Call<'a> {
+    sim: &'a Sim,
+    account: &'a UnionPayAccount,
+    fields: Fields,
+    act: Option<&'a Act>,
+}
+
+/// What a call answers with, besides what it repeats of the request.
+struct Done {
+    fields: Fields,
+    trade: Option<u64>,
+}
+
+const FRONT: &str = "/gateway/api/frontTransReq.do";
+const BACK: &str = "/gateway/api/backTransReq.do";
+const APP: &str = "/gateway/api/appTransReq.do";
+const QUERY: &str = "/gateway/api/queryTrans.do";
+const CARD: &str = "/gateway/api/cardTransReq.do";
+
+/// The name of the call that `request` makes, when its path is one of UnionPay's. The file host has
+/// no path of its own: a POST to `/`.
+pub(crate) fn call(request: &Request) -> Option<String> {
+    let form = request.form();
+    let types = || (form.get("txnType").map(String::as_str), form.get("txnSubType").map(String::as_str));
+    let name = match request.path.as_str() {
+        FRONT => "front",
+        APP => "app",
+        QUERY => "query",
+        CARD => "card",
+        "/" if request.method == Method::POST => "file",
+        BACK => match types() {
+            (Some("01"), Some("07")) => "back.qr",
+            (Some("04"), _) => "back.refund",
+            (Some("31"), _) => "back.cancel",
+            (Some("99"), _) => "back.reversal",
+            (Some("95"), _) => "back.certificate",
+            _ => "back.other",
+        },
+        _ => return None,
+    };
+    Some(format!("unionpay.{name}"))
+}
+
+/// Answers a request whose path is one of UnionPay's.
+pub(crate) fn answer(sim: &Sim, request: &Request, call: &str, act: Option<&Act>) -> Reply {
+    let checked = message::check(sim, request, act);
+    if call == "unionpay.front" {
+        return page::open(sim, checked);
+    }
+    let call_done = match checked {
+        Ok(checked) => checked,
+        Err((fields, fail)) => return message::refuse(sim, &fields, &fail, act),
+    };
+    let done = match act {
+        Some(Act::Throttle) => Err(Fail::new("37", "a fault script throttles this call")),
+        Some(Act::ErrorBefore) => return system_error(),
+        _ if !within(&call_done) => Err(Fail::new("37", "calls come too fast")),
+        _ => run(&call_done, call),
+    };
+    match done {
+        Ok(done) => message::accept(&call_done, done, act),
+        Err(fail) => message::refuse(sim, &call_done.fields, &fail, act),
+    }
+}
+
+fn within(call: &Call<'_>) -> bool {
+    let name = format!("unionpay/{}", call.account.mer_id());
+    call.sim.within(name, call.sim.settings.quotas.unionpay_calls)
+}
+
+fn run(call: &Call<'_>, name: &str) -> Result<Done, Fail> {
+    match name {
+        "unionpay.app" => order::app(call),
+        "unionpay.back.qr" => order::qr(call),
+        "unionpay.back.refund" => refund::refund(call),
+        "unionpay.back.cancel" => refund::cancel(call),
+        "unionpay.back.reversal" => refund::reversal(call),
+        "unionpay.back.certificate" => cards::encryption_certificate(call),
+        "unionpay.query" => query::query(call),
+        "unionpay.file" => file::settlement(call),
+        _ => Err(cards::refusal(call)),
+    }
+}
+
+/// The plain-text answer that leaves the outcome open.
+pub(crate) fn system_error() -> Reply {
+    Reply::new(502, "text/html", "<html><body>502 Bad Gateway</body></html>").because("a script")
+}
+
+/// What UnionPay's client library does with a `tn`.
+pub(crate) fn pay_in_app(sim: &Sim, tn: &str) -> Result<Trade, String> {
+    let trade = sim.book().by_code(tn).cloned();
+    let trade = trade.ok_or_else(|| format!("no order has the tn {tn}"))?;
+    if trade.product == "app" { Ok(trade) } else { Err("the order is not for an app".to_owned()) }
+}

@@ -1,0 +1,90 @@
+//! What UnionPay sends by itself, and what the browser brings back.
+
+use super::{
+    Fields,
+    message::sign,
+    query::settled,
+};
+use crate::{
+    book::{End, Refund, Trade},
+    crypto::Unusable,
+    fault::Act,
+    http::write_form,
+    ledger::Provider,
+    outbox::{Content, Parcel, Sealed},
+    sim::Sim,
+};
+
+fn told(facts: &Fields, mut more: Fields, code: &str, text: &str) -> Fields {
+    more.extend(facts.clone());
+    more.remove("channelType");
+    more.insert("respCode".to_owned(), code.to_owned());
+    more.insert("respMsg".to_owned(), text.to_owned());
+    more.retain(|_, value| !value.is_empty());
+    more
+}
+
+/// What is told about a paid order.
+pub(super) fn paid(trade: &Trade) -> Option<Fields> {
+    let at = trade.paid_at()?;
+    Some(told(&trade.facts, settled(&trade.number, trade.amount, at), "00", "成功[0000000]"))
+}
+
+/// The notification of a payment.
+pub(crate) fn payment_parcel(trade: &Trade) -> Option<Parcel> {
+    Some(Parcel {
+        provider: Provider::UnionPay,
+        call: "unionpay.notify.pay",
+        event: format!("{}-pay", trade.number),
+        trade: trade.key.clone(),
+        url: trade.notify_url.clone()?,
+        content: Content::UnionPay { fields: paid(trade)? },
+    })
+}
+
+/// The notification of a refund's or a cancellation's end, which may be a failure.
+pub(crate) fn refund_parcel(trade: &Trade, refund: &Refund) -> Option<Parcel> {
+    let (code, text) = match refund.end {
+        End::Success => ("00", "成功[0000000]"),
+        End::Closed | End::Abnormal => ("01", "交易失败[5100001]"),
+    };
+    let mut more = settled(&refund.id, refund.amount, refund.ended.unwrap_or(refund.at));
+    more.insert("origQryId".to_owned(), trade.number.clone());
+    Some(Parcel {
+        provider: Provider::UnionPay,
+        call: "unionpay.notify.refund",
+        event: format!("{}-refund", refund.id),
+        trade: trade.key.clone(),
+        url: refund.notify_url.clone()?,
+        content: Content::UnionPay { fields: told(&refund.facts, more, code, text) },
+    })
+}
+
+/// Signs a notification.
+pub(crate) fn seal_notify(
+    sim: &Sim,
+    mut fields: Fields,
+    act: Option<&Act>,
+) -> Result<Sealed, Unusable> {
+    match act {
+        Some(Act::Foreign) => {
+            fields.insert("merId".to_owned(), "777290058999999".to_owned());
+        }
+        Some(Act::Defective) => {
+            fields.insert("respCode".to_owned(), "A6".to_owned());
+        }
+        _ => {}
+    }
+    sign(sim, &mut fields, act)?;
+    if act == Some(&Act::Tamper) {
+        fields.insert("settleAmt".to_owned(), "99999999".to_owned());
+        fields.insert("txnAmt".to_owned(), "99999999".to_owned());
+    }
+    let body = if act == Some(&Act::Garbage) {
+        "%%%".to_owned()
+    } else {
+        write_form(fields.iter().map(|(name, value)| (name.as_str(), value.as_str())))
+    };
+    let content_type = "application/x-www-form-urlencoded;charset=UTF-8";
+    Ok(Sealed { content_type, headers: Vec::new(), body })
+}

@@ -1,0 +1,53 @@
+//! The test cashier of front transactions, and the way back to the merchant.
+
+use super::{
+    Call, Fields,
+    message::{Fail, sign},
+    notify::paid,
+    order::{channel, place},
+};
+use crate::{
+    book::Trade,
+    crypto::nonce,
+    http::{Reply, escape},
+    page::{self, frame},
+    sim::Sim,
+};
+
+/// The cashier, or a page that says what is wrong.
+pub(super) fn open(sim: &Sim, checked: Result<Call<'_>, (Fields, Fail)>) -> Reply {
+    let trade = checked.map_err(|(_, fail)| fail).and_then(|call| order(&call));
+    match trade {
+        Ok(trade) => Reply::html(200, page::trade(sim, &trade)).about(trade.id),
+        Err(fail) => {
+            let text = format!("<p>交易失败 {}</p>", escape(&fail.reason()));
+            Reply::html(200, frame("UnionPay (simulated): error", &text)).because(fail.reason())
+        }
+    }
+}
+
+fn order(call: &Call<'_>) -> Result<Trade, Fail> {
+    if !call.is("01", "01", &["000201"]) {
+        return Err(match call.field("bizType") {
+            "000301" | "000902" => super::cards::refusal(call),
+            _ => Fail::new("14", "Invalid transaction type[txnType]"),
+        });
+    }
+    channel(call, &["07", "08"])?;
+    call.required("frontUrl")?;
+    place(call, "gateway", nonce(30))
+}
+
+/// A form that brings the browser back with what was paid; it settles nothing.
+pub(crate) fn return_form(sim: &Sim, trade: &Trade) -> Option<String> {
+    let url = escape(trade.return_url.as_deref()?);
+    let mut fields = paid(trade)?;
+    sign(sim, &mut fields, None).ok()?;
+    let mut form = format!("<form method=\"post\" action=\"{url}\">");
+    for (name, value) in &fields {
+        let value = escape(value);
+        form.push_str(&format!("<input type=\"hidden\" name=\"{name}\" value=\"{value}\">"));
+    }
+    form.push_str("<button>Return to the shop</button></form>");
+    Some(form)
+}

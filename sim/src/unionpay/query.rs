@@ -1,0 +1,98 @@
+//! What became of a transaction.
+
+use chrono::{DateTime, Utc};
+
+use super::{Call, Done, Fields, message::Fail};
+use crate::{
+    book::{End, Refund, State, Trade},
+    clock::beijing,
+    fault::Act,
+    ledger::Provider,
+};
+
+/// What is told of a transaction besides the code and what was asked for.
+pub(super) fn settled(number: &str, amount: i64, at: DateTime<Utc>) -> Fields {
+    let day = super::refund::settlement_day(at).format("%m%d").to_string();
+    let time = beijing(at).format("%m%d%H%M%S").to_string();
+    let trace = number.get(number.len().saturating_sub(6)..).unwrap_or_default().to_owned();
+    [
+        ("queryId", number.to_owned()),
+        ("settleAmt", amount.to_string()),
+        ("settleCurrencyCode", "156".to_owned()),
+        ("settleDate", day),
+        ("traceNo", trace),
+        ("traceTime", time),
+        ("payCardType", "01".to_owned()),
+        ("payType", "0001".to_owned()),
+        ("accNo", "6216***********0018".to_owned()),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+    .into()
+}
+
+pub(super) fn query(call: &Call<'_>) -> Result<Done, Fail> {
+    if !call.is("00", "00", &["000000", "000201", "000301"])
+        && !call.is("00", "02", &["000000", "000201", "000301"])
+    {
+        return Err(Fail::new("14", "Invalid transaction type[txnType]"));
+    }
+    let (mer_id, key) = (call.account.mer_id(), call.key());
+    let now = call.sim.now();
+    let book = call.sim.book();
+    let number = call.field("queryId");
+    let trade = if call.field("txnSubType") == "02" && !number.is_empty() {
+        book.by_number(Provider::UnionPay, mer_id, number)
+    } else {
+        book.by_key(Provider::UnionPay, mer_id, &key)
+    };
+    if let Some(trade) = trade {
+        let fields = of_trade(trade, call.act, now);
+        return Ok(Done { fields, trade: Some(trade.id) });
+    }
+    if let Some((trade, refund)) = book.refund(Provider::UnionPay, mer_id, &key) {
+        return Ok(Done { fields: of_refund(refund), trade: Some(trade.id) });
+    }
+    Err(Fail::new("34", "no such transaction[orderId]"))
+}
+
+fn of_trade(trade: &Trade, act: Option<&Act>, now: DateTime<Utc>) -> Fields {
+    let (code, text) = match trade.state(now) {
+        State::Paid(_) if act == Some(&Act::Defective) => ("A6", "有缺陷的成功[00000A6]"),
+        State::Paid(_) => ("00", "成功[0000000]"),
+        State::Closed(_) => ("69", "输入超时[5100069]"),
+        State::Open if trade.declined => ("60", "交易失败，详情请咨询您的发卡行[5100060]"),
+        State::Open => ("05", "交易已受理，请稍后查询[5100005]"),
+    };
+    let mut fields = match trade.paid_at() {
+        Some(at) => settled(&trade.number, trade.amount, at),
+        None => {
+            let mut fields = settled(&trade.number, 0, trade.created);
+            for name in ["accNo", "payCardType", "payType"] {
+                fields.remove(name);
+            }
+            fields
+        }
+    };
+    fields.extend(trade.facts.clone());
+    answer(fields, code, text)
+}
+
+fn of_refund(refund: &Refund) -> Fields {
+    let (code, text) = match (refund.ended, refund.end) {
+        (None, _) => ("05", "交易已受理，请稍后查询[5100005]"),
+        (Some(_), End::Success) => ("00", "成功[0000000]"),
+        (Some(_), _) => ("01", "交易失败[5100001]"),
+    };
+    let mut fields = settled(&refund.id, refund.amount, refund.ended.unwrap_or(refund.at));
+    fields.extend(refund.facts.clone());
+    answer(fields, code, text)
+}
+
+fn answer(mut fields: Fields, code: &str, text: &str) -> Fields {
+    for name in ["version", "encoding", "accessType", "channelType"] {
+        fields.remove(name);
+    }
+    fields.insert("origRespCode".to_owned(), code.to_owned());
+    fields.insert("origRespMsg".to_owned(), text.to_owned());
+    fields
+}

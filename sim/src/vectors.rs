@@ -1,0 +1,1 @@
+//! The test vectors of the providers, checked with the simulators own code.
