@@ -87,6 +87,10 @@ pub(crate) struct Dev {
     /// Listen beyond this machine although everybody knows the demo password
     #[arg(long)]
     pub(crate) allow_demo_on_network: bool,
+    /// Address of the simulated payment providers, with a page on which a person pays; port 0
+    /// takes a free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
+    pub(crate) simulators: SocketAddr,
     /// Where traces go over OTLP/HTTP, such as `http://127.0.0.1:4318`
     #[arg(long, value_name = "URL", env = "FEAT_TELEMETRY__OTLP_ENDPOINT")]
     pub(crate) otlp_endpoint: Option<String>,

@@ -3,8 +3,10 @@
 //! A decision is a guarded save of the bill and stays in its record. The jobs that waited for it
 //! are then made due, so that a worker brings them to their end.
 
+use std::fmt::Write;
+
 use schemas::{
-    BillRecord, BillSn, Fen, JobRecord, JobState, Timestamp, UserId,
+    BillRecord, BillSn, Fen, Job, JobRecord, JobState, Queue, Timestamp, UserId,
     bill::{BillRefusal, MAX_EVIDENCE_CHARS, Paid, PaymentNews, RefundNews, RefundState},
     job::NewJob,
     kinds::{
@@ -12,7 +14,6 @@ use schemas::{
         pay_refund::{Approval, RefundWish},
     },
 };
-use schemas::{Job, Queue};
 use store::{Insert, JobFilter, Save};
 
 use crate::{
@@ -285,7 +286,8 @@ fn record(bill: &BillRecord) -> String {
             match value {
                 serde_json::Value::Array(items) => {
                     for item in items {
-                        text.push_str(&format!("\n{name}: {item}"));
+                        // Writing to a string does not fail.
+                        let _ = write!(text, "\n{name}: {item}");
                     }
                 }
                 serde_json::Value::String(value) => drop(fields.add_row([name, value])),

@@ -19,6 +19,7 @@
 
 mod alipay;
 mod book;
+mod client;
 mod clock;
 mod control;
 mod crypto;
@@ -45,7 +46,7 @@ pub use crate::{
     fault::{Act, BadScript, Fault, Script},
     ledger::{Effect, Entry, Ledger, Provider, Totals},
     merchant::{
-        AlipayKeys, AlipayMerchant, Merchant, UnionPayMerchant, Unfit, WechatKeys, WechatMerchant,
+        AlipayKeys, AlipayMerchant, Merchant, Unfit, UnionPayMerchant, WechatKeys, WechatMerchant,
     },
     outbox::Attempt,
     running::{NotMovable, Running, StartError, start},

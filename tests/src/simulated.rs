@@ -13,11 +13,7 @@ use schemas::{
     BillRecord, BillSn, Channel, Currency, Fen, Job, JobRecord, Queue, Scene, Timestamp,
     bill::NewBill,
     job::NewJob,
-    kinds::{
-        PayCreate, PayRefund,
-        pay_create::PayOrder,
-        pay_refund::RefundWish,
-    },
+    kinds::{PayCreate, PayRefund, pay_create::PayOrder, pay_refund::RefundWish},
 };
 use sim::{Quotas, Running, Settings};
 use store::Insert;

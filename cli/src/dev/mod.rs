@@ -3,12 +3,13 @@
 mod demo;
 mod folder;
 mod paste;
+mod simulators;
 
 use std::net::SocketAddr;
 
 use api::Api;
 use broker::Broker;
-use providers::{blobs::Blobs, till::Till};
+use providers::blobs::Blobs;
 use tokio_util::sync::CancellationToken;
 use workers::Workers;
 
@@ -35,9 +36,11 @@ pub(crate) async fn run(args: &Dev, trace_link: api::TraceLink) -> Result<(), Fa
     let demo = demo::prepare(&store, args, address).await?;
 
     let public_url = args.public_url.clone().unwrap_or_else(|| url(address));
+    let sealing_key = folder.sealing_key()?;
+    let (simulated, till) =
+        simulators::start(args.simulators, &public_url, &sealing_key).await?;
     let mut settings = api::Settings::new(public_url, token_key);
     settings.trace_link = trace_link;
-    let till = Till::closed();
     let blobs = Blobs::folder(&folder.files())
         .map_err(|error| Failure::setup(error, "Make the data folder writable"))?;
     let broker = Broker::local(QUEUE_CAPACITY);
@@ -52,8 +55,9 @@ pub(crate) async fn run(args: &Dev, trace_link: api::TraceLink) -> Result<(), Fa
     };
     let api = Api { store: store.clone(), broker: broker.clone(), blobs, till, settings, metrics };
 
-    say_ready(address, folder.path(), demo, &shutdown);
+    say_ready(address, folder.path(), demo.then(|| simulated.url()), &shutdown);
     let outcome = serve::both(api, workers, listener, shutdown).await;
+    simulated.stop().await;
     broker.close().await;
     store.close().await;
     outcome
@@ -63,7 +67,7 @@ pub(crate) async fn run(args: &Dev, trace_link: api::TraceLink) -> Result<(), Fa
 fn say_ready(
     address: SocketAddr,
     folder: &std::path::Path,
-    demo: bool,
+    demo: Option<&str>,
     shutdown: &CancellationToken,
 ) {
     if shutdown.is_cancelled() {

@@ -65,7 +65,7 @@ impl BillRecord {
     /// under way or its offer can be used, else the next one.
     #[must_use]
     pub fn ordinal_for(&self, way: &Way, now: Timestamp) -> u32 {
-        let latest = self.attempts.iter().filter(|attempt| way.is_of(attempt)).next_back();
+        let latest = self.attempts.iter().rfind(|attempt| way.is_of(attempt));
         match latest {
             None => 0,
             Some(attempt) => attempt.ordinal + u32::from(!is_usable(attempt, now)),

@@ -201,13 +201,11 @@ async fn offer(
         return Ok(answer(order, attempt, &offer));
     }
     // It was paid, or closed while the provider made it. The latter must not stay open there.
-    match bill.attempt(number).map(|attempt| attempt.state) {
-        Some(AttemptState::Paid) => Err(refused(BillRefusal::Paid)),
-        _ => {
-            close_at_provider(ctx, &bill, attempt).await?;
-            Err(JobError::Rejected("attempt_closed"))
-        }
+    if bill.attempt(number).is_some_and(|attempt| attempt.state == AttemptState::Paid) {
+        return Err(refused(BillRefusal::Paid));
     }
+    close_at_provider(ctx, &bill, attempt).await?;
+    Err(JobError::Rejected("attempt_closed"))
 }
 
 async fn refuse(

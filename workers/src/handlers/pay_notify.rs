@@ -11,7 +11,7 @@ use schemas::{
 
 use crate::{
     handler::{Context, Handler, Undo, store_again},
-    paying::{Alarm, hear_of_refund, look_at_refund, look_at_trade, pay},
+    paying::{Heard, hear_of_refund, look_at_refund, look_at_trade, pay},
 };
 
 impl Handler for PayNotify {
@@ -25,8 +25,8 @@ impl Handler for PayNotify {
                 let at = paid_at.unwrap_or_else(Timestamp::now);
                 let transaction_id = transaction_id.clone();
                 let paid = Paid { transaction_id, amount: *amount, at };
-                let (_, news) = pay(ctx, bill, number, &paid, Source::Notify).await?;
-                Ok(taken_in(news))
+                let (_, heard) = pay(ctx, bill, number, &paid, Source::Notify).await?;
+                Ok(taken_in(heard))
             }
             ToldNews::Trade { key } => {
                 let attempt = own_attempt(told, bill.attempt_of_key(key.as_str()))?;
@@ -36,9 +36,9 @@ impl Handler for PayNotify {
             ToldNews::Refund { key, state, provider_id } => {
                 let number = own_refund(told, &bill, key.as_str())?;
                 let id = provider_id.as_deref();
-                let (_, news) =
+                let (_, heard) =
                     hear_of_refund(ctx, bill, number, *state, id, Source::Notify).await?;
-                Ok(taken_in(news))
+                Ok(taken_in(heard))
             }
             ToldNews::AskRefund { key } => {
                 let number = own_refund(told, &bill, key.as_str())?;
@@ -73,10 +73,10 @@ fn foreign(told: &Told) -> JobError {
     JobError::Rejected("nothing_of_ours")
 }
 
-const fn taken_in(news: Option<Option<Alarm>>) -> TakenIn {
-    match news {
-        None => TakenIn::Known,
-        Some(None) => TakenIn::Recorded,
-        Some(Some(_)) => TakenIn::Held,
+const fn taken_in(heard: Heard) -> TakenIn {
+    match heard {
+        Heard::Known => TakenIn::Known,
+        Heard::Recorded => TakenIn::Recorded,
+        Heard::Surplus(_) | Heard::Contradiction => TakenIn::Held,
     }
 }

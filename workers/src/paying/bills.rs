@@ -10,6 +10,7 @@ use crate::handler::{Context, store_again};
 const TRIES: usize = 256;
 
 /// What to do with a bill as it stands.
+#[expect(clippy::large_enum_variant, reason = "made once and taken apart at once")]
 pub(crate) enum Step<T> {
     /// Save this, which comes from it.
     Save(BillRecord, T),

@@ -13,5 +13,5 @@ pub(crate) use ask::{ask_again, provider, question_failed, refund_ref, trade_ref
 pub(crate) use bills::{Step, change, load};
 pub(crate) use follow::{close_expired, look_at_refund, look_at_trade};
 pub(crate) use news::{
-    Alarm, Standing, close, hear_of_refund, pay, refused, take_in_refund, take_in_trade,
+    Heard, Standing, close, hear_of_refund, pay, refused, take_in_refund, take_in_trade,
 };

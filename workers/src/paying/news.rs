@@ -22,12 +22,16 @@ pub(crate) enum Standing {
     Closed,
 }
 
-/// What a change has brought that people should hear of.
+/// What became of a provider's word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Alarm {
-    /// A payment does not count; its refund is held.
+pub(crate) enum Heard {
+    /// It was known before; nothing was saved.
+    Known,
+    /// It was new and is in the bill.
+    Recorded,
+    /// A payment does not count; its refund is held. People should hear of it.
     Surplus(Surplus),
-    /// A provider contradicts itself.
+    /// A provider contradicts itself. People should hear of it.
     Contradiction,
 }
 
@@ -75,30 +79,26 @@ pub(crate) async fn pay(
     number: u32,
     paid: &Paid,
     source: Source,
-) -> Result<(BillRecord, Option<Option<Alarm>>), JobError> {
+) -> Result<(BillRecord, Heard), JobError> {
     let by = format!("job {}", ctx.job);
-    let (bill, news) = change(ctx, bill, |bill| {
+    let (bill, heard) = change(ctx, bill, |bill| {
         let now = Timestamp::now();
         match bill.pay(number, paid, source, &by, now).map_err(refused)? {
-            PaymentNews::Counted(next) => Ok(Step::Save(next, Some(None))),
-            PaymentNews::Surplus(next, why) => {
-                Ok(Step::Save(next, Some(Some(Alarm::Surplus(why)))))
-            }
-            PaymentNews::Contradiction(next) => {
-                Ok(Step::Save(next, Some(Some(Alarm::Contradiction))))
-            }
-            PaymentNews::Known => Ok(Step::Keep(None)),
+            PaymentNews::Counted(next) => Ok(Step::Save(next, Heard::Recorded)),
+            PaymentNews::Surplus(next, why) => Ok(Step::Save(next, Heard::Surplus(why))),
+            PaymentNews::Contradiction(next) => Ok(Step::Save(next, Heard::Contradiction)),
+            PaymentNews::Known => Ok(Step::Keep(Heard::Known)),
         }
     })
     .await?;
-    if let Some(alarm) = news {
-        tell(&bill, alarm);
+    tell(&bill, heard);
+    if heard != Heard::Known {
         // Nobody should pay a second time; what can still be paid is closed at its provider.
         for attempt in bill.payable() {
             super::look_at_trade(ctx, &bill, attempt, None).await?;
         }
     }
-    Ok((bill, news))
+    Ok((bill, heard))
 }
 
 /// Notes that attempt `number` cannot be paid any more. One that has ended otherwise stays so.
@@ -142,6 +142,12 @@ pub(crate) async fn take_in_refund(
         payment::RefundState::Closed => RefundState::Refused,
         payment::RefundState::Abnormal => RefundState::Abnormal,
     };
+    if let payment::RefundState::Done { amount: Some(found), .. } = heard.state
+        && bill.refund(number).is_some_and(|refund| refund.amount != found)
+    {
+        // The bill keeps its sum; people have to hear of the other one.
+        tell(&bill, Heard::Contradiction);
+    }
     let detail = match state {
         RefundState::Refused => Some("closed_by_provider"),
         _ => heard.refund_id.as_deref(),
@@ -161,33 +167,29 @@ pub(crate) async fn hear_of_refund(
     state: RefundState,
     detail: Option<&str>,
     source: Source,
-) -> Result<(BillRecord, Option<Option<Alarm>>), JobError> {
+) -> Result<(BillRecord, Heard), JobError> {
     let by = format!("job {}", ctx.job);
-    let (bill, news) = change(ctx, bill, |bill| {
+    let (bill, heard) = change(ctx, bill, |bill| {
         let now = Timestamp::now();
         match bill.hear_of_refund(number, state, detail, source, &by, now).map_err(refused)? {
-            RefundNews::Changed(next) => Ok(Step::Save(next, Some(None))),
-            RefundNews::Contradiction(next) => {
-                Ok(Step::Save(next, Some(Some(Alarm::Contradiction))))
-            }
-            RefundNews::Known => Ok(Step::Keep(None)),
+            RefundNews::Changed(next) => Ok(Step::Save(next, Heard::Recorded)),
+            RefundNews::Contradiction(next) => Ok(Step::Save(next, Heard::Contradiction)),
+            RefundNews::Known => Ok(Step::Keep(Heard::Known)),
         }
     })
     .await?;
-    if let Some(alarm) = news {
-        tell(&bill, alarm);
-    }
-    Ok((bill, news))
+    tell(&bill, heard);
+    Ok((bill, heard))
 }
 
-fn tell(bill: &BillRecord, alarm: Option<Alarm>) {
-    match alarm {
-        None => {}
-        Some(Alarm::Surplus(why)) => {
+fn tell(bill: &BillRecord, heard: Heard) {
+    match heard {
+        Heard::Known | Heard::Recorded => {}
+        Heard::Surplus(why) => {
             metrics::counter!("feat_bill_surplus_total", "why" => why.name()).increment(1);
             tracing::error!(sn = %bill.id, why = why.name(), "a payment does not count; its refund is held");
         }
-        Some(Alarm::Contradiction) => {
+        Heard::Contradiction => {
             metrics::counter!("feat_bill_contradictions_total").increment(1);
             tracing::error!(sn = %bill.id, "a provider contradicts what is recorded");
         }

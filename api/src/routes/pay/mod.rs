@@ -175,7 +175,6 @@ impl PayApi {
 
     /// Pay a bill that the body names
     #[oai(path = "/order/pay", method = "post", operation_id = "pay_named_order")]
-    #[expect(clippy::too_many_arguments, reason = "one for each part of the request")]
     async fn pay_named(
         &self,
         Bearer(caller): Bearer,
@@ -192,7 +191,7 @@ impl PayApi {
         caller.require(Scope::PayTradeOrder)?;
         let sn = body.required("sn")?.as_str().unwrap_or_default();
         let sn: BillSn = sn.parse().map_err(|_| ApiError::not_found())?;
-        let call = self.call(caller.user, prefer.0, context, request, body.raw())?;
+        let call = self.call(caller.user, prefer.0.as_deref(), context, request, body.raw())?;
         order::pay(&self.state, call, sn, &body).await
     }
 
@@ -227,7 +226,7 @@ impl PayApi {
         request: &Request,
     ) -> Result<ResultReply, ApiError> {
         caller.require(Scope::PayTradeOrder)?;
-        let call = self.call(caller.user, prefer.0, context, request, body.raw())?;
+        let call = self.call(caller.user, prefer.0.as_deref(), context, request, body.raw())?;
         order::pay(&self.state, call, sn.0.get()?, &body).await
     }
 
@@ -239,7 +238,6 @@ impl PayApi {
         method = "post",
         operation_id = "refresh_order_status"
     )]
-    #[expect(clippy::too_many_arguments, reason = "one for each part of the request")]
     async fn refresh(
         &self,
         Bearer(caller): Bearer,
@@ -252,7 +250,7 @@ impl PayApi {
         _body: Body,
     ) -> Result<ResultReply, ApiError> {
         caller.require(Scope::PayTradeOrder)?;
-        let call = self.call(caller.user, prefer.0, context, request, b"")?;
+        let call = self.call(caller.user, prefer.0.as_deref(), context, request, b"")?;
         order::refresh(&self.state, call, sn.0.get()?).await
     }
 
@@ -276,7 +274,7 @@ impl PayApi {
         _body: Body,
     ) -> Result<ResultReply, ApiError> {
         caller.require(Scope::PayTradeManage)?;
-        let call = self.call(caller.user, prefer.0, context, request, b"")?;
+        let call = self.call(caller.user, prefer.0.as_deref(), context, request, b"")?;
         let bill = own(&self.state, caller.user, &sn.0.get()?).await?;
         let payload = PayClosing { sn: bill.id.clone(), reason: ClosingReason::Cancelled };
         let mut job = NewJob::of::<PayClose>(caller.user, &payload).map_err(ApiError::internal)?;
@@ -306,7 +304,7 @@ impl PayApi {
         request: &Request,
     ) -> Result<ResultReply, ApiError> {
         caller.require(Scope::PayTradeManage)?;
-        let call = self.call(caller.user, prefer.0, context, request, body.raw())?;
+        let call = self.call(caller.user, prefer.0.as_deref(), context, request, body.raw())?;
         refund::refund(&self.state, call, sn.0.get()?, &body).await
     }
 
@@ -359,6 +357,7 @@ impl PayApi {
 
     /// Whether a WeChat app id can be used here
     #[oai(path = "/weixin/check-app-id", method = "get", operation_id = "check_wechat_app_id")]
+    #[expect(clippy::unused_async, reason = "the macro wants it")]
     async fn check_app_id(
         &self,
         Bearer(caller): Bearer,
@@ -388,7 +387,7 @@ impl PayApi {
     fn call(
         &self,
         user: UserId,
-        prefer: Option<String>,
+        prefer: Option<&str>,
         context: &RequestContext,
         request: &Request,
         body: &[u8],
@@ -399,7 +398,7 @@ impl PayApi {
         let what = intake::Request { method: request.method(), path, body };
         Ok(Call {
             user,
-            patience: Patience::of(prefer.as_deref(), settings.default_wait, settings.max_wait),
+            patience: Patience::of(prefer, settings.default_wait, settings.max_wait),
             idempotency: key.map(|key| key.used_for(what)),
             context: context.clone(),
             payer_ip: request.remote_addr().as_socket_addr().map(std::net::SocketAddr::ip),

@@ -67,9 +67,9 @@ impl Notify {
             reply.headers_mut().insert(poem::http::header::ALLOW, post);
             return Some(reply);
         }
-        let body = match request.take_body().into_bytes_limit(MAX_NOTICE_BYTES).await {
-            Ok(body) => body,
-            Err(_) => return Some(ApiError::too_large(MAX_NOTICE_BYTES as u64).to_response()),
+        let body = request.take_body().into_bytes_limit(MAX_NOTICE_BYTES).await;
+        let Ok(body) = body else {
+            return Some(ApiError::too_large(MAX_NOTICE_BYTES as u64).to_response());
         };
         let raw = RawNotify { headers: request.headers(), body: &body };
         let context = request.data::<RequestContext>();
@@ -80,7 +80,7 @@ impl Notify {
             Outcome::Taken | Outcome::Replayed | Outcome::Nothing => NoticeAnswer::Taken,
             Outcome::Refused(_) | Outcome::Late | Outcome::Unavailable => NoticeAnswer::Refused,
         };
-        Some(response(gateway.acknowledge(raw, answer)))
+        Some(response(&gateway.acknowledge(raw, answer)))
     }
 
     async fn take(
@@ -205,7 +205,7 @@ fn told(gateway: &Gateway, notice: Notice) -> Option<Told> {
     Some(Told { channel: gateway.channel(), app, event: notice.id, news })
 }
 
-fn response(reply: RawReply) -> Response {
+fn response(reply: &RawReply) -> Response {
     let mut response = Response::builder()
         .status(poem::http::StatusCode::from_u16(reply.status).unwrap_or_default());
     if let Some(content_type) = reply.content_type {

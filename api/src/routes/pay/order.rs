@@ -219,8 +219,8 @@ fn payer(
     if id.len() > MAX_OPEN_ID || !id.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(ApiError::invalid("open_id", "Send at most 128 visible ASCII characters."));
     }
-    let sealer = &state.till.sealer;
+    let seals = &state.till.sealer;
     let whose = format!("{} {} {id}", gateway.channel(), gateway.name());
-    let sealed = sealer.seal(SEALED_PAYER, id).map_err(ApiError::internal)?;
-    Ok(Some(SealedPayer { digest: sealer.digest(SEALED_PAYER, &whose), sealed }))
+    let sealed = seals.seal(SEALED_PAYER, id).map_err(ApiError::internal)?;
+    Ok(Some(SealedPayer { digest: seals.digest(SEALED_PAYER, &whose), sealed }))
 }

@@ -28,8 +28,8 @@ pub(super) fn code(bill: &BillRecord) -> Result<&str, ApiError> {
         let fresh = attempt.offer.as_ref().is_some_and(|offer| now < offer.until);
         attempt.state == AttemptState::Open && fresh
     };
-    let latest = bill.attempts.iter().rev().filter(scanned);
-    let code = latest.filter_map(|one| one.offer.as_ref()?.code.as_deref()).next();
+    let mut latest = bill.attempts.iter().rev().filter(scanned);
+    let code = latest.find_map(|one| one.offer.as_ref()?.code.as_deref());
     code.ok_or_else(|| {
         let text = "There is no code to pay this bill with: pay it first, with end_type 0.";
         ApiError::of(ErrorCode::Conflict, text)
