@@ -183,8 +183,10 @@ async fn alipay_is_paid_on_its_page_and_paid_back() {
     let sn = at.bill().await;
     let job = at.ended(&at.pay(&sn, (ALIPAY.0, Scene::App, ALIPAY.2)).await).await;
     assert_eq!(job.state, JobState::Succeeded, "{:?}", job.error);
-    let offer = &job.output.expect("offer")["reply"];
-    at.sim.pay_in_app(sim::Provider::Alipay, offer).expect("the payer pays");
+    let mut offer = job.output.expect("offer");
+    let offer = offer["reply"].take();
+    let order = offer.as_object().and_then(|reply| reply.values().next()).expect("one text");
+    at.sim.pay_in_app(sim::Provider::Alipay, order).expect("the payer pays");
     let bill = at.bill_becomes(&sn, "paid", paid).await;
 
     let job = at.ended(&at.refund(&sn, amount(), Channel::Alipay).await).await;
