@@ -227,12 +227,9 @@ async fn refunds_are_jobs_within_what_was_paid() {
     assert_eq!(app.read(&format!("{path}1/"), &app.ada).await["data"]["refund"], 1);
     error("none", app.get(&format!("{path}2/"), &app.ada).await, 404, "NOT_FOUND").await;
     error("foreign", app.get(&format!("{path}1/"), &app.bob).await, 404, "NOT_FOUND").await;
-    let closed = app.post(
-        &format!("{ORDERS}{sn}/pay/"),
-        &json!({ "pay_method": 200, "end_type": 0 }),
-        &app.ada,
-    );
-    error("paid", closed.await, 409, "CONFLICT").await;
+    let pay = format!("{ORDERS}{sn}/pay/");
+    let closed = app.post(&pay, &json!({ "pay_method": 200, "end_type": 0 }), &app.ada).await;
+    error("paid", closed, 409, "CONFLICT").await;
     let shown = app.read(&format!("{ORDERS}{sn}/"), &app.ada).await;
     assert_eq!(
         (&shown["data"]["status"], &shown["data"]["query_id"]),

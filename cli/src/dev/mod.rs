@@ -37,8 +37,7 @@ pub(crate) async fn run(args: &Dev, trace_link: api::TraceLink) -> Result<(), Fa
 
     let public_url = args.public_url.clone().unwrap_or_else(|| url(address));
     let sealing_key = folder.sealing_key()?;
-    let (simulated, till) =
-        simulators::start(args.simulators, &public_url, &sealing_key).await?;
+    let (simulated, till) = simulators::start(args.simulators, &public_url, &sealing_key).await?;
     let mut settings = api::Settings::new(public_url, token_key);
     settings.trace_link = trace_link;
     let blobs = Blobs::folder(&folder.files())

@@ -78,7 +78,8 @@ mod tests {
 
     #[test]
     fn without_a_demo_account_there_is_nothing_to_paste() {
-        let with = welcome("http://127.0.0.1:8080", Path::new("./data"), Some("http://127.0.0.1:9"));
+        let with =
+            welcome("http://127.0.0.1:8080", Path::new("./data"), Some("http://127.0.0.1:9"));
         let without = welcome("http://127.0.0.1:8080", Path::new("./data"), None);
 
         assert!(with.contains("curl") && with.contains("FEAT=http://127.0.0.1:8080\n"));

@@ -25,9 +25,9 @@ pub(super) async fn start(
     let report = |error: &dyn std::fmt::Display| Failure::setup(error, "Report this");
     let mut settings = sim::Settings::fixture().map_err(|error| report(&error))?;
     settings.listen = vec![listen];
-    let running = sim::start(settings).await.map_err(|error| {
-        Failure::setup(error, "Choose another address with --simulators")
-    })?;
+    let running = sim::start(settings)
+        .await
+        .map_err(|error| Failure::setup(error, "Choose another address with --simulators"))?;
     let accounts: PaymentSettings =
         serde_json::from_value(running.payments()).map_err(|error| report(&error))?;
     let gateways = Gateways::open(&accounts).map_err(|findings| {
