@@ -8,6 +8,7 @@
 mod idempotency;
 mod prefer;
 mod reply;
+mod start;
 
 use std::time::Duration;
 
@@ -22,7 +23,8 @@ use tracing::{info, warn};
 
 pub(crate) use idempotency::{IdempotencyKey, Request};
 pub(crate) use prefer::Patience;
-pub(crate) use reply::WorkReply;
+pub(crate) use reply::{ResultReply, WorkReply};
+pub(crate) use start::start;
 
 use crate::{error::ApiError, fault, state::AppState};
 

@@ -4,7 +4,7 @@ use std::{net::IpAddr, ops::Deref, sync::Arc};
 
 use broker::Broker;
 use metrics_exporter_prometheus::PrometheusHandle;
-use providers::blobs::Blobs;
+use providers::{blobs::Blobs, till::Till};
 use store::Store;
 use tokio_util::sync::CancellationToken;
 
@@ -25,6 +25,8 @@ pub struct Api {
     pub broker: Broker,
     /// Where the files are.
     pub blobs: Blobs,
+    /// Where bills are paid.
+    pub till: Till,
     /// See [`Settings`].
     pub settings: Settings,
     /// Shown at `/metrics`. [`crate::serve`] runs its upkeep.
@@ -43,6 +45,8 @@ pub struct Services {
     pub broker: Broker,
     /// Where the files are.
     pub blobs: Blobs,
+    /// Where bills are paid.
+    pub till: Till,
     /// See [`Settings`].
     pub settings: Settings,
     /// Cancelled when the process begins to stop: long replies end then.
@@ -58,7 +62,7 @@ pub struct Services {
 impl AppState {
     /// Takes over what the process was given. Must be called within a tokio runtime.
     pub(crate) fn new(api: Api, shutdown: CancellationToken) -> Self {
-        let Api { store, broker, blobs, settings, metrics } = api;
+        let Api { store, broker, blobs, till, settings, metrics } = api;
         crate::intake::begin_counters();
         let auth = Auth::new(&settings);
         let pictures = Pictures::new(settings.pictures.clone());
@@ -70,6 +74,7 @@ impl AppState {
             store,
             broker,
             blobs,
+            till,
             settings,
             shutdown,
             auth,

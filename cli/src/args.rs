@@ -2,6 +2,7 @@
 
 mod identity;
 mod jobs;
+mod pay;
 
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -13,6 +14,7 @@ pub(crate) use self::identity::{
     RevokeKeys, RevokeUserKeys, SignOut, UserKey,
 };
 pub(crate) use self::jobs::{ChangeJobs, Filter, Jobs, ListJobs, ShowJob};
+pub(crate) use self::pay::{DecideRefund, Pay, SettleBill, ShowBill, Word};
 use crate::{address, sim::SimArgs};
 
 /// Feat: pictures, push and payments behind one API, with every accepted request kept.
@@ -64,6 +66,9 @@ Examples:
   feat sim pay 20261124000001
   feat sim ledger --json")]
     Sim(SimArgs),
+    /// Look at bills and decide what no provider tells
+    #[command(subcommand)]
+    Pay(Pay),
     /// Manage the people who can sign in
     #[command(subcommand)]
     User(User),
@@ -107,6 +112,10 @@ pub(crate) struct Dev {
     /// Listen beyond this machine although everybody knows the demo password
     #[arg(long)]
     pub(crate) allow_demo_on_network: bool,
+    /// Address of the simulated payment providers, with a page on which a person pays; port 0
+    /// takes a free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:0")]
+    pub(crate) simulators: SocketAddr,
     /// Where traces go over OTLP/HTTP, such as `http://127.0.0.1:4318`
     #[arg(long, value_name = "URL", env = "FEAT_TELEMETRY__OTLP_ENDPOINT")]
     pub(crate) otlp_endpoint: Option<String>,

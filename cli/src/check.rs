@@ -87,6 +87,20 @@ async fn reachable(process: &Process, findings: &mut Vec<Finding>) {
     }
     rabbit(process.rabbitmq.clone(), findings).await;
     blobs(&process.files, findings).await;
+    payments(process, findings);
+}
+
+fn payments(process: &Process, findings: &mut Vec<Finding>) {
+    if process.payments.is_none() {
+        return;
+    }
+    match place::till(process.payments.as_ref()) {
+        Ok(till) => {
+            let found = till.gateways.check().into_iter();
+            findings.extend(found.map(|f| Finding::new("payments", f.what, f.problem)));
+        }
+        Err(error) => findings.push(Finding::new("payments", "keys", Some(error.to_string()))),
+    }
 }
 
 /// Says on standard error that an answer takes long, so that nobody takes the silence for a hang.

@@ -11,6 +11,7 @@ mod failure;
 mod health;
 mod jobs;
 mod output;
+mod pay;
 mod place;
 mod plan;
 mod probes;

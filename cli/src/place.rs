@@ -6,6 +6,7 @@ use std::{
 };
 
 use broker::{Broker, RabbitSettings};
+use providers::{payment::Gateways, seal::Sealer, till::Till};
 use rustix::{fs::Mode, process::umask};
 use secrecy::SecretString;
 use store::{OpenError, Store};
@@ -13,7 +14,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::{
     args::Place,
-    config::{Config, MongoDb},
+    config::{Config, MongoDb, PayPart},
     failure::Failure,
 };
 
@@ -159,6 +160,25 @@ pub(crate) async fn database_of_worker(mongodb: &MongoDb) -> Result<Store, Failu
 /// The store's own words say what to do.
 fn refused(error: &OpenError) -> Failure {
     Failure::Setup(error.to_string())
+}
+
+/// Opens the accounts that bills are paid through.
+///
+/// # Errors
+///
+/// A key cannot be read or does not fit; [`Failure`] names every problem.
+pub(crate) fn till(part: Option<&PayPart>) -> Result<Till, Failure> {
+    let Some(part) = part else { return Ok(Till::closed()) };
+    let advice = "Correct the settings under payments";
+    let gateways = Gateways::open(&part.accounts).map_err(|findings| {
+        let problems = findings
+            .into_iter()
+            .filter_map(|finding| Some(format!("{}: {}", finding.what, finding.problem?)));
+        Failure::setup(problems.collect::<Vec<_>>().join("; "), advice)
+    })?;
+    let sealer = Sealer::new(&part.sealing_key)
+        .map_err(|error| Failure::setup(format!("payments.sealing_key: {error}"), advice))?;
+    Ok(Till { gateways, sealer, public_url: part.public_url.clone() })
 }
 
 fn slow(waited: Duration) {

@@ -2,14 +2,16 @@
 
 use crate::{
     accounts,
-    args::{Audit, Check, Cli, Client, Command, Configured, Dev, Health, Jobs, Key, Output, User},
+    args::{
+        Audit, Check, Cli, Client, Command, Configured, Dev, Health, Jobs, Key, Output, Pay, User,
+    },
     audit, check,
     config::{ApiPart, Config, Process, WorkerPart},
     dev,
     failure::Failure,
     health, jobs,
     output::{self, Form},
-    serve,
+    pay, serve,
     sim::{self, SimArgs},
     telemetry::{DEFAULT_LOG, QUIET_LOG},
 };
@@ -28,6 +30,8 @@ pub(crate) enum Plan {
     Jobs(Jobs),
     /// Run or ask the simulators.
     Sim(SimArgs),
+    /// Look at bills or decide about them.
+    Pay(Box<Pay>),
     /// Manage people.
     User(User),
     /// Manage applications.
@@ -62,6 +66,7 @@ impl Plan {
             Some(Command::Check(args)) => Self::Check(args),
             Some(Command::Jobs(args)) => Self::Jobs(args),
             Some(Command::Sim(args)) => Self::Sim(args),
+            Some(Command::Pay(args)) => Self::Pay(Box::new(args)),
             Some(Command::User(args)) => Self::User(args),
             Some(Command::Client(args)) => Self::Client(args),
             Some(Command::Key(args)) => Self::Key(args),
@@ -88,6 +93,7 @@ impl Plan {
             Self::Sim(_) => ("feat-sim", DEFAULT_LOG, None),
             Self::Check(_)
             | Self::Jobs(_)
+            | Self::Pay(_)
             | Self::User(_)
             | Self::Client(_)
             | Self::Key(_)
@@ -112,6 +118,7 @@ impl Plan {
             Self::Check(args) => check::run(&args).await,
             Self::Jobs(command) => jobs::run(command).await,
             Self::Sim(args) => sim::run(args).await,
+            Self::Pay(command) => pay::run(*command).await,
             Self::User(command) => accounts::user(command).await,
             Self::Client(command) => accounts::client(command).await,
             Self::Key(command) => accounts::key(command).await,

@@ -39,8 +39,9 @@ pub(crate) async fn api(
     let name = format!("feat-api-{:08x}", rand::random::<u32>());
     let broker = place::rabbit(process.rabbitmq.clone(), &name, process.publish_timeout)?;
     let blobs = open_files(&process.files)?;
+    let till = place::till(process.payments.as_ref())?;
     let settings = settings(&part, trace_link);
-    let api = Api { store: store.clone(), broker: broker.clone(), blobs, settings, metrics };
+    let api = Api { store: store.clone(), broker: broker.clone(), blobs, till, settings, metrics };
 
     tracing::info!(address = %part.listen, name, "the API listens");
     let outcome = api::serve(api, listener, shutdown, process.shutdown_deadline).await;
@@ -72,6 +73,7 @@ pub(crate) async fn worker(process: Process, part: WorkerPart) -> Result<(), Fai
         store: store.clone(),
         broker: broker.clone(),
         blobs,
+        till: place::till(process.payments.as_ref())?,
         settings: part.settings,
         registry: workers::registry().into(),
     };

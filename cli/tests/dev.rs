@@ -111,7 +111,14 @@ fn the_printed_lines_can_be_pasted_as_they_are() {
     let answer = String::from_utf8_lossy(&pasted.stdout);
 
     assert!(pasted.status.success(), "{}\n{answer}", error_of(&pasted));
-    for word in ["\"tags\"", "pixel", "image.delete", "succeeded"] {
+    for word in [
+        "\"tags\"",
+        "pixel",
+        "image.delete",
+        "succeeded",
+        "weixin://wxpay/bizpayurl",
+        "\"status\":200",
+    ] {
         assert!(answer.contains(word), "{word:?} is not in\n{answer}\n{}", error_of(&pasted));
     }
     assert!(dev.interrupt().success());

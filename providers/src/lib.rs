@@ -8,6 +8,8 @@ pub mod apns;
 pub mod blobs;
 pub mod jwks;
 pub mod payment;
+pub mod seal;
+pub mod till;
 
 /// One thing that was looked at by a check of the installation.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -60,6 +60,8 @@ error_codes! {
     RequestTimeout = (408, "REQUEST_TIMEOUT"),
     /// A mistake of Feat's own; the request id names it in the log.
     Internal = (500, "SERVER_ERROR"),
+    /// The call is documented and this build does not do it.
+    NotImplemented = (501, "NOT_IMPLEMENTED"),
     /// Not ready for this work: come back after `Retry-After` seconds.
     Unavailable = (503, "SERVICE_UNAVAILABLE"),
     /// The job was refused; `data.job` is the job.

@@ -8,6 +8,7 @@ pub mod account;
 pub mod api_key;
 pub mod apns;
 pub mod audit;
+pub mod bill;
 pub mod code;
 pub mod device;
 pub mod error_code;
@@ -30,6 +31,7 @@ pub mod scope;
 pub mod time;
 
 pub use apns::{ApnsEnvironment, BundleId, DeviceToken};
+pub use bill::{BillRecord, BillSn, BillStatus};
 pub use error_code::ErrorCode;
 pub use event::Event;
 pub use id::{AuditId, ClientId, DeviceId, ImageId, JobId, KeyId, PushTokenId, SessionId, UserId};

@@ -3,6 +3,8 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::payment::Channel;
+
 /// Where jobs of one area wait for a worker.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
@@ -13,11 +15,36 @@ pub enum Queue {
     Images,
     /// Feat's own housekeeping.
     Maintenance,
+    /// Work on bills that asks no provider: what providers have told.
+    Payments,
+    /// Calls to WeChat Pay.
+    WechatPay,
+    /// Calls to Alipay.
+    Alipay,
+    /// Calls to UnionPay.
+    Unionpay,
 }
 
 impl Queue {
     /// Every queue, in the order in which they are declared and listed.
-    pub const ALL: [Self; 2] = [Self::Images, Self::Maintenance];
+    pub const ALL: [Self; 6] = [
+        Self::Images,
+        Self::Maintenance,
+        Self::Payments,
+        Self::WechatPay,
+        Self::Alipay,
+        Self::Unionpay,
+    ];
+
+    /// The queue of calls to the provider `channel`.
+    #[must_use]
+    pub const fn of_channel(channel: Channel) -> Self {
+        match channel {
+            Channel::UnionPay => Self::Unionpay,
+            Channel::Alipay => Self::Alipay,
+            Channel::WeChatPay => Self::WechatPay,
+        }
+    }
 
     /// Name in configuration, metrics and the stored job.
     #[must_use]
@@ -25,6 +52,10 @@ impl Queue {
         match self {
             Self::Images => "images",
             Self::Maintenance => "maintenance",
+            Self::Payments => "payments",
+            Self::WechatPay => "wechat_pay",
+            Self::Alipay => "alipay",
+            Self::Unionpay => "unionpay",
         }
     }
 
@@ -35,6 +66,10 @@ impl Queue {
         match self {
             Self::Images => "feat.images.v1",
             Self::Maintenance => "feat.maintenance.v1",
+            Self::Payments => "feat.payments.v1",
+            Self::WechatPay => "feat.wechat_pay.v1",
+            Self::Alipay => "feat.alipay.v1",
+            Self::Unionpay => "feat.unionpay.v1",
         }
     }
 
@@ -44,6 +79,10 @@ impl Queue {
         match self {
             Self::Images => "feat.images.v1.parked",
             Self::Maintenance => "feat.maintenance.v1.parked",
+            Self::Payments => "feat.payments.v1.parked",
+            Self::WechatPay => "feat.wechat_pay.v1.parked",
+            Self::Alipay => "feat.alipay.v1.parked",
+            Self::Unionpay => "feat.unionpay.v1.parked",
         }
     }
 }

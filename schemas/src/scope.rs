@@ -15,11 +15,16 @@ pub enum Scope {
     UserProfile,
     /// See pictures; upload, tag and delete one's own.
     UserImage,
+    /// See one's bills and pay them.
+    PayTradeOrder,
+    /// Make bills, close them and pay them back.
+    PayTradeManage,
 }
 
 impl Scope {
     /// Every scope.
-    pub const ALL: [Self; 2] = [Self::UserProfile, Self::UserImage];
+    pub const ALL: [Self; 4] =
+        [Self::UserProfile, Self::UserImage, Self::PayTradeOrder, Self::PayTradeManage];
 
     /// Name on the wire.
     #[must_use]
@@ -27,6 +32,8 @@ impl Scope {
         match self {
             Self::UserProfile => "user_profile",
             Self::UserImage => "user_image",
+            Self::PayTradeOrder => "pay_trade_order",
+            Self::PayTradeManage => "pay_trade_manage",
         }
     }
 
@@ -36,7 +43,7 @@ impl Scope {
     pub const fn is_basic(self) -> bool {
         match self {
             Self::UserProfile => true,
-            Self::UserImage => false,
+            Self::UserImage | Self::PayTradeOrder | Self::PayTradeManage => false,
         }
     }
 
@@ -46,6 +53,8 @@ impl Scope {
         match self {
             Self::UserProfile => "Your profile",
             Self::UserImage => "Your pictures",
+            Self::PayTradeOrder => "Your trade bills",
+            Self::PayTradeManage => "Making and refunding your trade bills",
         }
     }
 }
@@ -150,7 +159,7 @@ mod tests {
     fn scopes_read_what_they_print() {
         let both = Scopes::all();
 
-        assert_eq!(both.to_string(), "user_profile user_image");
+        assert_eq!(both.to_string(), "user_profile user_image pay_trade_order pay_trade_manage");
         assert_eq!(both.to_string().parse(), Ok(both.clone()));
         assert_eq!(both.default_part().to_string(), "user_profile");
         let one: Scopes = [Scope::UserImage].into_iter().collect();

@@ -318,3 +318,43 @@ fn whatever_happens_the_record_stays_sound() {
         }
     }
 }
+
+#[test]
+fn a_run_that_may_have_moved_money_and_was_cut_off_is_never_dead() {
+    use schemas::{
+        BillSn,
+        kinds::{PayRefund, pay_refund::RefundWish},
+    };
+    let spec = JobSpec::of::<PayRefund>();
+    let mut now = Timestamp::now();
+    let sn = BillSn::generate(now);
+    let amount = schemas::Fen::new(1).unwrap();
+    let wish = RefundWish { sn, amount, reason: String::new(), held: None };
+    let new = NewJob::of::<PayRefund>(UserId::new(7).unwrap(), &wish).unwrap();
+    let queued = JobRecord::accept(new, "api", now);
+
+    let mut crashed = queued.clone();
+    for _ in 0..MAX_CRASHES {
+        if crashed.state == JobState::Waiting {
+            now = now + Duration::from_hours(1);
+            crashed = crashed.publish_due("scheduler", now).unwrap();
+        }
+        let held = crashed.claim("w1", now, now).unwrap();
+        crashed = held.lose_lease("scheduler", now).unwrap();
+    }
+    assert_eq!((crashed.state, crashed.wake_at), (JobState::Unknown, None));
+
+    let mut slow = queued;
+    while slow.state != JobState::Unknown {
+        slow = slow.settle(&spec, Verdict::TimedOut, "w1", now, 1.0).unwrap();
+        assert!(!slow.state.is_settled() && slow.unknown_since.is_some());
+        if slow.state == JobState::Waiting {
+            now = now + Duration::from_hours(1);
+            slow = slow.publish_due("scheduler", now).unwrap();
+        }
+    }
+    let asked = slow.publish("asked", "ada", now).unwrap();
+    let refused = Verdict::Error(JobError::Rejected("refund_refused"));
+    let ended = asked.settle(&spec, refused, "w1", now, 1.0).unwrap();
+    assert_eq!((ended.state, ended.unknown_since), (JobState::Failed, None));
+}

@@ -21,6 +21,7 @@
 mod alipay;
 pub mod apns;
 mod book;
+mod client;
 mod clock;
 mod control;
 mod crypto;

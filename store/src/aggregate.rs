@@ -2,7 +2,7 @@
 //! names itself.
 
 use schemas::{
-    JobRecord,
+    BillRecord, JobRecord,
     account::{ClientRecord, SessionRecord, UserRecord},
     api_key::KeyRecord,
     audit::AuditRecord,
@@ -102,6 +102,7 @@ pub(crate) trait Aggregate: Serialize + DeserializeOwned + Send + Sync + 'static
 pub(crate) const COLLECTIONS: &[&Collection] = &[
     &JOBS,
     &IMAGES,
+    &BILLS,
     &USERS,
     &CLIENTS,
     &SESSIONS,
@@ -139,6 +140,18 @@ static IMAGES: Collection = Collection {
         Index::on("owner_file_name", &[("owner", Ascending), ("file_name", Ascending)]).unique(),
         Index::on("owner_id", &[("owner", Ascending), ("id", Descending)]),
         Index::on("owner_tags", &[("owner", Ascending), ("tags", Ascending)]).list(),
+    ],
+};
+
+static BILLS: Collection = Collection {
+    name: "bills",
+    id: IdKind::Text,
+    indexes: &[
+        Index::on("owner_client_ref", &[("owner", Ascending), ("client_ref", Ascending)])
+            .unique()
+            .present("client_ref"),
+        Index::on("owner_id", &[("owner", Ascending), ("id", Descending)]),
+        Index::on("held_since", &[("held_since", Ascending)]).present("held_since"),
     ],
 };
 
@@ -229,6 +242,18 @@ impl Aggregate for ImageRecord {
 
     fn key(&self) -> Key {
         Key::owned(self.id, self.owner)
+    }
+
+    fn version(&self) -> u64 {
+        self.version
+    }
+}
+
+impl Aggregate for BillRecord {
+    const COLLECTION: &'static Collection = &BILLS;
+
+    fn key(&self) -> Key {
+        Key::owned(&self.id, self.owner)
     }
 
     fn version(&self) -> u64 {

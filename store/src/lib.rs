@@ -17,6 +17,7 @@
 mod aggregate;
 mod audit;
 mod batch;
+mod bills;
 mod clients;
 mod codes;
 mod devices;
@@ -37,6 +38,7 @@ use std::path::Path;
 use secrecy::SecretString;
 
 pub use audit::{Audit, AuditFilter};
+pub use bills::{BillFilter, Bills};
 pub use clients::Clients;
 pub use codes::Codes;
 pub use devices::Devices;
@@ -89,6 +91,8 @@ pub struct Store {
     pub jobs: Jobs,
     /// Uploaded pictures.
     pub images: Images,
+    /// Bills.
+    pub bills: Bills,
     /// People who can sign in.
     pub users: Users,
     /// Applications that sign users in.
@@ -148,6 +152,7 @@ impl Store {
         Self {
             jobs: Jobs::over(&engine),
             images: Images::over(&engine),
+            bills: Bills::over(&engine),
             users: Users::over(&engine),
             clients: Clients::over(&engine),
             sessions: Sessions::over(&engine),
@@ -189,6 +194,7 @@ impl Store {
     pub async fn close(self) {
         self.jobs.close().await;
         self.images.close().await;
+        self.bills.close().await;
         self.users.close().await;
         self.clients.close().await;
         self.sessions.close().await;

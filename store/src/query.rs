@@ -48,7 +48,8 @@ text_value!(
     schemas::DeviceId,
     schemas::KeyId,
     schemas::AuditId,
-    &schemas::ClientId
+    &schemas::ClientId,
+    &schemas::BillSn
 );
 
 macro_rules! number_value {
@@ -118,12 +119,14 @@ impl Query {
 #[cfg(test)]
 pub(crate) fn samples() -> Vec<(&'static str, &'static str, Query)> {
     use schemas::{
-        ApnsEnvironment, AuditId, ImageId, JobId, JobState, KeyId, PushTokenId, Queue, SessionId,
-        Timestamp, UserId, push_token::PushTokenState,
+        ApnsEnvironment, AuditId, BillStatus, ImageId, JobId, JobState, KeyId, PushTokenId, Queue,
+        SessionId, Timestamp, UserId, push_token::PushTokenState,
     };
 
-    use crate::{AuditFilter, ImageFilter, JobFilter, PushTokenFilter};
-    use crate::{audit, codes, devices, guesses, images, jobs, keys, push_tokens, sessions, users};
+    use crate::{AuditFilter, BillFilter, ImageFilter, JobFilter, PushTokenFilter};
+    use crate::{
+        audit, bills, codes, devices, guesses, images, jobs, keys, push_tokens, sessions, users,
+    };
 
     let (now, user) = (Timestamp::now(), UserId::FEAT);
     let own = JobFilter { owner: Some(user), ..JobFilter::default() };
@@ -136,6 +139,7 @@ pub(crate) fn samples() -> Vec<(&'static str, &'static str, Query)> {
     let device = PushTokenId::generate();
     let app = "com.example.notes".parse().unwrap_or_else(|_| unreachable!("a bundle id"));
     let segment = PushTokenFilter::of(app, ApnsEnvironment::Production);
+    let own_bills = BillFilter { owner: user, statuses: vec![BillStatus::Paid] };
     let ids = vec![JobId::generate().into()];
     let due = [JobState::Scheduled, JobState::Waiting, JobState::Unknown];
     let lte = || Condition::Lte("wake_at", now.into());
@@ -162,6 +166,9 @@ pub(crate) fn samples() -> Vec<(&'static str, &'static str, Query)> {
             "push_tokens",
             push_tokens::quiet(PushTokenState::Active, now, 500),
         ),
+        ("by client reference", "bills", bills::by_client_ref(user, "a")),
+        ("own bills", "bills", bills::listed(&own_bills, 0, 20)),
+        ("held refunds", "bills", bills::held(None, 20)),
         ("by username", "users", users::by_username("a")),
         ("device of a user", "devices", devices::by_device(user, "web:1")),
         ("devices of a user", "devices", devices::listed(user, 20)),

@@ -15,6 +15,7 @@ pub mod picture;
 pub mod rig;
 pub mod scripted;
 pub mod services;
+pub mod simulated;
 
 use std::{fmt::Display, time::Duration};
 

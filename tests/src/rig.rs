@@ -3,13 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use broker::{Broker, RabbitSettings};
-use providers::blobs::Blobs;
+use providers::{blobs::Blobs, till::Till};
 use schemas::{Job, JobId, JobRecord, JobState, Timestamp, UserId, job::NewJob};
 use store::{Insert, Store};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use workers::{Drained, Registry, Settings, Workers};
+use workers::{Drained, PayPace, Registry, Settings, Workers};
 
 use crate::{
     eventually,
@@ -34,6 +34,8 @@ pub struct Rig {
     pub broker: Broker,
     /// Where files are.
     pub blobs: Blobs,
+    /// Where bills are paid; closed unless a test opens one.
+    pub till: Till,
     /// The virtual host and database, when distributed.
     pub corner: Option<Corner>,
     folder: TempDir,
@@ -65,10 +67,11 @@ impl Rig {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let folder = TempDir::new().expect("temporary folder");
         let blobs = Blobs::folder(&folder.path().join("files")).expect("file store");
+        let till = Till::closed();
         match engine {
             Engine::Embedded => {
                 let store = Store::sqlite(folder.path()).await.expect("SQLite");
-                Self { store, broker: Broker::local(100_000), blobs, corner: None, folder }
+                Self { store, broker: Broker::local(100_000), blobs, till, corner: None, folder }
             }
             Engine::Distributed => {
                 let corner = Corner::new().await;
@@ -76,7 +79,7 @@ impl Rig {
                 let store = Store::mongo(&uri, &corner.database).await.expect("MongoDB");
                 store.migrate().await.expect("indexes");
                 let broker = another_broker(&corner).await;
-                Self { store, broker, blobs, corner: Some(corner), folder }
+                Self { store, broker, blobs, till, corner: Some(corner), folder }
             }
         }
     }
@@ -107,6 +110,7 @@ impl Rig {
             store: self.store.clone(),
             broker,
             blobs: self.blobs.clone(),
+            till: self.till.clone(),
             settings,
             registry: Arc::new(registry),
         };
@@ -169,6 +173,7 @@ pub fn quick() -> Settings {
         schedule_interval: Duration::from_millis(50),
         sweep_interval: Duration::from_millis(100),
         sweep_margin: Duration::from_millis(500),
+        pay_pace: PayPace { first: Duration::from_millis(100), give_up: Duration::from_hours(1) },
         shutdown_deadline: Duration::from_secs(5),
         ..Settings::default()
     }

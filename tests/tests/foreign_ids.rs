@@ -15,9 +15,11 @@ use api::{
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use reqwest::{Method, RequestBuilder, Response, multipart};
 use schemas::{
-    ImageId, JobRecord, KeyId, Scopes, SessionId, Timestamp, UserId,
+    BillRecord, BillSn, Currency, Fen, ImageId, JobRecord, KeyId, Scopes, SessionId, Timestamp,
+    UserId,
     account::{Grant, SessionRecord, UserRecord},
     api_key::KeyRecord,
+    bill::NewBill,
     image::{ImageFormat, ImageRecord},
     job::NewJob,
     kinds::{ImageDelete, image_delete::ImageDeletion},
@@ -85,6 +87,42 @@ const ROWS: &[(&str, Row)] = &[
         "DELETE /api/user/user-image/{id}/",
         Row::NotFound(|ada| vec![call(ada.image.id, ""), call(ada.hidden.id, "")]),
     ),
+    ("GET /api/pay/order/", Row::OwnOnly(|ada| vec![call("", ada.query())])),
+    (
+        "POST /api/pay/order/",
+        Row::OwnOnly(|ada| {
+            let order = json!({ "amount": 1, "subject": "tea", "user": ada.user.id });
+            vec![call("", "").json(order)]
+        }),
+    ),
+    (
+        "POST /api/pay/order/pay/",
+        Row::NotFound(|ada| {
+            let way = json!({ "sn": ada.bill.id, "pay_method": 200, "end_type": 0 });
+            vec![call("", "").json(way)]
+        }),
+    ),
+    ("GET /api/pay/order/{sn}/", Row::NotFound(|ada| vec![call(&ada.bill.id, "")])),
+    (
+        "POST /api/pay/order/{sn}/pay/",
+        Row::NotFound(|ada| {
+            let way = json!({ "pay_method": 200, "end_type": 0 });
+            vec![call(&ada.bill.id, "").json(way)]
+        }),
+    ),
+    (
+        "POST /api/pay/order/{sn}/refresh_order_status/",
+        Row::NotFound(|ada| vec![call(&ada.bill.id, "")]),
+    ),
+    ("POST /api/pay/order/{sn}/close/", Row::NotFound(|ada| vec![call(&ada.bill.id, "")])),
+    ("GET /api/pay/order/{sn}/qr/", Row::NotFound(|ada| vec![call(&ada.bill.id, "")])),
+    ("GET /api/pay/order/{sn}/refund/", Row::NotFound(|ada| vec![call(&ada.bill.id, "")])),
+    (
+        "POST /api/pay/order/{sn}/refund/",
+        Row::NotFound(|ada| vec![call(&ada.bill.id, "").json(json!({ "amount": 1 }))]),
+    ),
+    ("GET /api/pay/order/{sn}/refund/{refund}/", Row::NotFound(|ada| vec![call(&ada.bill.id, "")])),
+    ("GET /api/pay/weixin/check-app-id/", Row::Nobodys("about an app id, the same for everybody")),
     ("GET /api/job/", Row::OwnOnly(|ada| vec![call("", ada.query())])),
     ("GET /api/job/{id}/", Row::NotFound(|ada| vec![call(ada.job.id, "")])),
     ("GET /api/job/{id}/events/", Row::NotFound(|ada| vec![call(ada.job.id, "")])),
@@ -139,6 +177,7 @@ struct Victim {
     job: JobRecord,
     session: SessionRecord,
     key: KeyRecord,
+    bill: BillRecord,
 }
 
 impl Victim {
@@ -164,6 +203,7 @@ impl Victim {
             self.session.id.to_string(),
             self.session.device_id.clone(),
             self.key.id.to_string(),
+            self.bill.id.to_string(),
         ]
     }
 
@@ -181,7 +221,9 @@ impl Victim {
         assert_eq!(store.jobs.insert(&job).await, Ok(Insert::Stored));
         assert_eq!(store.sessions.insert(&session).await, Ok(Insert::Stored));
         assert_eq!(store.keys.insert(&key).await, Ok(Insert::Stored));
-        Self { user, image, hidden, job, session, key }
+        let bill = bill(user.id);
+        assert_eq!(store.bills.insert(&bill).await, Ok(Insert::Stored));
+        Self { user, image, hidden, job, session, key, bill }
     }
 
     /// That everything is as it was.
@@ -192,6 +234,8 @@ impl Victim {
         assert_eq!(found.as_ref(), Some(&self.hidden), "{name}");
         let found = store.jobs.get(self.job.id).await.expect("store");
         assert_eq!(found.as_ref(), Some(&self.job), "{name}");
+        let found = store.bills.get(&self.bill.id).await.expect("store");
+        assert_eq!(found.as_ref(), Some(&self.bill), "{name}");
         let versions = (
             store.users.get(self.user.id).await.expect("store").map(|user| user.version),
             store.sessions.get(self.session.id).await.expect("store").map(|found| found.version),
@@ -237,6 +281,19 @@ fn hidden_of(owner: UserId) -> ImageRecord {
 fn deletion(owner: UserId, image: ImageId) -> JobRecord {
     let new = NewJob::of::<ImageDelete>(owner, &ImageDeletion { image }).expect("payload");
     JobRecord::accept(new, "api", Timestamp::now())
+}
+
+fn bill(owner: UserId) -> BillRecord {
+    let now = Timestamp::now();
+    let new = NewBill {
+        owner,
+        amount: Fen::new(1_250).expect("amount"),
+        currency: Currency::Cny,
+        subject: "bill-of-ada".to_owned(),
+        client_ref: None,
+        expires_at: now + Duration::from_hours(1),
+    };
+    BillRecord::open(new, BillSn::generate(now), now)
 }
 
 fn session(owner: UserId, device_id: &str) -> SessionRecord {
@@ -294,6 +351,7 @@ impl Stage {
             store: rig.store.clone(),
             broker: rig.broker.clone(),
             blobs: rig.blobs.clone(),
+            till: providers::till::Till::closed(),
             settings: Settings::new("http://feat.test", TokenKey::generate()),
             metrics: METRICS.clone(),
         };
@@ -312,7 +370,8 @@ impl Stage {
         assert_eq!(self.rig.store.keys.insert(&key).await, Ok(Insert::Stored));
         let (method, path) = operation.split_once(' ').expect("method and path");
         let method: Method = method.parse().expect("method");
-        let path = path.replace("{id}", &call.id);
+        let path =
+            path.replace("{id}", &call.id).replace("{sn}", &call.id).replace("{refund}", "1");
         let request = self.http.request(method, format!("{}{path}{}", self.url, call.query));
         let request = call.on(request.header("authorization", format!("Token {text}")));
         request.send().await.expect(operation)

@@ -1,9 +1,13 @@
 //! What a job kind has to provide: its work, and what cancelling it means.
 
-use providers::blobs::Blobs;
-use schemas::{Job, JobError, JobId, UserId};
+use std::sync::{Mutex, PoisonError};
+
+use providers::{blobs::Blobs, till::Till};
+use schemas::{Job, JobError, JobId, Timestamp, UserId, job::CallNote};
 use store::{Store, StoreError};
 use tokio_util::sync::CancellationToken;
+
+use crate::settings::PayPace;
 
 /// The work of one job kind.
 ///
@@ -40,6 +44,10 @@ pub struct Context {
     pub store: Store,
     /// Where files are.
     pub blobs: Blobs,
+    /// Where bills are paid.
+    pub till: Till,
+    /// How often unanswered questions about money are asked.
+    pub pace: PayPace,
     /// The job that runs.
     pub job: JobId,
     /// Whose job it is.
@@ -48,7 +56,10 @@ pub struct Context {
     pub claimed: bool,
     /// How long settled jobs are kept.
     pub retention: std::time::Duration,
+    /// Since when the job's outcome is unknown, if it is.
+    pub unknown_since: Option<Timestamp>,
     pub(crate) cancelled: CancellationToken,
+    pub(crate) calls: Mutex<Vec<CallNote>>,
 }
 
 impl Context {
@@ -57,6 +68,15 @@ impl Context {
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.cancelled.is_cancelled()
+    }
+
+    /// Keeps what was said to an outside service for the job's record.
+    pub(crate) fn note_call(&self, call: CallNote) {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner).push(call);
+    }
+
+    pub(crate) fn take_calls(&self) -> Vec<CallNote> {
+        std::mem::take(&mut *self.calls.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 

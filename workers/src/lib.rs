@@ -11,6 +11,7 @@ mod handlers;
 mod held;
 mod in_flight;
 mod lease;
+mod paying;
 mod pipeline;
 mod registry;
 mod runner;
@@ -26,7 +27,7 @@ use std::sync::{
 };
 
 use broker::Broker;
-use providers::blobs::Blobs;
+use providers::{blobs::Blobs, till::Till};
 use schemas::{Queue, Timestamp};
 use store::Store;
 use tokio::time::{Instant, sleep_until};
@@ -34,7 +35,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use handler::{Context, Handler, Undo};
 pub use registry::{Registry, registry};
-pub use settings::{QueueSettings, Settings};
+pub use settings::{PayPace, QueueSettings, Settings};
 
 use held::Held;
 use in_flight::InFlight;
@@ -50,6 +51,8 @@ pub struct Workers {
     pub broker: Broker,
     /// Where files are.
     pub blobs: Blobs,
+    /// Where bills are paid.
+    pub till: Till,
     /// How much at once, how long, how often.
     pub settings: Settings,
     /// The handlers, [`registry()`] but in tests.

@@ -1,6 +1,9 @@
 //! One delivery of one job: take it in hand, run it, settle it.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, sync::atomic::Ordering};
+use std::{
+    panic::AssertUnwindSafe,
+    sync::{Arc, Mutex, atomic::Ordering},
+};
 
 use broker::Broker;
 use futures::FutureExt;
@@ -118,14 +121,15 @@ impl Runner {
             job
         };
 
-        let verdict = self.verdict(entry, &job, claim, in_hand).await;
+        let ctx = Arc::new(self.context(&job, claim, in_hand));
+        let verdict = self.verdict(entry, &job, Arc::clone(&ctx), in_hand).await;
         let Some(verdict) = verdict else {
             // The lease went to another worker, so the outcome is theirs to record.
             tracing::warn!("a run lost its lease");
             return Err(CARED_FOR);
         };
         fault::point("worker.after_effect");
-        let label = self.settle(entry, job, verdict, claim).await?;
+        let label = self.settle(entry, job, verdict, &ctx).await?;
         fault::point("worker.after_settle");
         metrics::histogram!("feat_job_run_seconds", "kind" => entry.spec.kind, "verdict" => label)
             .record(started.elapsed());
@@ -158,24 +162,33 @@ impl Runner {
         }
     }
 
+    /// What the handler of `job` works with.
+    fn context(&self, job: &JobRecord, claimed: bool, in_hand: &InHand) -> Context {
+        let workers = &self.0.workers;
+        Context {
+            store: workers.store.clone(),
+            blobs: workers.blobs.clone(),
+            till: workers.till.clone(),
+            pace: workers.settings.pay_pace,
+            job: job.id,
+            owner: job.owner,
+            claimed,
+            retention: workers.settings.retention,
+            unknown_since: job.unknown_since,
+            cancelled: in_hand.cancelled.clone(),
+            calls: Mutex::default(),
+        }
+    }
+
     /// Runs the handler; `None` when the lease was lost meanwhile.
     async fn verdict(
         &self,
         entry: Entry,
         job: &JobRecord,
-        claimed: bool,
+        ctx: Arc<Context>,
         in_hand: &InHand,
     ) -> Option<Verdict> {
-        let workers = &self.0.workers;
-        let ctx = Arc::new(Context {
-            store: workers.store.clone(),
-            blobs: workers.blobs.clone(),
-            job: job.id,
-            owner: job.owner,
-            claimed,
-            retention: workers.settings.retention,
-            cancelled: in_hand.cancelled.clone(),
-        });
+        let claimed = ctx.claimed;
         let run = guarded(entry, ctx, job);
         if !claimed {
             return tokio::select! {
@@ -201,8 +214,10 @@ impl Runner {
         entry: Entry,
         job: JobRecord,
         verdict: Verdict,
-        claimed: bool,
+        ctx: &Context,
     ) -> Result<&'static str, Leave> {
+        let claimed = ctx.claimed;
+        let calls = ctx.take_calls();
         if verdict == Verdict::Interrupted && !claimed {
             // Nothing was saved, so nothing has to be taken back but the message.
             return Err(Leave(Answer::Requeue));
@@ -216,7 +231,8 @@ impl Runner {
             let (id, now) = (current.id, Timestamp::now());
             let next = current
                 .settle(&entry.spec, verdict.clone(), me, now, jitter)
-                .map_err(|_| CARED_FOR)?;
+                .map_err(|_| CARED_FOR)?
+                .with_calls(calls.clone());
             if self.save(&next).await? == Save::Stored {
                 self.settled(&next, label);
                 return if label == "interrupted" {

@@ -218,7 +218,7 @@ mod tests {
 
         assert_eq!(claims["sub"], "5500000000001");
         assert_eq!(claims["permissions"], json!([]));
-        assert_eq!(claims["scope"], "user_profile user_image");
+        assert_eq!(claims["scope"], schemas::Scopes::all().to_string());
         assert_eq!(claims["iss"], "https://feat.example.test");
         assert_eq!(claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(), 900);
         for turn in ["checked", "remembered"] {

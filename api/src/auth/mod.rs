@@ -166,7 +166,7 @@ struct KeyScheme(
 );
 
 /// The caller of a poem-openapi operation: as a parameter, it refuses calls without a good token
-/// or key, or without the scope that the operation's row in [`access`] names, and marks the operation in
+/// or key, or without the scope that the operation's row in `access` names, and marks the operation in
 /// the OpenAPI document.
 #[derive(Debug, Clone)]
 pub struct Bearer(pub Caller);

@@ -1,9 +1,13 @@
 //! How a call that starts work is answered.
 
 use poem::http::{HeaderName, HeaderValue, header};
-use poem_openapi::{ApiResponse, payload::Json, types::ToJSON};
+use poem_openapi::{
+    ApiResponse,
+    payload::Json,
+    types::{Any, ToJSON},
+};
 use schemas::{ErrorCode, JobRecord, JobState};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::Patience;
 use crate::{
@@ -67,6 +71,69 @@ impl WorkReply {
         }
         match problem_of(job) {
             None => Ok(Self::Done(applied, replayed)),
+            Some(problem) => Err(with_headers(problem, job, applied, replayed)),
+        }
+    }
+}
+
+/// The reply to a call that starts work whose result the caller wants to see.
+#[derive(Debug, ApiResponse)]
+#[expect(clippy::large_enum_variant, reason = "made once and written out at once")]
+pub(crate) enum ResultReply {
+    /// The work is done; under `Prefer: wait`.
+    #[oai(status = 200)]
+    Done(
+        Json<Any<Value>>,
+        /// The wait that was honoured.
+        #[oai(header = "Preference-Applied")]
+        Option<String>,
+        /// `true` when an earlier call with the same `Idempotency-Key` started the work.
+        #[oai(header = "Idempotency-Replayed")]
+        Option<String>,
+    ),
+    /// The work is recorded and will be done.
+    #[oai(status = 202)]
+    Accepted(
+        Json<Resource<Job>>,
+        /// The job.
+        #[oai(header = "Location")]
+        String,
+        /// Seconds after which it is worth asking for the job.
+        #[oai(header = "Retry-After")]
+        u32,
+        /// The wait that was honoured.
+        #[oai(header = "Preference-Applied")]
+        Option<String>,
+        /// `true` when an earlier call with the same `Idempotency-Key` started the work.
+        #[oai(header = "Idempotency-Replayed")]
+        Option<String>,
+    ),
+}
+
+impl ResultReply {
+    /// The reply for `job` as it is after the caller's patience; `body` makes what a finished one
+    /// is answered with. A caller that has no patience gets the job, whatever became of it.
+    ///
+    /// # Errors
+    ///
+    /// The error of a job that ended without success, and what `body` answers.
+    pub(crate) async fn of(
+        job: &JobRecord,
+        patience: Patience,
+        replayed: bool,
+        body: impl AsyncFnOnce(Value) -> Result<Value, ApiError>,
+    ) -> Result<Self, ApiError> {
+        let replayed = replayed.then(|| "true".to_owned());
+        let applied = patience.applied();
+        if patience.wait.is_zero() || !job.state.is_settled() {
+            let view = Json(Resource { data: Job::of(job) });
+            return Ok(Self::Accepted(view, Job::path(job.id), LOOK_AGAIN, applied, replayed));
+        }
+        match problem_of(job) {
+            None => {
+                let body = body(job.output.clone().unwrap_or_default()).await?;
+                Ok(Self::Done(Json(Any(body)), applied, replayed))
+            }
             Some(problem) => Err(with_headers(problem, job, applied, replayed)),
         }
     }

@@ -20,6 +20,7 @@ const MAX_BODY: usize = 64 << 10;
 /// A body that is a JSON object; `T` describes it in the OpenAPI document.
 pub(crate) struct JsonBody<T> {
     fields: serde_json::Map<String, Value>,
+    raw: Vec<u8>,
     form: PhantomData<fn() -> T>,
 }
 
@@ -30,7 +31,17 @@ impl<T> JsonBody<T> {
     ///
     /// 400 when it is missing.
     pub(crate) fn required(&self, name: &str) -> Result<&Value, ApiError> {
-        self.fields.get(name).ok_or_else(|| ApiError::invalid(name, "This field is required."))
+        self.get(name).ok_or_else(|| ApiError::invalid(name, "This field is required."))
+    }
+
+    /// The value of field `name`; a null is as good as no field.
+    pub(crate) fn get(&self, name: &str) -> Option<&Value> {
+        self.fields.get(name).filter(|value| !value.is_null())
+    }
+
+    /// The bytes as they came.
+    pub(crate) fn raw(&self) -> &[u8] {
+        &self.raw
     }
 }
 
@@ -40,7 +51,7 @@ pub(crate) struct OptionalJsonBody<T>(JsonBody<T>);
 impl<T> OptionalJsonBody<T> {
     /// The value of field `name`; null counts as left out.
     pub(crate) fn get(&self, name: &str) -> Option<&Value> {
-        self.0.fields.get(name).filter(|value| !value.is_null())
+        self.0.get(name)
     }
 }
 
@@ -66,7 +77,8 @@ impl<'a, T: Type> ApiExtractor<'a> for OptionalJsonBody<T> {
         let length = request.header("content-length").unwrap_or("0");
         let empty = length == "0" && request.header("transfer-encoding").is_none();
         if empty {
-            return Ok(Self(JsonBody { fields: serde_json::Map::new(), form: PhantomData }));
+            let fields = serde_json::Map::new();
+            return Ok(Self(JsonBody { fields, raw: Vec::new(), form: PhantomData }));
         }
         Ok(Self(JsonBody::from_request(request, body, options).await?))
     }
@@ -105,7 +117,9 @@ impl<'a, T: Type> ApiExtractor<'a> for JsonBody<T> {
             Err(error) => return Err(error.into()),
         };
         match serde_json::from_slice(&bytes) {
-            Ok(Value::Object(fields)) => Ok(Self { fields, form: PhantomData }),
+            Ok(Value::Object(fields)) => {
+                Ok(Self { fields, raw: bytes.to_vec(), form: PhantomData })
+            }
             Ok(_) => Err(ApiError::invalid("non_field_errors", "Send a JSON object.").into()),
             Err(error) => {
                 let text = format!("The body is not valid JSON: {error}.");

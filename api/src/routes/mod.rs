@@ -1,4 +1,4 @@
-//! What can be called: one's account, pictures, their files, and jobs.
+//! What can be called: one's account, pictures, their files, bills, and jobs.
 //!
 //! A route checks who calls and what is sent, asks the store with the caller as part of the query,
 //! and answers with a view. What is not the caller's looks as if it did not exist.
@@ -9,9 +9,11 @@ mod job;
 mod json_body;
 mod media;
 mod path_id;
+mod pay;
 mod user_image;
 
 pub(crate) use account::AccountApi;
 pub(crate) use job::JobApi;
 pub(crate) use media::Media;
+pub(crate) use pay::{Notify, PayApi, unbuilt};
 pub(crate) use user_image::UserImageApi;

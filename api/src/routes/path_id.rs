@@ -6,14 +6,14 @@ use poem_openapi::{
     registry::{MetaSchema, MetaSchemaRef},
     types::{ParseFromParameter, ParseResult, Type},
 };
-use schemas::{ImageId, JobId};
+use schemas::{BillSn, ImageId, JobId};
 
 use crate::error::ApiError;
 
 macro_rules! path_id {
     ($(#[$doc:meta])* $name:ident($id:ty) = $type:literal, $format:literal) => {
         $(#[$doc])*
-        #[derive(Debug, Clone, Copy)]
+        #[derive(Debug, Clone)]
         pub(crate) struct $name(Option<$id>);
 
         impl $name {
@@ -64,4 +64,8 @@ path_id! {
 path_id! {
     /// A job.
     JobPathId(JobId) = "string", "uuid"
+}
+path_id! {
+    /// A bill.
+    BillPathId(BillSn) = "string", "bill-sn"
 }

@@ -1,4 +1,5 @@
-//! What is where: health and documents, the files of pictures, and the operations.
+//! What is where: health and documents, the files of pictures, the notices of payment providers,
+//! and the operations.
 
 use bytes::Bytes;
 use poem::{
@@ -17,12 +18,19 @@ use crate::{
         AUTHORIZE_PATH, AuthorizeApi, AuthorizePage, DiscoveryApi, IntrospectApi, METADATA_PATH,
         RevokeApi, TokenApi, metadata,
     },
-    routes::{AccountApi, JobApi, Media, UserImageApi},
+    routes::{AccountApi, JobApi, Media, Notify, PayApi, UserImageApi, unbuilt},
     state::AppState,
 };
 
 const READ_ONLY: HeaderValue = HeaderValue::from_static("GET, HEAD");
 const FORMS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST");
+
+/// Where a provider's page sends the browser when the payer is done, by GET or POST.
+const RETURN_PATH: &str = "/api/pay/return/";
+
+/// What stands there. Being sent there proves nothing, so it promises nothing.
+const RETURN_PAGE: &[u8] = b"<!doctype html><meta charset=utf-8><title>Payment</title>\
+    <p>You can close this page. The app shows whether the payment has arrived.";
 
 /// Whether the path asks about the process itself. Such requests are answered under any load.
 pub(super) fn is_about_the_process(path: &str) -> bool {
@@ -34,6 +42,7 @@ pub(super) struct Site {
     state: AppState,
     operations: BoxEndpoint<'static>,
     media: Route,
+    notify: Notify,
     addresses: Addresses,
     authorize: AuthorizePage,
     openapi: Bytes,
@@ -54,6 +63,7 @@ impl Site {
             oauth,
             AccountApi(state.clone()),
             UserImageApi::new(state.clone()),
+            PayApi::new(state.clone()),
             JobApi::new(state.clone()),
         );
         let media = Route::new().at("/media/:uid/UserImage/:file", Media::new(state.clone()));
@@ -61,6 +71,7 @@ impl Site {
             state: state.clone(),
             operations: document::endpoint(operations),
             media,
+            notify: Notify::new(state.clone()),
             addresses: Addresses::of_operations(),
             openapi: document::openapi().to_string().into(),
             authorize: AuthorizePage(state.clone()),
@@ -115,6 +126,16 @@ impl Endpoint for Site {
         }
         if let Some(refusal) = credentials::refuse_several(&request) {
             return Ok(refusal);
+        }
+        if let Some(mut reply) = self.notify.answer(&mut request).await {
+            reply.set_data(PathPattern(Notify::PATTERN.into()));
+            return Ok(reply);
+        }
+        if path == RETURN_PATH {
+            return Ok(document("text/html; charset=utf-8", &Bytes::from_static(RETURN_PAGE)));
+        }
+        if let Some(reply) = unbuilt(&path) {
+            return Ok(reply);
         }
         request.set_data(self.state.clone());
         let pass = gate::admit(&self.state, &mut request).await;

@@ -4,6 +4,7 @@
 //! worker, no text meant for operators.
 
 mod account;
+mod bill;
 mod image;
 mod job;
 mod moment;
@@ -15,6 +16,7 @@ use poem_openapi::{
 };
 
 pub(crate) use account::{BasicInfo, UserMeta};
+pub(crate) use bill::{Bill, BillRefund};
 pub(crate) use image::UserImage;
 pub(crate) use job::Job;
 pub(crate) use moment::Moment;

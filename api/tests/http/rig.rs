@@ -88,6 +88,7 @@ impl Server {
             store: store.clone(),
             broker: broker.clone(),
             blobs: Blobs::folder(&folder.path().join("media")).unwrap(),
+            till: providers::till::Till::closed(),
             settings,
             metrics: METRICS.clone(),
         };

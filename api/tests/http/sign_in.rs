@@ -128,7 +128,7 @@ async fn a_sign_in_answers_what_clients_read() {
     let body: Value = reply.json().await.unwrap();
     assert_eq!(body["token_type"], "Bearer");
     assert_eq!(body["expires_in"], 900);
-    assert_eq!(body["scope"], "user_profile user_image");
+    assert_eq!(body["scope"], schemas::Scopes::all().to_string());
     assert!(body["access_token"].is_string() && body["refresh_token"].is_string());
 }
 

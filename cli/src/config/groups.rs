@@ -3,7 +3,10 @@
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
 use api::{TrustedIssuer, auth::TokenKey};
-use providers::blobs::S3Settings;
+use providers::{
+    blobs::S3Settings,
+    payment::{AlipaySettings, PaymentSettings, UnionPaySettings, WeChatPaySettings},
+};
 use schemas::Queue;
 use secrecy::{ExposeSecret, SecretString};
 use workers::QueueSettings;
@@ -11,6 +14,7 @@ use workers::QueueSettings;
 use super::{
     edge::Edge,
     reader::{Need, Reader},
+    setting::Accounts,
 };
 use crate::address;
 
@@ -28,6 +32,7 @@ pub(super) struct Groups {
     pub(super) mongodb: Option<MongoDb>,
     pub(super) rabbitmq: Option<SecretString>,
     pub(super) files: Option<FileStore>,
+    pub(super) payments: Option<PayPart>,
     pub(super) api: Option<ApiPart>,
     pub(super) worker: WorkerPart,
     pub(super) telemetry: Telemetry,
@@ -46,6 +51,8 @@ pub(crate) struct Process {
     pub(crate) publish_timeout: Duration,
     /// Where the files are.
     pub(crate) files: FileStore,
+    /// Where bills are paid, if anywhere.
+    pub(crate) payments: Option<PayPart>,
     /// Logs and traces.
     pub(crate) telemetry: Telemetry,
     /// How long work in hand may go on after the signal to stop.
@@ -68,6 +75,17 @@ pub(crate) enum FileStore {
     Folder(PathBuf),
     /// A bucket.
     S3(S3Settings),
+}
+
+/// Where bills are paid.
+#[derive(Clone)]
+pub(crate) struct PayPart {
+    /// The accounts at the providers.
+    pub(crate) accounts: PaymentSettings,
+    /// Makes the key that seals the ids of payers.
+    pub(crate) sealing_key: SecretString,
+    /// Where providers and browsers reach Feat, without a slash at the end.
+    pub(crate) public_url: String,
 }
 
 /// What only the API has.
@@ -125,6 +143,7 @@ impl Groups {
             rabbitmq: rabbitmq(reader, needs.rabbitmq),
             publish_timeout: span(reader, "rabbitmq.publish_timeout", 5, 1..=60),
             files: files(reader, needs.files),
+            payments: payments(reader, needs),
             api: api(reader, needs.api),
             worker: worker(reader, shutdown_deadline),
             telemetry: telemetry(reader),
@@ -138,6 +157,7 @@ impl Groups {
             rabbitmq: self.rabbitmq.clone()?,
             publish_timeout: self.publish_timeout,
             files: self.files.clone()?,
+            payments: self.payments.clone(),
             telemetry: self.telemetry.clone(),
             shutdown_deadline: self.shutdown_deadline,
         })
@@ -171,6 +191,31 @@ fn files(reader: &mut Reader<'_>, need: Need) -> Option<FileStore> {
     let path = reader.required("files.folder", need.only_if(folder));
     let bucket = s3_settings(reader, need.only_if(s3));
     if folder { path.map(FileStore::Folder) } else { bucket.filter(|_| s3).map(FileStore::S3) }
+}
+
+fn payments(reader: &mut Reader<'_>, needs: Needs) -> Option<PayPart> {
+    let wechat_pay: Option<Accounts<WeChatPaySettings>> = reader.optional("payments.wechat_pay");
+    let alipay: Option<Accounts<AlipaySettings>> = reader.optional("payments.alipay");
+    let unionpay: Option<Accounts<UnionPaySettings>> = reader.optional("payments.unionpay");
+    let accounts = PaymentSettings {
+        wechat_pay: wechat_pay.map(|list| list.0).unwrap_or_default(),
+        alipay: alipay.map(|list| list.0).unwrap_or_default(),
+        unionpay: unionpay.map(|list| list.0).unwrap_or_default(),
+    };
+    let PaymentSettings { wechat_pay, alipay, unionpay } = &accounts;
+    let any = !(wechat_pay.is_empty() && alipay.is_empty() && unionpay.is_empty());
+    let sealing_key = reader.secret("payments.sealing_key", needs.files.only_if(any));
+    let weak = |key: &SecretString| key.expose_secret().len() < 32;
+    reader.expect("payments.sealing_key", !sealing_key.as_ref().is_some_and(weak), || {
+        "expected at least 32 characters, made at random".to_owned()
+    });
+    // The API reads the address for itself, and says when it is missing.
+    let elsewhere = needs.files.only_if(any && needs.api != Need::Must);
+    let public_url = reader.required::<String>("api.public_url", elsewhere);
+    if !any {
+        return None;
+    }
+    Some(PayPart { accounts, sealing_key: sealing_key?, public_url: public_url? })
 }
 
 fn s3_settings(reader: &mut Reader<'_>, need: Need) -> Option<S3Settings> {

@@ -17,7 +17,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-pub(crate) use groups::{ApiPart, FileStore, MongoDb, Process, WorkerPart};
+pub(crate) use groups::{ApiPart, FileStore, MongoDb, PayPart, Process, WorkerPart};
 pub(crate) use problem::{Problem, Problems};
 pub(crate) use reader::Effective;
 

@@ -3,8 +3,9 @@
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use api::Quota;
-use figment::value::Value;
+use figment::{error::Kind, value::Value};
 use secrecy::SecretString;
+use serde::de::DeserializeOwned;
 
 use super::duration;
 use crate::address;
@@ -52,6 +53,30 @@ impl Setting for PathBuf {
 
     fn shown(&self) -> String {
         self.display().to_string()
+    }
+}
+
+/// A list of accounts, each a table of its own.
+pub(crate) struct Accounts<T>(pub(crate) Vec<T>);
+
+impl<T: DeserializeOwned> Setting for Accounts<T> {
+    fn parse(value: &Value) -> Result<Self, String> {
+        value.deserialize::<Vec<T>>().map(Self).map_err(|error| {
+            // Only names are told: a value may be a misplaced secret.
+            let place = error.path.join(".");
+            let what = match &error.kind {
+                Kind::MissingField(name) => format!("{name} is missing"),
+                Kind::UnknownField(name, known) => {
+                    format!("{name} is no setting; there are {}", known.join(", "))
+                }
+                _ => "is not of the expected form".to_owned(),
+            };
+            if place.is_empty() { what } else { format!("{place}: {what}") }
+        })
+    }
+
+    fn shown(&self) -> String {
+        format!("({} accounts)", self.0.len())
     }
 }
 

@@ -8,11 +8,12 @@ use std::{
 };
 
 use api::auth::TokenKey;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::failure::Failure;
 
 const TOKEN_KEY: &str = "token-key.pem";
+const SEALING_KEY: &str = "sealing-key";
 const FILES: &str = "files";
 
 /// A folder that exists and can be written.
@@ -64,6 +65,31 @@ impl DataFolder {
             )
         })?;
         Ok(key)
+    }
+}
+
+impl DataFolder {
+    /// The key that seals the ids of payers, made on the first start.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be read or written.
+    pub(super) fn sealing_key(&self) -> Result<SecretString, Failure> {
+        let path = self.0.join(SEALING_KEY);
+        let refused = |error: std::io::Error| {
+            Failure::setup(
+                format!("the sealing key {}: {error}", path.display()),
+                "Make the data folder writable, or restore the key from a copy",
+            )
+        };
+        if path.exists() {
+            let text = fs::read_to_string(&path).map_err(refused)?;
+            return Ok(text.trim().into());
+        }
+        let words: Vec<_> = (0..4).map(|_| format!("{:016x}", rand::random::<u64>())).collect();
+        let key = words.concat();
+        write_private(&path, &key).map_err(refused)?;
+        Ok(key.into())
     }
 }
 

@@ -3,6 +3,7 @@
 mod demo;
 mod folder;
 mod paste;
+mod simulators;
 
 use std::net::SocketAddr;
 
@@ -35,6 +36,8 @@ pub(crate) async fn run(args: &Dev, trace_link: api::TraceLink) -> Result<(), Fa
     let demo = demo::prepare(&store, args, address).await?;
 
     let public_url = args.public_url.clone().unwrap_or_else(|| url(address));
+    let sealing_key = folder.sealing_key()?;
+    let (simulated, till) = simulators::start(args.simulators, &public_url, &sealing_key).await?;
     let mut settings = api::Settings::new(public_url, token_key);
     settings.trace_link = trace_link;
     // One machine serves whoever has an account on it; wrong passwords and strangers have bounds
@@ -49,13 +52,15 @@ pub(crate) async fn run(args: &Dev, trace_link: api::TraceLink) -> Result<(), Fa
         store: store.clone(),
         broker: broker.clone(),
         blobs: blobs.clone(),
+        till: till.clone(),
         settings: workers::Settings::default(),
         registry: workers::registry().into(),
     };
-    let api = Api { store: store.clone(), broker: broker.clone(), blobs, settings, metrics };
+    let api = Api { store: store.clone(), broker: broker.clone(), blobs, till, settings, metrics };
 
-    say_ready(address, folder.path(), demo, &shutdown);
+    say_ready(address, folder.path(), demo.then(|| simulated.url()), &shutdown);
     let outcome = serve::both(api, workers, listener, shutdown).await;
+    simulated.stop().await;
     broker.close().await;
     store.close().await;
     outcome
@@ -65,7 +70,7 @@ pub(crate) async fn run(args: &Dev, trace_link: api::TraceLink) -> Result<(), Fa
 fn say_ready(
     address: SocketAddr,
     folder: &std::path::Path,
-    demo: bool,
+    demo: Option<&str>,
     shutdown: &CancellationToken,
 ) {
     if shutdown.is_cancelled() {

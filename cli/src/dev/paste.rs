@@ -7,15 +7,17 @@ use super::demo::{CLIENT, PASSWORD, SECRET, USERNAME};
 /// A picture of one pixel.
 const PICTURE: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
 
-/// Where Feat is, and what to try when there is a demo account.
-pub(super) fn welcome(url: &str, folder: &Path, demo: bool) -> String {
+/// Where Feat is, and with a demo account what to try; `simulators` is where the simulated payment
+/// providers are.
+pub(super) fn welcome(url: &str, folder: &Path, simulators: Option<&str>) -> String {
     let folder = folder.display();
     let mut text = format!(
         "Feat is ready: {url}   documentation: {url}/api/docs/   data: {folder}   Ctrl-C ends it"
     );
-    if demo {
+    if let Some(simulators) = simulators {
         text.push_str("\n\nTo try it, paste these lines into another terminal:\n\n");
         text.push_str(&lines(url));
+        text.push_str(&paying_lines(simulators));
     }
     text
 }
@@ -48,14 +50,37 @@ curl -sSN "$FEAT/api/job/$JOB/events/" -H "$AUTH"
     )
 }
 
+/// A bill, its code, and the payer's yes on the simulated phone.
+fn paying_lines(simulators: &str) -> String {
+    format!(
+        r#"
+# make a bill over 12.50 CNY
+SIM={simulators}
+REPLY=$(curl -sS "$FEAT/api/pay/order/" -H "$AUTH" -H 'Content-Type: application/json' -d '{{"amount": 1250, "subject": "tea"}}'); echo "$REPLY"
+SN=$(echo "$REPLY" | sed 's/.*"sn": *"\([0-9]*\)".*/\1/')
+
+# begin to pay it with WeChat; then its QR code is a picture
+curl -sS "$FEAT/api/pay/order/$SN/pay/" -H "$AUTH" -H "Prefer: wait=10" -H 'Content-Type: application/json' -d '{{"pay_method": 200, "end_type": 0}}'; echo
+curl -sS "$FEAT/api/pay/order/$SN/qr/" -H "$AUTH" -o "$(mktemp).svg"
+
+# say yes in place of the payer, or do it by hand on $SIM/_sim/pay/wechat
+curl -sS -X POST "$SIM/_sim/trades/${{SN}}01/approve"; echo
+
+# the bill is paid: status 200
+curl -sS -X POST "$FEAT/api/pay/order/$SN/refresh_order_status/" -H "$AUTH" -H "Prefer: wait=10"; echo
+"#
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn without_a_demo_account_there_is_nothing_to_paste() {
-        let with = welcome("http://127.0.0.1:8080", Path::new("./data"), true);
-        let without = welcome("http://127.0.0.1:8080", Path::new("./data"), false);
+        let with =
+            welcome("http://127.0.0.1:8080", Path::new("./data"), Some("http://127.0.0.1:9"));
+        let without = welcome("http://127.0.0.1:8080", Path::new("./data"), None);
 
         assert!(with.contains("curl") && with.contains("FEAT=http://127.0.0.1:8080\n"));
         assert_eq!(without.lines().count(), 1);

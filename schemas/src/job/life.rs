@@ -8,10 +8,10 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::{
-    Change, Idempotency, IllegalTransition, JobError, JobFailure, JobRecord, JobSpec, JobState,
-    Lease, Verdict,
+    Change, CutOff, Idempotency, IllegalTransition, JobError, JobFailure, JobRecord, JobSpec,
+    JobState, Lease, Verdict,
 };
-use crate::time::Timestamp;
+use crate::{kinds, time::Timestamp};
 
 /// Crashes of its workers that a job may see before it is set aside as dead. Every job that a
 /// crashed worker had in hand sees one, so an innocent neighbour needs more than one or two.
@@ -93,18 +93,28 @@ impl JobRecord {
             return Err(IllegalTransition { from: self.state, to: JobState::Queued });
         }
         let crashes = self.crashes + 1;
+        let cut_off = kinds::spec(&self.kind).map_or(CutOff::Repeat, |spec| spec.cut_off);
+        let doubted = self.doubt(cut_off, now);
         let mut next = if crashes >= MAX_CRASHES {
-            self.fail(JobState::Dead, "worker_crashed", "its workers crashed", by, now)?
+            doubted.fail(JobState::Dead, "worker_crashed", "its workers crashed", by, now)?
         } else if crashes == 1 {
-            let mut next = self.change(JobState::Queued, "lease ended", by, now)?;
+            let mut next = doubted.change(JobState::Queued, "lease ended", by, now)?;
             next.republished += 1;
             next.wake_at = Some(now);
             next
         } else {
-            self.wait(now + CRASH_PAUSE * (1 << (crashes - 1)), "lease ended", by, now)?
+            doubted.wait(now + CRASH_PAUSE * (1 << (crashes - 1)), "lease ended", by, now)?
         };
         next.crashes = crashes;
         Ok(next)
+    }
+
+    /// Notes that the run that was cut off may have had an effect, if its kind is of that sort.
+    fn doubt(mut self, cut_off: CutOff, now: Timestamp) -> Self {
+        if cut_off == CutOff::Ask {
+            self.unknown_since.get_or_insert(now);
+        }
+        self
     }
 
     /// Makes a due job ready, or says that the message of a queued one is sent once more. The
@@ -160,15 +170,16 @@ impl JobRecord {
             Verdict::Done(output) => self.succeed(output, by, now),
             Verdict::Panicked => {
                 let attempt = Attempt::failed("handler_panicked", "the handler panicked", None);
-                self.try_again(spec, &attempt, by, now, jitter)
+                self.doubt(spec.cut_off, now).try_again(spec, &attempt, by, now, jitter)
             }
             Verdict::TimedOut => {
                 let reason = "the attempt took too long";
                 let attempt = Attempt::failed("attempt_timed_out", reason, None);
-                self.try_again(spec, &attempt, by, now, jitter)
+                self.doubt(spec.cut_off, now).try_again(spec, &attempt, by, now, jitter)
             }
             Verdict::Interrupted => {
-                let mut next = self.change(JobState::Queued, "worker shut down", by, now)?;
+                let doubted = self.doubt(spec.cut_off, now);
+                let mut next = doubted.change(JobState::Queued, "worker shut down", by, now)?;
                 next.wake_at = Some(now);
                 Ok(next)
             }

@@ -6,6 +6,7 @@ mod life;
 mod record;
 mod retry;
 mod state;
+mod trail;
 mod verdict;
 
 use std::time::Duration;
@@ -17,6 +18,7 @@ pub use life::MAX_CRASHES;
 pub use record::{Change, Idempotency, JobFailure, JobRecord, Lease, NewJob};
 pub use retry::RetryPolicy;
 pub use state::{IllegalTransition, JobState};
+pub use trail::{CallNote, MAX_CALLS};
 pub use verdict::{JobError, Verdict};
 
 use crate::queue::Queue;
@@ -35,6 +37,8 @@ pub trait Job: Send + Sync + 'static {
     const DEADLINE: Duration = Duration::from_hours(24);
     /// When a worker saves that it runs the job.
     const CLAIM: Claim;
+    /// What a run that was cut off may have left behind.
+    const CUT_OFF: CutOff = CutOff::Repeat;
     /// What the caller sends.
     type Payload: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static;
     /// What a finished job stores.
@@ -49,6 +53,16 @@ pub enum Claim {
     /// Only when the job may have been run before (redelivered or found by the sweep): the effect
     /// is repeatable, so the first run may start without a write.
     OnRepeat,
+}
+
+/// What a run that was cut off (by a panic, a time-out or the end of its worker) may have left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CutOff {
+    /// Nothing that the next run does not find and accept: it counts as a failed attempt.
+    Repeat,
+    /// Perhaps an effect that only the other side can tell of. From then on the job's outcome is
+    /// unknown until a run has asked: no clock, crash or number of attempts ends it.
+    Ask,
 }
 
 /// The consts of a [`Job`], as data, for code that meets the kind only at run time.
@@ -66,6 +80,8 @@ pub struct JobSpec {
     pub deadline: Duration,
     /// See [`Job::CLAIM`].
     pub claim: Claim,
+    /// See [`Job::CUT_OFF`].
+    pub cut_off: CutOff,
 }
 
 impl JobSpec {
@@ -79,6 +95,7 @@ impl JobSpec {
             timeout: J::TIMEOUT,
             deadline: J::DEADLINE,
             claim: J::CLAIM,
+            cut_off: J::CUT_OFF,
         }
     }
 }

@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{Job, JobSpec, JobState};
+use super::{CallNote, Job, JobSpec, JobState};
 use crate::{
     id::{JobId, UserId},
     queue::Queue,
@@ -77,6 +77,9 @@ pub struct JobRecord {
     pub settled_at: Option<Timestamp>,
     /// Its own changes, oldest first.
     pub history: Vec<Change>,
+    /// What its runs said to outside services, masked; for operators.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub calls: Vec<CallNote>,
 }
 
 /// Why an attempt did not succeed.
@@ -132,6 +135,8 @@ pub struct NewJob {
     payload: Value,
     /// First run not before this moment; at once without it.
     pub run_at: Option<Timestamp>,
+    /// Another queue than the kind's own, for kinds whose jobs go to several providers.
+    pub queue: Option<Queue>,
     /// See [`JobRecord::idempotency`].
     pub idempotency: Option<Idempotency>,
     /// See [`JobRecord::unique_key`].
@@ -154,6 +159,7 @@ impl NewJob {
             owner,
             payload: serde_json::to_value(payload)?,
             run_at: None,
+            queue: None,
             idempotency: None,
             unique_key: None,
             request_id: None,
@@ -174,7 +180,7 @@ impl JobRecord {
             owner: new.owner,
             version: 1,
             kind: new.spec.kind.to_owned(),
-            queue: new.spec.queue,
+            queue: new.queue.unwrap_or(new.spec.queue),
             state,
             payload: new.payload,
             output: None,
@@ -195,6 +201,7 @@ impl JobRecord {
             updated_at: now,
             settled_at: None,
             history: vec![first],
+            calls: Vec::new(),
         }
     }
 }

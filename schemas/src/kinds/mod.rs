@@ -8,6 +8,12 @@ macro_rules! for_each_job {
         $callback! {
             image_delete::ImageDelete,
             job_expiry::JobExpiry,
+            pay_close::PayClose,
+            pay_create::PayCreate,
+            pay_notify::PayNotify,
+            pay_query::PayQuery,
+            pay_refund::PayRefund,
+            pay_refund_query::PayRefundQuery,
         }
     };
 }

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
 
 mod accounts;
+mod bills;
 mod content;
 mod identity;
 mod images;
@@ -70,6 +71,11 @@ on_both_engines! {
     images::pictures_come_in_the_order_that_was_asked_for,
     images::deleted_pictures_are_left_out_unless_asked_for,
     images::a_picture_changes_like_any_record,
+    bills::a_bill_comes_back_as_it_was_stored_and_only_to_its_owner,
+    bills::a_client_reference_is_taken_once_for_each_owner,
+    bills::of_many_changes_of_one_version_one_wins,
+    bills::bills_are_listed_newest_first_by_owner_and_status,
+    bills::held_refunds_are_found_longest_waiting_first,
     accounts::secrets_are_stored_and_come_back,
     accounts::a_username_is_taken_once,
     accounts::a_taken_username_cannot_be_saved,

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use schemas::{
-    ImageId, JobRecord, JobState, Queue, Timestamp, UserId,
+    BillRecord, BillSn, Currency, Fen, ImageId, JobRecord, JobState, Queue, Timestamp, UserId,
+    bill::NewBill,
     image::{ImageFormat, ImageRecord},
     job::NewJob,
     kinds::{ImageDelete, image_delete::ImageDeletion},
@@ -56,4 +57,17 @@ pub(crate) fn image(tags: &[&str]) -> ImageRecord {
         created_at: Timestamp::now(),
         deletion: None,
     }
+}
+
+/// An unpaid bill of 12.50 yuan, made so many seconds after 2026-01-01.
+pub(crate) fn bill_of(owner: UserId, made: u64) -> BillRecord {
+    let new = NewBill {
+        owner,
+        amount: Fen::new(1_250).unwrap(),
+        currency: Currency::Cny,
+        subject: "茶".to_owned(),
+        client_ref: None,
+        expires_at: at(made + 7_200),
+    };
+    BillRecord::open(new, BillSn::generate(at(made)), at(made))
 }

@@ -174,6 +174,7 @@ mod tests {
                 store: store::Store::sqlite(folder.path()).await.unwrap(),
                 broker: broker::Broker::local(1),
                 blobs: providers::blobs::Blobs::folder(&folder.path().join("media")).unwrap(),
+                till: providers::till::Till::closed(),
                 settings: Settings::new("https://feat.test", TokenKey::generate()),
                 metrics: PrometheusBuilder::new().build_recorder().handle(),
             },

@@ -1,0 +1,59 @@
+//! The usual way of a call that starts work: record the job, announce it, wait as long as the
+//! caller wants to.
+
+use schemas::{JobRecord, job::NewJob};
+use tracing::Instrument;
+
+use super::{Accepted, Patience, announce, open, record};
+use crate::{error::ApiError, state::AppState, watch::Watcher};
+
+/// A job that answers a call, as it is after the caller's patience.
+#[derive(Debug)]
+pub(crate) struct Started {
+    /// The job.
+    pub(crate) job: JobRecord,
+    /// An earlier call with the same `Idempotency-Key` started it.
+    pub(crate) replayed: bool,
+}
+
+/// Records and announces `new`, or finds the job that stands for it already, and waits for its end
+/// while `patience` lasts.
+///
+/// # Errors
+///
+/// 422 for a reused key; 503 when the same call should come again.
+pub(crate) async fn start(
+    state: &AppState,
+    new: NewJob,
+    patience: Patience,
+) -> Result<Started, ApiError> {
+    open(state)?;
+    let accept = {
+        let state = state.clone();
+        async move { accept(&state, new, !patience.wait.is_zero()).await }
+    };
+    // A client that hangs up now must not leave the work half accepted.
+    let accepted = tokio::spawn(accept.in_current_span()).await;
+    let (accepted, watcher) = accepted.map_err(ApiError::internal)??;
+    let replayed = matches!(accepted, Accepted::Replayed(_));
+    let mut job = accepted.into_job();
+    if let Some(watcher) = watcher {
+        job = watcher.ended(&state.store, job, patience.wait).await?;
+    }
+    Ok(Started { job, replayed })
+}
+
+async fn accept(
+    state: &AppState,
+    new: NewJob,
+    patient: bool,
+) -> Result<(Accepted, Option<Watcher>), ApiError> {
+    let accepted = record(state, new).await?;
+    let job = accepted.job();
+    let wait = patient && !job.state.is_settled();
+    let watcher = if wait { state.watch.of(job.id) } else { None };
+    if let Accepted::New(job) = &accepted {
+        announce(state, job).await;
+    }
+    Ok((accepted, watcher))
+}

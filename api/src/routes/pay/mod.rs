@@ -1,0 +1,443 @@
+//! `/api/pay/`: bills, and the ways to pay them.
+//!
+//! A call that moves money or asks a provider is a job, as everywhere; what is wrong with a
+//! request is said at once, by field.
+
+mod create;
+mod list;
+mod notify;
+mod order;
+mod qr;
+mod refund;
+mod unbuilt;
+
+use poem::{Body, Request, web::Data};
+use poem_openapi::{
+    ApiResponse, Object, OpenApi,
+    param::{Header, Path, Query},
+    payload::{Binary, Json},
+    types::Any,
+};
+use schemas::{
+    BillRecord, BillSn, UserId,
+    bill::ClosingReason,
+    job::NewJob,
+    kinds::{PayClose, pay_close::PayClosing},
+};
+use serde_json::{Value, json};
+
+pub(crate) use self::{notify::Notify, unbuilt::unbuilt};
+use super::{json_body::JsonBody, path_id::BillPathId};
+use crate::{
+    auth::Bearer,
+    error::ApiError,
+    intake::{self, IdempotencyKey, Patience, ResultReply},
+    state::{AppState, RequestContext},
+    view::{Bill, BillRefund, List, Resource},
+};
+
+/// The calls about bills.
+pub(crate) struct PayApi {
+    state: AppState,
+}
+
+impl PayApi {
+    /// The calls, on top of `state`.
+    pub(crate) const fn new(state: AppState) -> Self {
+        Self { state }
+    }
+}
+
+/// A bill to be made.
+#[derive(Object)]
+struct NewOrder {
+    /// What is owed, in hundredths: 1250 is 12.50 CNY. At least 1.
+    amount: i64,
+    /// Code of ISO 4217; `CNY`, which is also the default.
+    currency: Option<String>,
+    /// What it is for, at most 127 bytes; the payer reads it.
+    subject: String,
+    /// The caller's own name for it, at most 64 characters. A second bill of the same name is not
+    /// made: the reply shows the first one.
+    client_ref: Option<String>,
+}
+
+/// How a bill is to be paid.
+#[derive(Object)]
+struct Payment {
+    /// The bill; only where the address does not name it.
+    sn: Option<String>,
+    /// 0 UnionPay, 100 Alipay, 200 WeChat.
+    pay_method: i64,
+    /// 0 QR code or page, 100 app, 200 JSAPI, 300 H5.
+    end_type: i64,
+    /// What the provider needs besides.
+    extra_params: Option<ExtraParams>,
+}
+
+/// What a provider needs to know of the payer.
+#[derive(Object)]
+struct ExtraParams {
+    /// Name of the configured app; with WeChat `official_account` unless it is given.
+    wx_app_type: Option<String>,
+    /// The payer's id under that app; required for JSAPI.
+    open_id: Option<String>,
+    /// `code` for a text to be drawn as a QR code in place of the provider's page, with Alipay and
+    /// UnionPay.
+    presentation: Option<String>,
+}
+
+/// What is to be paid back.
+#[derive(Object)]
+struct RefundOrder {
+    /// How much, in hundredths. All that is left unless it is given.
+    amount: Option<i64>,
+    /// What the payer is told, at most 80 bytes.
+    reason: Option<String>,
+}
+
+/// The reply of calls that have nothing to show.
+#[derive(Object)]
+struct Standing {
+    /// Whether it is so.
+    success: bool,
+    /// Always null.
+    data: Option<Any<Value>>,
+}
+
+#[derive(ApiResponse)]
+enum Made {
+    /// The bill is made.
+    #[oai(status = 201)]
+    New(
+        Json<Resource<Bill>>,
+        /// The bill.
+        #[oai(header = "Location")]
+        String,
+    ),
+    /// The caller made the same bill before.
+    #[oai(status = 200)]
+    Known(
+        Json<Resource<Bill>>,
+        /// The bill.
+        #[oai(header = "Location")]
+        String,
+    ),
+}
+
+#[derive(ApiResponse)]
+enum Picture {
+    /// The code as a picture.
+    #[oai(status = 200, content_type = "image/svg+xml")]
+    Svg(Binary<Vec<u8>>),
+    /// The code as a picture.
+    #[oai(status = 200, content_type = "image/png")]
+    Png(Binary<Vec<u8>>),
+}
+
+#[OpenApi(prefix_path = "/api/pay")]
+impl PayApi {
+    /// List one's bills
+    ///
+    /// Newest first, at most 100. With `page` or `page_size` the reply has `pagination`.
+    #[oai(path = "/order", method = "get", operation_id = "list_orders")]
+    async fn list(
+        &self,
+        Bearer(caller): Bearer,
+        /// Statuses parted by commas.
+        status: Query<Option<String>>,
+        /// Number of the page, from 1.
+        page: Query<Option<i64>>,
+        /// Bills of a page, at most 100.
+        page_size: Query<Option<i64>>,
+    ) -> Result<Json<List<Bill>>, ApiError> {
+        let query = list::Query { status: status.0, page: page.0, page_size: page_size.0 };
+        Ok(Json(list::list(&self.state, caller.user, query).await?))
+    }
+
+    /// Make a bill
+    #[oai(path = "/order", method = "post", operation_id = "create_order")]
+    async fn create(
+        &self,
+        Bearer(caller): Bearer,
+        body: JsonBody<NewOrder>,
+    ) -> Result<Made, ApiError> {
+        let (bill, new) = create::create(&self.state, caller.user, &body).await?;
+        let location = path(&bill.id);
+        Ok(if new {
+            Made::New(shown(&bill), location)
+        } else {
+            Made::Known(shown(&bill), location)
+        })
+    }
+
+    /// Pay a bill that the body names
+    #[oai(path = "/order/pay", method = "post", operation_id = "pay_named_order")]
+    async fn pay_named(
+        &self,
+        Bearer(caller): Bearer,
+        body: JsonBody<Payment>,
+        /// `wait=N` holds the request for up to N seconds until the work is done (RFC 7240).
+        #[oai(name = "Prefer")]
+        prefer: Header<Option<String>>,
+        /// The caller's own name for this request: 1 to 255 visible ASCII characters.
+        #[oai(name = "Idempotency-Key")]
+        _key: Header<Option<String>>,
+        Data(context): Data<&RequestContext>,
+        request: &Request,
+    ) -> Result<ResultReply, ApiError> {
+        let sn = body.required("sn")?.as_str().unwrap_or_default();
+        let sn: BillSn = sn.parse().map_err(|_| ApiError::not_found())?;
+        let call = self.call(caller.user, prefer.0.as_deref(), context, request, body.raw())?;
+        order::pay(&self.state, call, sn, &body).await
+    }
+
+    /// Read a bill
+    #[oai(path = "/order/:sn", method = "get", operation_id = "get_order")]
+    async fn get(
+        &self,
+        Bearer(caller): Bearer,
+        sn: Path<BillPathId>,
+    ) -> Result<Json<Resource<Bill>>, ApiError> {
+        Ok(shown(&own(&self.state, caller.user, &sn.0.get()?).await?))
+    }
+
+    /// Pay a bill
+    ///
+    /// The result is what the client pays with. Calling again in the same way gives the same.
+    #[oai(path = "/order/:sn/pay", method = "post", operation_id = "pay_order")]
+    #[expect(clippy::too_many_arguments, reason = "one for each part of the request")]
+    async fn pay(
+        &self,
+        Bearer(caller): Bearer,
+        sn: Path<BillPathId>,
+        body: JsonBody<Payment>,
+        /// `wait=N` holds the request for up to N seconds until the work is done (RFC 7240).
+        #[oai(name = "Prefer")]
+        prefer: Header<Option<String>>,
+        /// The caller's own name for this request: 1 to 255 visible ASCII characters.
+        #[oai(name = "Idempotency-Key")]
+        _key: Header<Option<String>>,
+        Data(context): Data<&RequestContext>,
+        request: &Request,
+    ) -> Result<ResultReply, ApiError> {
+        let call = self.call(caller.user, prefer.0.as_deref(), context, request, body.raw())?;
+        order::pay(&self.state, call, sn.0.get()?, &body).await
+    }
+
+    /// Ask the provider how a bill stands
+    ///
+    /// A bill without open attempts is shown at once.
+    #[oai(
+        path = "/order/:sn/refresh_order_status",
+        method = "post",
+        operation_id = "refresh_order_status"
+    )]
+    async fn refresh(
+        &self,
+        Bearer(caller): Bearer,
+        sn: Path<BillPathId>,
+        /// `wait=N` holds the request for up to N seconds until the work is done (RFC 7240).
+        #[oai(name = "Prefer")]
+        prefer: Header<Option<String>>,
+        Data(context): Data<&RequestContext>,
+        request: &Request,
+        _body: Body,
+    ) -> Result<ResultReply, ApiError> {
+        let call = self.call(caller.user, prefer.0.as_deref(), context, request, b"")?;
+        order::refresh(&self.state, call, sn.0.get()?).await
+    }
+
+    /// Close a bill that is not paid
+    ///
+    /// Its open attempts are closed at their providers first; a payment that turns up wins.
+    #[oai(path = "/order/:sn/close", method = "post", operation_id = "close_order")]
+    #[expect(clippy::too_many_arguments, reason = "one for each part of the request")]
+    async fn close(
+        &self,
+        Bearer(caller): Bearer,
+        sn: Path<BillPathId>,
+        /// `wait=N` holds the request for up to N seconds until the work is done (RFC 7240).
+        #[oai(name = "Prefer")]
+        prefer: Header<Option<String>>,
+        /// The caller's own name for this request: 1 to 255 visible ASCII characters.
+        #[oai(name = "Idempotency-Key")]
+        _key: Header<Option<String>>,
+        Data(context): Data<&RequestContext>,
+        request: &Request,
+        _body: Body,
+    ) -> Result<ResultReply, ApiError> {
+        let call = self.call(caller.user, prefer.0.as_deref(), context, request, b"")?;
+        let bill = own(&self.state, caller.user, &sn.0.get()?).await?;
+        let payload = PayClosing { sn: bill.id.clone(), reason: ClosingReason::Cancelled };
+        let mut job = NewJob::of::<PayClose>(caller.user, &payload).map_err(ApiError::internal)?;
+        job.unique_key = Some(payload.unique_key());
+        job.queue = order::queue_of(&bill);
+        call.run_for_bill(&self.state, job, &bill.id).await
+    }
+
+    /// Pay back a paid bill, in part or as a whole
+    ///
+    /// Each call is a refund of its own, unless it repeats an `Idempotency-Key`. The refunds of a
+    /// bill never exceed what was paid.
+    #[oai(path = "/order/:sn/refund", method = "post", operation_id = "refund_order")]
+    #[expect(clippy::too_many_arguments, reason = "one for each part of the request")]
+    async fn refund(
+        &self,
+        Bearer(caller): Bearer,
+        sn: Path<BillPathId>,
+        body: JsonBody<RefundOrder>,
+        /// `wait=N` holds the request for up to N seconds until the work is done (RFC 7240).
+        #[oai(name = "Prefer")]
+        prefer: Header<Option<String>>,
+        /// The caller's own name for this request: 1 to 255 visible ASCII characters.
+        #[oai(name = "Idempotency-Key")]
+        _key: Header<Option<String>>,
+        Data(context): Data<&RequestContext>,
+        request: &Request,
+    ) -> Result<ResultReply, ApiError> {
+        let call = self.call(caller.user, prefer.0.as_deref(), context, request, body.raw())?;
+        refund::refund(&self.state, call, sn.0.get()?, &body).await
+    }
+
+    /// List the refunds of a bill
+    #[oai(path = "/order/:sn/refund", method = "get", operation_id = "list_order_refunds")]
+    async fn refunds(
+        &self,
+        Bearer(caller): Bearer,
+        sn: Path<BillPathId>,
+    ) -> Result<Json<List<BillRefund>>, ApiError> {
+        let bill = own(&self.state, caller.user, &sn.0.get()?).await?;
+        let data = bill.refunds.iter().map(BillRefund::of).collect();
+        Ok(Json(List { data, pagination: None }))
+    }
+
+    /// Read a refund
+    #[oai(path = "/order/:sn/refund/:refund", method = "get", operation_id = "get_order_refund")]
+    async fn get_refund(
+        &self,
+        Bearer(caller): Bearer,
+        sn: Path<BillPathId>,
+        refund: Path<u32>,
+    ) -> Result<Json<Resource<BillRefund>>, ApiError> {
+        let bill = own(&self.state, caller.user, &sn.0.get()?).await?;
+        let refund = bill.refund(refund.0).ok_or_else(ApiError::not_found)?;
+        Ok(Json(Resource { data: BillRefund::of(refund) }))
+    }
+
+    /// Get the QR code of a bill as a picture
+    ///
+    /// Of the latest attempt that is paid by scanning a code; 409 when there is none.
+    #[oai(path = "/order/:sn/qr", method = "get", operation_id = "get_order_qr")]
+    async fn qr(
+        &self,
+        Bearer(caller): Bearer,
+        sn: Path<BillPathId>,
+        /// `svg`, which is the default, or `png`.
+        format: Query<Option<String>>,
+    ) -> Result<Picture, ApiError> {
+        let bill = own(&self.state, caller.user, &sn.0.get()?).await?;
+        match format.0.as_deref() {
+            None | Some("svg") => Ok(Picture::Svg(Binary(qr::svg(qr::code(&bill)?)?))),
+            Some("png") => Ok(Picture::Png(Binary(qr::png(qr::code(&bill)?)?))),
+            Some(_) => Err(ApiError::invalid("format", "Ask for svg or png.")),
+        }
+    }
+
+    /// Whether a WeChat app id can be used here
+    #[oai(path = "/weixin/check-app-id", method = "get", operation_id = "check_wechat_app_id")]
+    #[expect(clippy::unused_async, reason = "the macro wants it")]
+    async fn check_app_id(
+        &self,
+        Bearer(_caller): Bearer,
+        /// The app id.
+        app_id: Query<Option<String>>,
+    ) -> Result<Json<Standing>, ApiError> {
+        let wanted = app_id.0.filter(|id| !id.is_empty());
+        let Some(wanted) = wanted else {
+            return Err(ApiError::invalid("app_id", "This field is required."));
+        };
+        let success = order::is_wechat_app(&self.state, &wanted);
+        Ok(Json(Standing { success, data: None }))
+    }
+}
+
+/// Who calls, how long they wait, and what makes the call repeatable.
+struct Call {
+    user: UserId,
+    patience: Patience,
+    idempotency: Option<schemas::job::Idempotency>,
+    context: RequestContext,
+    payer_ip: Option<std::net::IpAddr>,
+}
+
+impl PayApi {
+    fn call(
+        &self,
+        user: UserId,
+        prefer: Option<&str>,
+        context: &RequestContext,
+        request: &Request,
+        body: &[u8],
+    ) -> Result<Call, ApiError> {
+        let settings = &self.state.settings;
+        let key = IdempotencyKey::read(request.headers())?;
+        let path = request.original_uri().path();
+        let what = intake::Request { method: request.method(), path, body };
+        Ok(Call {
+            user,
+            patience: Patience::of(prefer, settings.default_wait, settings.max_wait),
+            idempotency: key.map(|key| key.used_for(what)),
+            context: context.clone(),
+            payer_ip: context.address,
+        })
+    }
+}
+
+impl Call {
+    /// Starts `job` for this call and answers with what `body` makes of its output.
+    async fn run(
+        self,
+        state: &AppState,
+        mut job: NewJob,
+        body: impl AsyncFnOnce(Value) -> Result<Value, ApiError>,
+    ) -> Result<ResultReply, ApiError> {
+        job.idempotency = self.idempotency;
+        job.request_id = Some(self.context.request_id);
+        job.trace_parent = self.context.trace_parent;
+        let started = intake::start(state, job, self.patience).await?;
+        ResultReply::of(&started.job, self.patience, started.replayed, body).await
+    }
+
+    /// Starts `job` for this call and answers with the bill as it is then.
+    async fn run_for_bill(
+        self,
+        state: &AppState,
+        job: NewJob,
+        sn: &BillSn,
+    ) -> Result<ResultReply, ApiError> {
+        let user = self.user;
+        let show = async |_| Ok(body_of(&own(state, user, sn).await?));
+        self.run(state, job, show).await
+    }
+}
+
+/// The bill `sn`, if it is `caller`'s.
+async fn own(state: &AppState, caller: UserId, sn: &BillSn) -> Result<BillRecord, ApiError> {
+    state.store.bills.get_owned(caller, sn).await?.ok_or_else(ApiError::not_found)
+}
+
+fn path(sn: &BillSn) -> String {
+    format!("/api/pay/order/{sn}/")
+}
+
+fn shown(bill: &BillRecord) -> Json<Resource<Bill>> {
+    Json(Resource { data: Bill::of(bill) })
+}
+
+/// The bill in its envelope, as a value.
+fn body_of(bill: &BillRecord) -> Value {
+    use poem_openapi::types::ToJSON;
+
+    json!({ "data": Bill::of(bill).to_json() })
+}

@@ -1,0 +1,101 @@
+//! `feat pay`: bills, and what a person decides about them.
+
+use clap::{Args, Subcommand};
+use schemas::BillSn;
+
+use super::{Output, Place};
+
+/// What can be done with bills.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Pay {
+    /// Print the whole record of one bill: attempts, payments, refunds, evidence
+    Show(ShowBill),
+    /// List bills with a refund that waits for approval
+    Held(Output<Place>),
+    /// Send a refund that was held
+    #[command(after_help = "\
+Example:
+  feat pay approve 202402030405061234567890123 --refund 1 --evidence 'paid twice, ticket 7'")]
+    Approve(DecideRefund),
+    /// Decide against a refund that was held
+    Drop(DecideRefund),
+    /// Say with evidence what became of an attempt or a refund that no provider tells of
+    #[command(after_help = "\
+Examples:
+  feat pay settle SN --attempt 1 --not-paid --evidence 'closed in the merchant portal'
+  feat pay settle SN --attempt 1 --paid --transaction 4200…  --amount 1250 --evidence 'bill of 3 Feb'
+  feat pay settle SN --refund 2 --succeeded --evidence 'letter of the bank'")]
+    Settle(SettleBill),
+}
+
+/// Which bill to show.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ShowBill {
+    /// Its number
+    pub(crate) sn: BillSn,
+    #[command(flatten)]
+    pub(crate) place: Output<Place>,
+}
+
+/// Which held refund to decide on, and why.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct DecideRefund {
+    /// Number of the bill
+    pub(crate) sn: BillSn,
+    /// Number of the refund in its bill
+    #[arg(long, value_name = "N")]
+    pub(crate) refund: u32,
+    #[command(flatten)]
+    pub(crate) word: Word,
+    #[command(flatten)]
+    pub(crate) place: Output<Place>,
+}
+
+/// The word of an operator; it stays in the bill's record.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Word {
+    /// What the decision rests on
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) evidence: String,
+    /// Name of the operator in the bill's record; $USER when it is not given
+    #[arg(long = "as", value_name = "NAME")]
+    pub(crate) operator: Option<String>,
+}
+
+/// What became of what.
+#[derive(Debug, Clone, Args)]
+#[command(group = clap::ArgGroup::new("subject").required(true).args(["attempt", "refund"]))]
+#[command(group = clap::ArgGroup::new("fate").required(true).args(["paid", "not_paid", "succeeded", "failed"]))]
+#[expect(clippy::struct_excessive_bools, reason = "flags of a command line, one of which is set")]
+pub(crate) struct SettleBill {
+    /// Number of the bill
+    pub(crate) sn: BillSn,
+    /// Number of the attempt
+    #[arg(long, value_name = "N")]
+    pub(crate) attempt: Option<u32>,
+    /// Number of the refund
+    #[arg(long, value_name = "N")]
+    pub(crate) refund: Option<u32>,
+    /// The attempt was paid
+    #[arg(long, requires_all = ["attempt", "transaction", "amount"])]
+    pub(crate) paid: bool,
+    /// The provider's number of the payment
+    #[arg(long, value_name = "ID", requires = "paid")]
+    pub(crate) transaction: Option<String>,
+    /// What was paid, in fen
+    #[arg(long, value_name = "FEN", requires = "paid")]
+    pub(crate) amount: Option<i64>,
+    /// The attempt was not paid and cannot be any more
+    #[arg(long, requires = "attempt")]
+    pub(crate) not_paid: bool,
+    /// The refund reached the payer
+    #[arg(long, requires = "refund")]
+    pub(crate) succeeded: bool,
+    /// The refund did not reach the payer and never will
+    #[arg(long, requires = "refund")]
+    pub(crate) failed: bool,
+    #[command(flatten)]
+    pub(crate) word: Word,
+    #[command(flatten)]
+    pub(crate) place: Output<Place>,
+}

@@ -1,0 +1,299 @@
+//! `feat pay`: look at bills, and decide by name and with evidence what no provider tells.
+//!
+//! A decision is a guarded save of the bill and stays in its record. The jobs that waited for it
+//! are then made due, so that a worker brings them to their end.
+
+use std::fmt::Write;
+
+use schemas::{
+    BillRecord, BillSn, Fen, Job, JobRecord, JobState, Queue, Timestamp, UserId,
+    bill::{BillRefusal, MAX_EVIDENCE_CHARS, Paid, PaymentNews, RefundNews, RefundState},
+    job::NewJob,
+    kinds::{
+        PayClose, PayCreate, PayRefund,
+        pay_refund::{Approval, RefundWish},
+    },
+};
+use store::{Insert, JobFilter, Save};
+
+use crate::{
+    args::{self, DecideRefund, SettleBill, ShowBill, Word},
+    failure::Failure,
+    output::{self, Form},
+    place::{self, Opened},
+};
+
+/// Times that a bill is read again because somebody else saved it first.
+const TRIES: usize = 8;
+
+/// Bills listed at a time.
+const PAGE: usize = 100;
+
+/// Does what was asked of bills.
+///
+/// # Errors
+///
+/// [`Failure`]; a decision that was not saved was not made.
+pub(crate) async fn run(command: args::Pay) -> Result<(), Failure> {
+    let at = match &command {
+        args::Pay::Show(args) => &args.place.inner,
+        args::Pay::Held(args) => &args.inner,
+        args::Pay::Approve(args) | args::Pay::Drop(args) => &args.place.inner,
+        args::Pay::Settle(args) => &args.place.inner,
+    };
+    let opened = place::open(at).await?;
+    let outcome = match &command {
+        args::Pay::Show(args) => show(&opened, args).await,
+        args::Pay::Held(args) => held(&opened, Form::chosen(args.json)).await,
+        args::Pay::Approve(args) => approve(&opened, args).await,
+        args::Pay::Drop(args) => drop_refund(&opened, args).await,
+        args::Pay::Settle(args) => settle(&opened, args).await,
+    };
+    opened.close().await;
+    outcome
+}
+
+async fn show(opened: &Opened, args: &ShowBill) -> Result<(), Failure> {
+    let bill = read(opened, &args.sn).await?;
+    match Form::chosen(args.place.json) {
+        Form::Json => output::json(&bill)?,
+        Form::Table => output::line(record(&bill))?,
+    }
+    Ok(())
+}
+
+async fn held(opened: &Opened, form: Form) -> Result<(), Failure> {
+    let mut after = None;
+    let mut listed = 0;
+    loop {
+        let page = opened.store.bills.held(after, PAGE).await?;
+        for bill in &page {
+            listed += 1;
+            if form == Form::Json {
+                output::json(bill)?;
+            }
+        }
+        if form == Form::Table && !page.is_empty() {
+            output::line(held_rows(&page))?;
+        }
+        after = page.last().and_then(|bill| bill.held_since);
+        if page.len() < PAGE {
+            break;
+        }
+    }
+    if form == Form::Table {
+        output::line(output::counted(listed, "bill"))?;
+    }
+    Ok(())
+}
+
+async fn approve(opened: &Opened, args: &DecideRefund) -> Result<(), Failure> {
+    let word = Operator::of(&args.word)?;
+    let bill = read(opened, &args.sn).await?;
+    let refund = bill.refund(args.refund).filter(|refund| refund.state == RefundState::Held);
+    let Some(refund) = refund else { return Err(refused(BillRefusal::Ended)) };
+    let wish = RefundWish {
+        sn: bill.id.clone(),
+        amount: refund.amount,
+        reason: refund.reason.clone(),
+        held: Some(Approval {
+            refund: refund.number,
+            operator: word.name.clone(),
+            evidence: word.evidence.clone(),
+        }),
+    };
+    let mut job = NewJob::of::<PayRefund>(UserId::FEAT, &wish)
+        .map_err(|error| Failure::setup(error, "Report this"))?;
+    // The refund has one job, however often it is approved.
+    job.unique_key = Some(format!("{}:{}:held:{}", PayRefund::KIND, bill.id, refund.number));
+    job.queue = bill.attempt(refund.attempt).map(|one| Queue::of_channel(one.channel));
+    let job = JobRecord::accept(job, &word.name, Timestamp::now());
+    if opened.store.jobs.insert(&job).await? == Insert::Taken {
+        return Err(Failure::setup("it is approved already", "`feat jobs list` shows its job"));
+    }
+    publish(opened, &job).await;
+    Ok(output::line(format!("refund {} is sent by job {}", refund.number, job.id))?)
+}
+
+async fn drop_refund(opened: &Opened, args: &DecideRefund) -> Result<(), Failure> {
+    let word = Operator::of(&args.word)?;
+    change(opened, &args.sn, |bill| {
+        bill.drop_refund(args.refund, &word.name, &word.evidence, Timestamp::now())
+    })
+    .await?;
+    Ok(output::line(format!("refund {} is dropped", args.refund))?)
+}
+
+async fn settle(opened: &Opened, args: &SettleBill) -> Result<(), Failure> {
+    let word = Operator::of(&args.word)?;
+    let bill = match (args.attempt, args.refund) {
+        (Some(attempt), _) => {
+            let paid = paid(args)?;
+            change(opened, &args.sn, |bill| {
+                let now = Timestamp::now();
+                let (name, evidence) = (&word.name, &word.evidence);
+                match bill.settle_attempt(attempt, paid.as_ref(), name, evidence, now)? {
+                    PaymentNews::Counted(next)
+                    | PaymentNews::Surplus(next, _)
+                    | PaymentNews::Contradiction(next) => Ok(next),
+                    PaymentNews::Known => Err(BillRefusal::Ended),
+                }
+            })
+            .await?
+        }
+        (None, Some(refund)) => {
+            change(opened, &args.sn, |bill| {
+                let now = Timestamp::now();
+                let (name, evidence) = (&word.name, &word.evidence);
+                match bill.settle_refund(refund, args.succeeded, name, evidence, now)? {
+                    RefundNews::Changed(next) | RefundNews::Contradiction(next) => Ok(next),
+                    RefundNews::Known => Err(BillRefusal::Ended),
+                }
+            })
+            .await?
+        }
+        (None, None) => return Err(Failure::Misuse("name an attempt or a refund".to_owned())),
+    };
+    let woken = wake(opened, &bill, &word.name).await?;
+    let status = bill.status.number();
+    Ok(output::line(format!(
+        "settled; the bill has status {status}, {} made due",
+        output::counted(woken, "job")
+    ))?)
+}
+
+fn paid(args: &SettleBill) -> Result<Option<Paid>, Failure> {
+    if !args.paid {
+        return Ok(None);
+    }
+    let misuse = |text: &str| Failure::Misuse(text.to_owned());
+    let amount = args.amount.and_then(Fen::new).ok_or_else(|| misuse("--amount is no sum"))?;
+    let id = args.transaction.clone().filter(|id| !id.trim().is_empty());
+    let transaction_id = id.ok_or_else(|| misuse("--transaction is empty"))?;
+    Ok(Some(Paid { transaction_id, amount, at: Timestamp::now() }))
+}
+
+/// A named person and what their decision rests on.
+struct Operator {
+    name: String,
+    evidence: String,
+}
+
+impl Operator {
+    fn of(word: &Word) -> Result<Self, Failure> {
+        let evidence = word.evidence.trim().to_owned();
+        if !(1..=MAX_EVIDENCE_CHARS).contains(&evidence.chars().count()) {
+            let text = format!("--evidence: expected 1 to {MAX_EVIDENCE_CHARS} characters");
+            return Err(Failure::Misuse(text));
+        }
+        let named = word.operator.clone().or_else(|| std::env::var("USER").ok());
+        let name = named.filter(|name| !name.trim().is_empty()).ok_or_else(|| {
+            Failure::Misuse("say who decides, with --as NAME: it stays in the record".to_owned())
+        })?;
+        Ok(Self { name: format!("operator {}", name.trim()), evidence })
+    }
+}
+
+async fn read(opened: &Opened, sn: &BillSn) -> Result<BillRecord, Failure> {
+    let found = opened.store.bills.get(sn).await?;
+    found.ok_or_else(|| Failure::setup(format!("there is no bill {sn}"), "Correct its number"))
+}
+
+/// Saves what `step` makes of the bill, as it stands when nobody else is quicker.
+async fn change(
+    opened: &Opened,
+    sn: &BillSn,
+    step: impl Fn(BillRecord) -> Result<BillRecord, BillRefusal>,
+) -> Result<BillRecord, Failure> {
+    for _ in 0..TRIES {
+        let next = step(read(opened, sn).await?).map_err(refused)?;
+        if opened.store.bills.save(&next).await? == Save::Stored {
+            return Ok(next);
+        }
+    }
+    Err(Failure::setup("others change the bill all the time", "Try again"))
+}
+
+fn refused(refusal: BillRefusal) -> Failure {
+    Failure::setup(refusal, "`feat pay show` tells how it stands")
+}
+
+/// Makes the bill's jobs due whose outcome was unknown: they find the decision.
+async fn wake(opened: &Opened, bill: &BillRecord, operator: &str) -> Result<u64, Failure> {
+    let mut woken = 0;
+    for owner in [bill.owner, UserId::FEAT] {
+        let filter = JobFilter {
+            owner: Some(owner),
+            kinds: [PayCreate::KIND, PayRefund::KIND, PayClose::KIND].map(str::to_owned).into(),
+            states: vec![JobState::Unknown],
+            ..JobFilter::default()
+        };
+        let mut after = None;
+        loop {
+            let page = opened.store.jobs.list(&filter, after, PAGE).await?;
+            after = page.last().map(|job| job.id);
+            let full = page.len() == PAGE;
+            for job in page.into_iter().filter(|job| job.payload["sn"] == bill.id.as_str()) {
+                let Ok(next) = job.publish("settled by an operator", operator, Timestamp::now())
+                else {
+                    continue;
+                };
+                if opened.store.jobs.save(&next).await? == Save::Stored {
+                    woken += 1;
+                    publish(opened, &next).await;
+                }
+            }
+            if !full {
+                break;
+            }
+        }
+    }
+    Ok(woken)
+}
+
+/// Spares the workers the wait for their sweep. Best effort: they look by themselves.
+async fn publish(opened: &Opened, job: &JobRecord) {
+    opened.broker_ready().await;
+    if let Some(broker) = &opened.broker
+        && let Err(error) = broker.publish(job).await
+    {
+        tracing::debug!(job_id = %job.id, %error, "the workers will find it by themselves");
+    }
+}
+
+fn held_rows(bills: &[BillRecord]) -> comfy_table::Table {
+    let mut rows = output::table(["bill", "refund", "amount", "why", "since"]);
+    for bill in bills {
+        for refund in bill.refunds.iter().filter(|refund| refund.state == RefundState::Held) {
+            rows.add_row([
+                bill.id.to_string(),
+                refund.number.to_string(),
+                refund.amount.to_yuan(),
+                refund.surplus.map(|why| why.name().to_owned()).unwrap_or_default(),
+                refund.opened_at.to_string(),
+            ]);
+        }
+    }
+    rows
+}
+
+/// The whole record, part by part.
+fn record(bill: &BillRecord) -> String {
+    let mut fields = output::table(["field", "value"]);
+    let mut text = String::new();
+    if let Ok(serde_json::Value::Object(members)) = serde_json::to_value(bill) {
+        for (name, value) in members {
+            match value {
+                serde_json::Value::Array(items) => {
+                    for item in items {
+                        // Writing to a string does not fail.
+                        let _ = write!(text, "\n{name}: {item}");
+                    }
+                }
+                serde_json::Value::String(value) => drop(fields.add_row([name, value])),
+                other => drop(fields.add_row([name, other.to_string()])),
+            }
+        }
+    }
+    format!("{fields}{text}")
+}

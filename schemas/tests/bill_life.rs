@@ -1,0 +1,326 @@
+//! The life of a bill: what each piece of news means, and what holds whatever happens in whatever
+//! order.
+
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+use std::{collections::BTreeSet, time::Duration};
+
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+use schemas::{
+    BillRecord, BillSn, BillStatus, Channel, Currency, Fen, JobId, Scene, Timestamp, UserId,
+    bill::{
+        AttemptState, BillRefusal, ClosingReason, MAX_ATTEMPTS, MAX_EVIDENCE, MAX_REFUNDS, NewBill,
+        Offer, Paid, PaymentNews, RefundNews, RefundState, Source, Surplus, Way,
+    },
+};
+use serde_json::json;
+
+const AMOUNT: i64 = 1_250;
+
+fn fen(fen: i64) -> Fen {
+    Fen::new(fen).unwrap()
+}
+
+fn bill(now: Timestamp) -> BillRecord {
+    let new = NewBill {
+        owner: UserId::new(7).unwrap(),
+        amount: fen(AMOUNT),
+        currency: Currency::Cny,
+        subject: "tea".to_owned(),
+        client_ref: None,
+        expires_at: now + Duration::from_hours(2),
+    };
+    BillRecord::open(new, BillSn::generate(now), now)
+}
+
+fn way(channel: Channel, scene: Scene) -> Way {
+    Way { channel, scene, code: false, app: "app".to_owned(), account: None }
+}
+
+fn native() -> Way {
+    way(Channel::WeChatPay, Scene::Native)
+}
+
+fn offer(now: Timestamp) -> Offer {
+    let until = now + Duration::from_hours(1);
+    Offer { reply: json!({}), wrapped: true, code: None, at: now, until }
+}
+
+fn paid(transaction: &str, amount: i64, at: Timestamp) -> Paid {
+    Paid { transaction_id: transaction.to_owned(), amount: fen(amount), at }
+}
+
+/// A bill with one open attempt.
+fn open(now: Timestamp) -> BillRecord {
+    bill(now).begin_attempt(&native(), 0, now).unwrap().offer(1, offer(now), now).unwrap()
+}
+
+fn pay(bill: BillRecord, attempt: u32, paid: &Paid, now: Timestamp) -> PaymentNews {
+    bill.pay(attempt, paid, Source::Notify, "job", now).unwrap()
+}
+
+fn counted(news: PaymentNews) -> BillRecord {
+    match news {
+        PaymentNews::Counted(bill) => bill,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn surplus(news: PaymentNews) -> (BillRecord, Surplus) {
+    match news {
+        PaymentNews::Surplus(bill, surplus) => (bill, surplus),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn the_first_payment_counts_and_hearing_of_it_again_changes_nothing() {
+    let now = Timestamp::now();
+    let done = counted(pay(open(now), 1, &paid("t1", AMOUNT, now), now));
+
+    assert_eq!(done.status, BillStatus::Paid);
+    assert_eq!(done.attempt(1).unwrap().state, AttemptState::Paid);
+    let again = pay(done.clone(), 1, &paid("t1", AMOUNT, now), now);
+    assert_eq!(again, PaymentNews::Known);
+    let other = pay(done.clone(), 1, &paid("t2", AMOUNT, now), now);
+    let PaymentNews::Contradiction(noted) = other else { panic!("{other:?}") };
+    assert_eq!(noted.payments, done.payments, "the first truth stays");
+    assert_eq!(pay(noted, 1, &paid("t2", AMOUNT, now), now), PaymentNews::Known);
+}
+
+#[test]
+fn what_does_not_count_opens_a_held_refund() {
+    let now = Timestamp::now();
+    let second = open(now).begin_attempt(&way(Channel::Alipay, Scene::Native), 0, now).unwrap();
+    let twice = counted(pay(second, 1, &paid("t1", AMOUNT, now), now));
+    let closed = open(now).begin_closing(ClosingReason::Cancelled, now).unwrap();
+    let closed = closed.close_attempt(1, Source::Query, "job", now).unwrap();
+    let closed = closed.finish_closing(now).unwrap();
+    assert_eq!(closed.status, BillStatus::Cancelled);
+    let cases = [
+        ("second channel", twice, 2, AMOUNT, Surplus::SecondPayment, BillStatus::Paid),
+        ("after close", closed, 1, AMOUNT, Surplus::AfterClose, BillStatus::Cancelled),
+        ("other sum", open(now), 1, AMOUNT - 1, Surplus::OtherAmount, BillStatus::Created),
+    ];
+    for (name, before, attempt, amount, why, status) in cases {
+        let (after, found) = surplus(pay(before, attempt, &paid("t9", amount, now), now));
+
+        assert_eq!((found, after.status), (why, status), "{name}");
+        let refund = after.refunds.last().unwrap().clone();
+        assert_eq!((refund.state, refund.amount), (RefundState::Held, fen(amount)), "{name}");
+        assert_eq!(after.held_since, Some(now), "{name}");
+        let job = JobId::generate();
+        let sent = after.approve_refund(refund.number, job, "ada", "seen", now).unwrap();
+        assert_eq!(sent.refund(1).unwrap().state, RefundState::Sent, "{name}");
+        assert_eq!(sent.held_since, None, "{name}");
+        assert_eq!(sent.status, status, "{name}: the surplus says nothing about the bill");
+    }
+}
+
+#[test]
+fn a_payment_that_arrives_while_the_bill_is_being_closed_counts() {
+    let now = Timestamp::now();
+    let closing = open(now).begin_closing(ClosingReason::Overtime, now).unwrap();
+    assert_eq!(closing.clone().finish_closing(now), Err(BillRefusal::StillOpen));
+    assert_eq!(closing.clone().begin_attempt(&native(), 1, now), Err(BillRefusal::Closed));
+
+    let done = counted(pay(closing, 1, &paid("t1", AMOUNT, now), now));
+    assert_eq!((done.status, done.closing), (BillStatus::Paid, None));
+    assert_eq!(done.finish_closing(now), Err(BillRefusal::Paid));
+}
+
+#[test]
+fn the_same_way_is_the_same_attempt_until_its_offer_runs_out() {
+    let now = Timestamp::now();
+    let bill = open(now);
+    let late = now + Duration::from_mins(61);
+    let alipay = way(Channel::Alipay, Scene::Native);
+    let payer = Way { account: Some("d1".to_owned()), ..native() };
+    let cases = [
+        ("the same", native(), now, 0),
+        ("offer ran out", native(), late, 1),
+        ("another provider", alipay, now, 0),
+        ("another payer", payer.clone(), now, 0),
+    ];
+    for (name, way, at, ordinal) in cases {
+        assert_eq!(bill.ordinal_for(&way, at), ordinal, "{name}");
+    }
+    assert!(bill.attempt_by(&native(), 0).is_some());
+    assert!(bill.attempt_by(&payer, 0).is_none());
+    let next = bill.begin_attempt(&native(), 1, late).unwrap();
+    let keys: BTreeSet<_> = next.attempts.iter().map(|attempt| &attempt.key).collect();
+    assert_eq!(keys.len(), 2);
+}
+
+#[test]
+fn refunds_follow_the_money() {
+    let now = Timestamp::now();
+    let done = counted(pay(open(now), 1, &paid("t1", AMOUNT, now), now));
+    let job = JobId::generate();
+    assert_eq!(open(now).may_refund(fen(1)), Err(BillRefusal::NotPaid));
+    assert_eq!(done.may_refund(fen(AMOUNT + 1)), Err(BillRefusal::ExceedsPaid));
+    let part = done.begin_refund(job, fen(250), "part", now).unwrap();
+    assert_eq!(part.status, BillStatus::Refunding);
+    assert_eq!(part.refund_by(job).unwrap().number, 1);
+    assert_eq!(part.may_refund(fen(1_001)), Err(BillRefusal::ExceedsPaid));
+
+    let hear = |bill: BillRecord, number, state| {
+        bill.hear_of_refund(number, state, Some("r"), Source::Query, "job", now).unwrap()
+    };
+    let RefundNews::Changed(part) = hear(part, 1, RefundState::Succeeded) else { panic!() };
+    assert_eq!((part.status, part.refunded()), (BillStatus::Paid, 250));
+    assert_eq!(hear(part.clone(), 1, RefundState::Processing), RefundNews::Known, "late news");
+    let rest = part.begin_refund(JobId::generate(), fen(1_000), "rest", now).unwrap();
+    let RefundNews::Changed(refused) = hear(rest.clone(), 2, RefundState::Refused) else {
+        panic!()
+    };
+    assert_eq!((refused.status, refused.taken(1)), (BillStatus::Paid, 250));
+    assert_eq!(refused.may_refund(fen(1_000)), Ok(()));
+    let RefundNews::Changed(all) = hear(rest, 2, RefundState::Succeeded) else { panic!() };
+    assert_eq!(all.status, BillStatus::Refunded);
+    let contradiction = hear(all.clone(), 2, RefundState::Refused);
+    let RefundNews::Contradiction(noted) = contradiction else { panic!("{contradiction:?}") };
+    assert_eq!(noted.refunds, all.refunds);
+}
+
+#[test]
+fn a_refused_refund_that_succeeded_after_all_is_believed_only_if_the_sums_allow() {
+    let now = Timestamp::now();
+    let done = counted(pay(open(now), 1, &paid("t1", AMOUNT, now), now));
+    let first = done.begin_refund(JobId::generate(), fen(1_000), "a", now).unwrap();
+    let hear = |bill: BillRecord, number, state| {
+        bill.hear_of_refund(number, state, None, Source::Notify, "job", now).unwrap()
+    };
+    let RefundNews::Changed(refused) = hear(first, 1, RefundState::Refused) else { panic!() };
+    let other = refused.clone().begin_refund(JobId::generate(), fen(1_000), "b", now).unwrap();
+
+    assert!(matches!(hear(refused, 1, RefundState::Succeeded), RefundNews::Changed(_)));
+    assert!(matches!(hear(other, 1, RefundState::Succeeded), RefundNews::Contradiction(_)));
+}
+
+#[test]
+fn an_operator_ends_what_no_provider_tells_and_is_named() {
+    let now = Timestamp::now();
+    let said = open(now).settle_attempt(1, Some(&paid("t1", AMOUNT, now)), "ada", "letter", now);
+    let done = counted(said.unwrap());
+    assert_eq!(done.status, BillStatus::Paid);
+    assert!(done.evidence.iter().any(|one| one.by == "ada" && one.what.contains("letter")));
+    let closed = open(now).settle_attempt(1, None, "ada", "call", now).unwrap();
+    assert_eq!(counted(closed).attempt(1).unwrap().state, AttemptState::Closed);
+
+    let refund = done.begin_refund(JobId::generate(), fen(5), "x", now).unwrap();
+    let settled = refund.settle_refund(1, true, "ada", "statement", now).unwrap();
+    let RefundNews::Changed(settled) = settled else { panic!() };
+    assert_eq!(settled.refunded(), 5);
+    let again = settled.settle_refund(1, false, "ada", "no", now);
+    assert_eq!(again, Err(BillRefusal::Ended));
+}
+
+/// One random piece of news; `None` when the bill did not allow or need it.
+fn step(bill: BillRecord, random: &mut StdRng, now: Timestamp) -> Option<BillRecord> {
+    let ways = [native(), way(Channel::Alipay, Scene::Native), way(Channel::UnionPay, Scene::App)];
+    let attempts = u32::try_from(bill.attempts.len()).unwrap();
+    let attempt = random.random_range(0..=attempts);
+    let refund = random.random_range(0..=u32::try_from(bill.refunds.len()).unwrap());
+    let states = [
+        RefundState::Processing,
+        RefundState::Abnormal,
+        RefundState::Succeeded,
+        RefundState::Refused,
+        RefundState::Held,
+    ];
+    match random.random_range(0..12) {
+        0 | 1 => {
+            let way = &ways[random.random_range(0..ways.len())];
+            let ordinal = bill.ordinal_for(way, now);
+            if bill.attempt_by(way, ordinal).is_some() {
+                return None;
+            }
+            bill.begin_attempt(way, ordinal, now).ok()
+        }
+        2 => bill.offer(attempt, offer(now), now).ok(),
+        3 => bill.refuse_attempt(attempt, "NO", "job", now).ok(),
+        4 => bill.close_attempt(attempt, Source::Query, "job", now).ok(),
+        5 | 6 => {
+            let amount = if random.random_bool(0.9) { AMOUNT } else { 77 };
+            let transaction = format!("t{}", random.random_range(0..3));
+            match bill.pay(attempt, &paid(&transaction, amount, now), Source::Query, "j", now) {
+                Ok(
+                    PaymentNews::Counted(next)
+                    | PaymentNews::Surplus(next, _)
+                    | PaymentNews::Contradiction(next),
+                ) => Some(next),
+                Ok(PaymentNews::Known) | Err(_) => None,
+            }
+        }
+        7 => bill.begin_closing(ClosingReason::Overtime, now).ok(),
+        8 => bill.finish_closing(now).ok(),
+        9 => {
+            let amount = fen(random.random_range(1..=AMOUNT));
+            bill.begin_refund(JobId::generate(), amount, "r", now).ok()
+        }
+        10 => bill.approve_refund(refund, JobId::generate(), "ada", "yes", now).ok(),
+        _ => {
+            let state = states[random.random_range(0..states.len())];
+            match bill.hear_of_refund(refund, state, None, Source::Notify, "j", now) {
+                Ok(RefundNews::Changed(next) | RefundNews::Contradiction(next)) => Some(next),
+                Ok(RefundNews::Known) | Err(_) => None,
+            }
+        }
+    }
+}
+
+fn holds(before: &BillRecord, after: &BillRecord) {
+    assert_eq!(after.version, before.version + 1);
+    let counted: Vec<_> = after.payments.iter().filter(|one| one.surplus.is_none()).collect();
+    assert!(counted.len() <= 1, "one payment counts");
+    if let Some(first) = before.payment() {
+        assert_eq!(after.payment(), Some(first), "the first truth stays");
+    }
+    for payment in &after.payments {
+        let refunds = after.refunds.iter().filter(|one| one.attempt == payment.attempt);
+        let taken: i64 = refunds.filter(|one| one.state.takes()).map(|one| one.amount.get()).sum();
+        assert!(taken <= payment.amount.get(), "no more goes back than was paid");
+    }
+    let paid: BTreeSet<_> = after.payments.iter().map(|one| one.attempt).collect();
+    assert_eq!(paid.len(), after.payments.len(), "an attempt is paid once");
+    let keys = after.attempts.iter().map(|one| &one.key);
+    let keys: BTreeSet<_> = keys.chain(after.refunds.iter().map(|one| &one.key)).collect();
+    assert_eq!(keys.len(), after.attempts.len() + after.refunds.len(), "numbers are used once");
+    for (old, new) in before.attempts.iter().zip(&after.attempts) {
+        assert_eq!((&old.key, old.sent_at), (&new.key, new.sent_at), "a number never changes");
+    }
+    for (old, new) in before.refunds.iter().zip(&after.refunds) {
+        assert_eq!((&old.key, old.amount), (&new.key, new.amount), "a number never changes");
+        if old.state == RefundState::Succeeded {
+            assert_eq!(new.state, RefundState::Succeeded, "what went back stays back");
+        }
+    }
+    assert!(after.attempts.len() <= MAX_ATTEMPTS && after.evidence.len() <= MAX_EVIDENCE);
+    assert!(after.refunds.len() <= MAX_REFUNDS + MAX_ATTEMPTS);
+}
+
+#[test]
+fn whatever_happens_in_whatever_order_the_money_adds_up() {
+    let seed = std::env::var("FEAT_TEST_SEED").ok().and_then(|text| text.parse().ok());
+    let seed: u64 = seed.unwrap_or_else(rand::random);
+    println!("FEAT_TEST_SEED={seed}");
+    let mut random = StdRng::seed_from_u64(seed);
+    let (mut payments, mut refunds) = (0, 0);
+    for _ in 0..100 {
+        let mut now = Timestamp::now();
+        let mut bill = bill(now);
+        for _ in 0..80 {
+            now = now + Duration::from_secs(random.random_range(1..120));
+            if let Some(next) = step(bill.clone(), &mut random, now) {
+                holds(&bill, &next);
+                bill = next;
+            }
+        }
+        let json = serde_json::to_value(&bill).unwrap();
+        assert_eq!(serde_json::from_value::<BillRecord>(json).unwrap(), bill);
+        payments += bill.payments.len();
+        refunds += bill.refunds.len();
+    }
+    assert!(payments > 100 && refunds > 100, "{payments} payments, {refunds} refunds");
+}

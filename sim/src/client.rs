@@ -1,0 +1,91 @@
+//! What Feat has to be told to be paid through the simulators.
+
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Value, json};
+
+use crate::{AlipayMerchant, Running, UnionPayMerchant, WechatMerchant};
+
+impl Running {
+    /// The accounts of the first merchant, in the form of the section `payments` of Feat's settings;
+    /// null without a merchant. Every key stands in it, because they are for simulators alone.
+    ///
+    /// WeChat Pay's apps are `official_account` and `feat_ios_app` (v2), and `official_account_v3`
+    /// and `feat_ios_app_v3`; Alipay's is `web`, UnionPay's merchant `web`.
+    #[must_use]
+    pub fn payments(&self) -> Value {
+        let Some(merchant) = self.merchant() else { return Value::Null };
+        let url = self.url();
+        let names = ["official_account", "feat_ios_app"];
+        let apps = names.iter().zip(&merchant.wechat.apps);
+        let v2 = apps.clone().map(|(name, app)| wechat(url, name, app, &merchant.wechat, "v2"));
+        let v3 =
+            apps.map(|(name, app)| wechat(url, &format!("{name}_v3"), app, &merchant.wechat, "v3"));
+        json!({
+            "wechat_pay": v2.chain(v3).collect::<Vec<_>>(),
+            "alipay": [alipay(url, &merchant.alipay)],
+            "unionpay": [unionpay(url, &merchant.unionpay)],
+        })
+    }
+}
+
+fn secret(text: &SecretString) -> Value {
+    json!({ "value": text.expose_secret() })
+}
+
+fn plain(text: &str) -> Value {
+    json!({ "value": text })
+}
+
+fn wechat(url: &str, name: &str, app: &str, merchant: &WechatMerchant, with: &str) -> Value {
+    json!({
+        "name": name,
+        "mode": "test",
+        "app_id": app,
+        "merchant_id": merchant.mchid,
+        "reach": { "endpoint": url },
+        "v2": {
+            "api_key": secret(&merchant.api_key),
+            "client_certificate": plain(&merchant.certificate),
+            "client_key": secret(&merchant.private_key),
+        },
+        "v3": {
+            "private_key": secret(&merchant.private_key),
+            "certificate_serial": merchant.serial_no,
+            "api_key": secret(&merchant.apiv3_key),
+            "public_key": { "id": merchant.public_key_id, "key": plain(&merchant.public_key) },
+            "platform_certificates": true,
+        },
+        "create_with": with,
+        "h5_site": { "name": "Feat", "url": "https://feat.example.com" },
+    })
+}
+
+fn alipay(url: &str, merchant: &AlipayMerchant) -> Value {
+    json!({
+        "name": "web",
+        "mode": "test",
+        "app_id": merchant.app_id,
+        "seller_id": merchant.seller_id,
+        "reach": { "endpoint": format!("{url}/gateway.do") },
+        "private_key": secret(&merchant.private_key),
+        "alipay_public_key": plain(&merchant.alipay_public_key),
+        "consent_url": format!("{url}/oauth2/publicAppAuthorize.htm"),
+    })
+}
+
+fn unionpay(url: &str, merchant: &UnionPayMerchant) -> Value {
+    json!({
+        "name": "web",
+        "mode": "test",
+        "merchant_id": merchant.mer_id,
+        "reach": { "endpoint": url },
+        "file_endpoint": url,
+        "signing": { "pem": {
+            "private_key": secret(&merchant.private_key),
+            "certificate": plain(&merchant.certificate),
+        } },
+        "root_certificate": plain(&merchant.root_certificate),
+        "middle_certificate": plain(&merchant.middle_certificate),
+        "certificate_owner": merchant.owner,
+    })
+}

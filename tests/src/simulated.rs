@@ -1,0 +1,191 @@
+//! A rig whose bills are paid through the simulators, with an API that hears their notices.
+
+use std::time::Duration;
+
+use api::{Api, auth::TokenKey};
+use metrics_exporter_prometheus::PrometheusBuilder;
+use providers::{
+    payment::{Gateways, PaymentSettings},
+    seal::Sealer,
+    till::Till,
+};
+use schemas::{
+    BillRecord, BillSn, Channel, Currency, Fen, Job, JobRecord, Queue, Scene, Timestamp,
+    bill::NewBill,
+    job::NewJob,
+    kinds::{PayCreate, PayRefund, pay_create::PayOrder, pay_refund::RefundWish},
+};
+use sim::{Quotas, Running, Settings};
+use store::Insert;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    eventually,
+    rig::{Engine, Rig, owner},
+};
+
+/// Everything that a payment test needs.
+pub struct Simulated {
+    /// Store, broker and till.
+    pub rig: Rig,
+    /// The providers.
+    pub sim: Running,
+    /// Address of the API.
+    pub url: String,
+    shutdown: CancellationToken,
+}
+
+impl Drop for Simulated {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+    }
+}
+
+/// One way of paying, by its account.
+pub type Way = (Channel, Scene, &'static str);
+
+/// What is owed on the bills of tests.
+///
+/// # Panics
+///
+/// Never: it is a sum.
+#[must_use]
+pub fn amount() -> Fen {
+    Fen::new(1_250).expect("a sum")
+}
+
+impl Simulated {
+    /// A rig without workers, with simulators without quotas that pay refunds back at once.
+    ///
+    /// # Panics
+    ///
+    /// When something does not start.
+    pub async fn start(engine: Engine) -> Self {
+        let mut settings = Settings::fixture().expect("fixtures");
+        settings.quotas = Quotas::unlimited();
+        settings.refund_takes = Duration::from_millis(50);
+        Self::with(engine, settings).await
+    }
+
+    /// The same with other simulators.
+    ///
+    /// # Panics
+    ///
+    /// When something does not start.
+    pub async fn with(engine: Engine, settings: Settings) -> Self {
+        let mut rig = Rig::new(engine).await;
+        let sim = sim::start(settings).await.expect("simulators");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let url = format!("http://{}", listener.local_addr().expect("address"));
+        let accounts: PaymentSettings =
+            serde_json::from_value(sim.payments()).expect("the form of the settings");
+        let gateways = Gateways::open(&accounts).expect("accounts");
+        rig.till = Till { gateways, sealer: Sealer::ephemeral(), public_url: url.clone() };
+        let api = Api {
+            store: rig.store.clone(),
+            broker: rig.broker.clone(),
+            blobs: rig.blobs.clone(),
+            till: rig.till.clone(),
+            settings: api::Settings::new(url.clone(), TokenKey::generate()),
+            metrics: PrometheusBuilder::new().build_recorder().handle(),
+        };
+        let shutdown = CancellationToken::new();
+        tokio::spawn(api::serve(api, listener, shutdown.clone(), Duration::from_secs(2)));
+        Self { rig, sim, url, shutdown }
+    }
+
+    /// A stored bill of the rig's owner over [`amount`].
+    ///
+    /// # Panics
+    ///
+    /// When the store refuses it.
+    pub async fn bill(&self) -> BillSn {
+        let now = Timestamp::now();
+        let new = NewBill {
+            owner: owner(),
+            amount: amount(),
+            currency: Currency::Cny,
+            subject: "tea".to_owned(),
+            client_ref: None,
+            expires_at: now + Duration::from_hours(2),
+        };
+        let bill = BillRecord::open(new, BillSn::generate(now), now);
+        assert_eq!(self.rig.store.bills.insert(&bill).await.expect("store"), Insert::Stored);
+        bill.id
+    }
+
+    /// The bill as it stands.
+    ///
+    /// # Panics
+    ///
+    /// When there is none.
+    pub async fn read(&self, sn: &BillSn) -> BillRecord {
+        self.rig.store.bills.get(sn).await.expect("store").expect("bill")
+    }
+
+    /// Waits until the bill is as `check` wants it.
+    pub async fn bill_becomes(
+        &self,
+        sn: &BillSn,
+        what: &str,
+        check: impl Fn(&BillRecord) -> bool,
+    ) -> BillRecord {
+        eventually(format!("bill {sn} {what}"), Duration::from_mins(2), async || {
+            Some(self.read(sn).await).filter(|bill| check(bill))
+        })
+        .await
+    }
+
+    /// Submits a job that begins to pay the bill, as the API does: one for each attempt.
+    pub async fn pay(&self, sn: &BillSn, (channel, scene, app): Way) -> JobRecord {
+        let mut order = PayOrder {
+            sn: sn.clone(),
+            channel,
+            scene,
+            code: channel == Channel::WeChatPay,
+            app: app.to_owned(),
+            ordinal: 0,
+            payer: None,
+            payer_ip: None,
+        };
+        order.ordinal = self.read(sn).await.ordinal_for(&order.way(), Timestamp::now());
+        let unique_key = Some(order.unique_key());
+        self.submit::<PayCreate>(&order, unique_key, channel).await
+    }
+
+    /// Submits a job that pays `amount` back.
+    pub async fn refund(&self, sn: &BillSn, amount: Fen, channel: Channel) -> JobRecord {
+        let wish = RefundWish { sn: sn.clone(), amount, reason: "test".to_owned(), held: None };
+        self.submit::<PayRefund>(&wish, None, channel).await
+    }
+
+    async fn submit<J: Job>(
+        &self,
+        payload: &J::Payload,
+        unique_key: Option<String>,
+        channel: Channel,
+    ) -> JobRecord {
+        let mut new = NewJob::of::<J>(owner(), payload).expect("payload");
+        new.queue = Some(Queue::of_channel(channel));
+        new.unique_key.clone_from(&unique_key);
+        let job = JobRecord::accept(new, "api", Timestamp::now());
+        if self.rig.store.jobs.insert(&job).await.expect("insert") == Insert::Stored {
+            // A publication that fails is made good by the sweep.
+            let _ = self.rig.broker.publish(&job).await;
+            return job;
+        }
+        let key = unique_key.expect("a key");
+        let earlier = self.rig.store.jobs.by_unique_key(owner(), &key).await.expect("store");
+        earlier.expect("the job that holds the key")
+    }
+
+    /// Waits until the job has ended or waits for a person.
+    pub async fn ended(&self, job: &JobRecord) -> JobRecord {
+        eventually(format!("the end of job {}", job.id), Duration::from_mins(3), async || {
+            let job = self.rig.job(job.id).await;
+            job.state.is_settled().then_some(job)
+        })
+        .await
+    }
+}

@@ -1,0 +1,216 @@
+//! Bills paid through the simulators: every provider, many at once, and what a notice may do.
+
+#![expect(clippy::expect_used, reason = "a panic is how a test fails")]
+
+use futures::future::join_all;
+use schemas::{
+    BillRecord, BillStatus, Channel, Fen, JobState, Scene,
+    bill::{AttemptState, RefundState},
+};
+use sim::{Act, Effect, Fault};
+use tests::{
+    rig::Engine,
+    simulated::{Simulated, Way, amount},
+};
+
+const WECHAT_V2: Way = (Channel::WeChatPay, Scene::Native, "official_account");
+const WECHAT_V3: Way = (Channel::WeChatPay, Scene::Native, "official_account_v3");
+const ALIPAY: Way = (Channel::Alipay, Scene::Native, "web");
+
+fn key(bill: &BillRecord, attempt: usize) -> &str {
+    bill.attempts[attempt].key.as_str()
+}
+
+/// Begins to pay and waits for what the client pays with.
+async fn open(at: &Simulated, way: Way) -> BillRecord {
+    let sn = at.bill().await;
+    let job = at.pay(&sn, way).await;
+    let job = at.ended(&job).await;
+    assert_eq!(job.state, JobState::Succeeded, "{:?} {:?}", job.error, job.calls);
+    at.read(&sn).await
+}
+
+fn paid(bill: &BillRecord) -> bool {
+    bill.status == BillStatus::Paid
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bill_is_paid_heard_of_and_paid_back() {
+    let at = Simulated::start(Engine::Embedded).await;
+    let worker = at.rig.worker();
+    for way in [WECHAT_V2, WECHAT_V3] {
+        let bill = open(&at, way).await;
+        at.sim.approve(key(&bill, 0)).expect("the payer pays");
+        let bill = at.bill_becomes(&bill.id, "paid", paid).await;
+        assert_eq!(bill.attempts[0].state, AttemptState::Paid);
+
+        let part = Fen::new(250).expect("sum");
+        let job = at.ended(&at.refund(&bill.id, part, way.0).await).await;
+        assert_eq!(job.state, JobState::Succeeded, "{:?} {:?}", job.error, job.calls);
+        assert!(!job.calls.is_empty(), "an operator sees what was said");
+        let back = |bill: &BillRecord| bill.refunded() == 250;
+        let bill = at.bill_becomes(&bill.id, "partly paid back", back).await;
+        assert_eq!(bill.status, BillStatus::Paid);
+        let rest = Fen::new(1_000).expect("sum");
+        at.ended(&at.refund(&bill.id, rest, way.0).await).await;
+        let all = |bill: &BillRecord| bill.status == BillStatus::Refunded;
+        let bill = at.bill_becomes(&bill.id, "paid back", all).await;
+
+        let ledger = at.sim.ledger();
+        assert_eq!(ledger.of_key(key(&bill, 0)).count(), 1);
+        for refund in &bill.refunds {
+            let entries: Vec<_> = ledger.of_key(refund.key.as_str()).collect();
+            assert_eq!(entries.len(), 1, "{way:?}");
+            assert_eq!(entries[0].amount, refund.amount.get(), "{way:?}");
+        }
+    }
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn fifty_calls_to_pay_make_one_trade_for_each_way() {
+    let at = Simulated::start(Engine::Embedded).await;
+    let workers = [at.rig.worker(), at.rig.worker()];
+    let sn = at.bill().await;
+    let ways = [WECHAT_V2, WECHAT_V3];
+    let calls = (0..50).map(|n| at.pay(&sn, ways[n % 2]));
+    let jobs = join_all(calls).await;
+    for job in &jobs {
+        assert_eq!(at.ended(job).await.state, JobState::Succeeded);
+    }
+    let bill = at.read(&sn).await;
+
+    assert_eq!(bill.attempts.len(), 2, "one attempt for each way");
+    assert_eq!(at.sim.trades().len(), 2, "one trade for each attempt");
+    join_all(workers.map(tests::rig::Worker::stop)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_hundred_refunds_at_once_never_exceed_what_was_paid() {
+    let at = Simulated::start(Engine::Embedded).await;
+    let workers = [at.rig.worker(), at.rig.worker()];
+    let bill = open(&at, WECHAT_V2).await;
+    at.sim.approve(key(&bill, 0)).expect("the payer pays");
+    at.bill_becomes(&bill.id, "paid", paid).await;
+    let each = Fen::new(100).expect("sum");
+    let jobs = join_all((0..200).map(|_| at.refund(&bill.id, each, Channel::WeChatPay))).await;
+    let mut states = std::collections::BTreeMap::new();
+    for job in &jobs {
+        let job = at.ended(job).await;
+        let why = job.error.map(|error| error.code).unwrap_or_default();
+        *states.entry((job.state, why)).or_insert(0) += 1;
+    }
+    println!("{states:?}");
+    let none_open = |bill: &BillRecord| !bill.refunds.iter().any(|one| one.state.is_under_way());
+    let bill = at.bill_becomes(&bill.id, "settled", none_open).await;
+    let ledger = at.sim.ledger();
+    let moved: i64 = ledger
+        .entries
+        .iter()
+        .filter(|entry| entry.effect == Effect::Refunded)
+        .map(|entry| entry.amount)
+        .sum();
+
+    assert_eq!(states[&(JobState::Succeeded, String::new())], 12, "1250 holds 100 twelve times");
+    assert_eq!((bill.refunded(), moved), (1_200, 1_200));
+    join_all(workers.map(tests::rig::Worker::stop)).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_payment_is_held_for_approval() {
+    let at = Simulated::start(Engine::Embedded).await;
+    let sn = at.bill().await;
+    let worker = at.rig.worker();
+    for way in [WECHAT_V2, WECHAT_V3] {
+        at.ended(&at.pay(&sn, way).await).await;
+    }
+    let bill = at.read(&sn).await;
+    // Both notices are lost; only the questions tell, so both payers are through before.
+    for call in ["wechat.v2.notify.pay", "wechat.v3.notify.pay"] {
+        at.sim.fault(Fault::once(call, Act::Lose)).expect("script");
+    }
+    at.sim.approve(key(&bill, 0)).expect("first");
+    at.sim.approve(key(&bill, 1)).expect("second");
+    let held = |bill: &BillRecord| bill.held_since.is_some();
+    let bill = at.bill_becomes(&sn, "held", held).await;
+
+    assert_eq!(bill.payments.len(), 2);
+    assert_eq!(bill.refunds.len(), 1);
+    assert_eq!((bill.refunds[0].state, bill.refunds[0].amount), (RefundState::Held, amount()));
+    assert_eq!(bill.status, BillStatus::Paid);
+    let refunded = at.sim.ledger().entries.iter().any(|one| one.effect == Effect::Refunded);
+    assert!(!refunded, "nothing goes back without approval");
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn notices_that_are_not_right_change_nothing() {
+    let at = Simulated::start(Engine::Embedded).await;
+    let worker = at.rig.worker();
+    let cases = [
+        ("tampered", Act::Tamper),
+        ("foreign", Act::Foreign),
+        ("signed by nobody", Act::BadSignature),
+        ("repeated", Act::Duplicate { copies: 5 }),
+    ];
+    for (name, act) in cases {
+        for (way, call) in
+            [(WECHAT_V2, "wechat.v2.notify.pay"), (WECHAT_V3, "wechat.v3.notify.pay")]
+        {
+            let bill = open(&at, way).await;
+            at.sim.fault(Fault::once(call, act.clone())).expect("script");
+            at.sim.approve(key(&bill, 0)).expect("the payer pays");
+            let bill = at.bill_becomes(&bill.id, name, paid).await;
+            assert_eq!((bill.payments.len(), bill.refunds.len()), (1, 0), "{name}");
+            assert_eq!(bill.payments[0].amount, amount(), "{name}");
+        }
+    }
+    let reply = reqwest::Client::new()
+        .post(format!("{}/api/pay/notify/wechat_pay/official_account/", at.url))
+        .body("<!DOCTYPE x [<!ENTITY e SYSTEM \"file:///etc/passwd\">]><xml><a>&e;</a></xml>")
+        .send()
+        .await
+        .expect("answer");
+    let text = reply.text().await.expect("text");
+    assert!(text.contains("FAIL") && !text.contains("root:"), "{text}");
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn alipay_is_paid_on_its_page_and_paid_back() {
+    let at = Simulated::start(Engine::Embedded).await;
+    let worker = at.rig.worker();
+    let sn = at.bill().await;
+    let job = at.ended(&at.pay(&sn, (ALIPAY.0, Scene::App, ALIPAY.2)).await).await;
+    assert_eq!(job.state, JobState::Succeeded, "{:?}", job.error);
+    let mut offer = job.output.expect("offer");
+    let offer = offer["reply"].take();
+    let order = offer.as_object().and_then(|reply| reply.values().next()).expect("one text");
+    at.sim.pay_in_app(sim::Provider::Alipay, order).expect("the payer pays");
+    let bill = at.bill_becomes(&sn, "paid", paid).await;
+
+    let job = at.ended(&at.refund(&sn, amount(), Channel::Alipay).await).await;
+    assert_eq!(job.state, JobState::Succeeded, "{:?} {:?}", job.error, job.calls);
+    let all = |bill: &BillRecord| bill.status == BillStatus::Refunded;
+    at.bill_becomes(&sn, "paid back", all).await;
+    assert_eq!(at.sim.ledger().of_key(key(&bill, 0)).count(), 1);
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn unionpay_is_paid_in_its_app_and_paid_back() {
+    let at = Simulated::start(Engine::Embedded).await;
+    let worker = at.rig.worker();
+    let sn = at.bill().await;
+    let job = at.ended(&at.pay(&sn, (Channel::UnionPay, Scene::App, "web")).await).await;
+    assert_eq!(job.state, JobState::Succeeded, "{:?} {:?}", job.error, job.calls);
+    let offer = &job.output.expect("offer")["reply"];
+    at.sim.pay_in_app(sim::Provider::UnionPay, offer).expect("the payer pays");
+    at.bill_becomes(&sn, "paid", paid).await;
+
+    let job = at.ended(&at.refund(&sn, amount(), Channel::UnionPay).await).await;
+    assert_eq!(job.state, JobState::Succeeded, "{:?} {:?}", job.error, job.calls);
+    let all = |bill: &BillRecord| bill.status == BillStatus::Refunded;
+    at.bill_becomes(&sn, "paid back", all).await;
+    worker.stop().await;
+}

@@ -1,0 +1,272 @@
+//! Makes one trade at a provider.
+
+use std::time::Duration;
+
+use providers::payment::{
+    Call, Created, Order, Payer, Presentation, ProviderError,
+};
+use schemas::{
+    BillRecord, Channel, JobError, Scene, Timestamp,
+    bill::{Attempt, AttemptState, BillRefusal, Offer, Source},
+    kinds::{
+        PayCreate,
+        pay_create::{PayOffer, PayOrder},
+    },
+};
+use secrecy::ExposeSecret;
+
+use crate::{
+    fault,
+    handler::{Context, Handler, Undo},
+    paying::{
+        Standing, Step, ask_again, change, close, close_expired, load, look_at_trade, provider,
+        question_failed, refused, take_in_trade, trade_ref,
+    },
+};
+
+/// What the seal of a payer's id is for.
+const SEALED_PAYER: &str = "payer";
+
+/// How long a client may begin to pay with what a provider gave it; a little less than the
+/// provider says.
+const OFFER_LIFE: Duration = Duration::from_mins(110);
+
+/// The same for the address of a page for phones at WeChat Pay.
+const H5_LIFE: Duration = Duration::from_mins(4);
+
+impl Handler for PayCreate {
+    async fn run(ctx: &Context, order: &PayOrder) -> Result<PayOffer, JobError> {
+        let bill = load(ctx, &order.sn).await?;
+        let way = order.way();
+        if let Some(attempt) = bill.attempt_by(&way, order.ordinal).cloned() {
+            return resume(ctx, order, bill, attempt).await;
+        }
+        // Whoever made the bill may have died before it was scheduled.
+        close_expired(ctx, &bill).await?;
+        let (bill, ()) = change(ctx, bill, |bill| {
+            if bill.attempt_by(&way, order.ordinal).is_some() {
+                return Ok(Step::Keep(()));
+            }
+            let begun = bill.begin_attempt(&way, order.ordinal, Timestamp::now());
+            Ok(Step::Save(begun.map_err(refused)?, ()))
+        })
+        .await?;
+        let attempt = bill.attempt_by(&way, order.ordinal).cloned();
+        let attempt = attempt.ok_or(JobError::Rejected(BillRefusal::Unheard.code()))?;
+        create(ctx, order, bill, &attempt).await
+    }
+
+    async fn undo(ctx: &Context, order: &PayOrder) -> Result<Undo, JobError> {
+        let bill = load(ctx, &order.sn).await?;
+        let begun = bill.attempt_by(&order.way(), order.ordinal).is_some();
+        let clean = !begun && ctx.unknown_since.is_none();
+        Ok(if clean { Undo::Undone } else { Undo::TooLate })
+    }
+}
+
+/// An earlier run has begun the attempt: asks before anything is done again.
+async fn resume(
+    ctx: &Context,
+    order: &PayOrder,
+    bill: BillRecord,
+    attempt: Attempt,
+) -> Result<PayOffer, JobError> {
+    match (attempt.state, &attempt.offer) {
+        (AttemptState::Open, Some(offer)) => {
+            look_at_trade(ctx, &bill, &attempt, Some(0)).await?;
+            return Ok(answer(order, &attempt, offer));
+        }
+        (AttemptState::Paid, _) => return Err(refused(BillRefusal::Paid)),
+        (AttemptState::Closed, _) => return Err(JobError::Rejected("attempt_closed")),
+        (AttemptState::Refused, _) => return Err(JobError::Rejected("provider_refused")),
+        (AttemptState::Sent | AttemptState::Open, _) => {}
+    }
+    let (bill, standing) = ask(ctx, bill, &attempt).await?;
+    match standing {
+        Standing::Paid => Err(refused(BillRefusal::Paid)),
+        Standing::Closed => Err(JobError::Rejected("attempt_closed")),
+        Standing::Open | Standing::NotFound if bill.closing.is_some() => {
+            Err(refused(BillRefusal::Closed))
+        }
+        Standing::Open | Standing::NotFound => create(ctx, order, bill, &attempt).await,
+    }
+}
+
+async fn ask(
+    ctx: &Context,
+    bill: BillRecord,
+    attempt: &Attempt,
+) -> Result<(BillRecord, Standing), JobError> {
+    let at = provider(ctx, attempt.channel, &attempt.app)?;
+    let mut call = Call::default();
+    let state = at.gateway.query(&trade_ref(&bill, attempt), &mut call).await;
+    at.note(call);
+    let state = state.map_err(|error| match error {
+        ProviderError::OutcomeUnknown(_) => ask_again(ctx, format!("trade {}", attempt.key)),
+        error => question_failed(error),
+    })?;
+    take_in_trade(ctx, bill, attempt.number, &state, Source::Query).await
+}
+
+/// Calls the provider. The attempt is in the bill; the same call again makes no second trade.
+async fn create(
+    ctx: &Context,
+    order: &PayOrder,
+    bill: BillRecord,
+    attempt: &Attempt,
+) -> Result<PayOffer, JobError> {
+    let at = provider(ctx, attempt.channel, &attempt.app)?;
+    let trade = trade_order(ctx, order, &bill, attempt)?;
+    let mut call = Call::default();
+    fault::point("worker.before_call");
+    let made = at.gateway.create(&trade, &mut call).await;
+    fault::point("worker.in_effect");
+    at.note(call);
+    match made {
+        Ok(created) => offer(ctx, order, bill, attempt, created).await,
+        Err(ProviderError::Refused(code)) => {
+            refuse(ctx, bill, attempt, &code).await?;
+            Err(JobError::Rejected("provider_refused"))
+        }
+        Err(ProviderError::Conflict(_)) => settle_conflict(ctx, bill, attempt).await,
+        Err(ProviderError::OutcomeUnknown(_)) => {
+            Err(ask_again(ctx, format!("trade {}", attempt.key)))
+        }
+        Err(
+            other @ (ProviderError::NotNow { .. }
+            | ProviderError::Throttled(_)
+            | ProviderError::NotSent { .. }
+            | ProviderError::Misconfigured(_)),
+        ) => Err(question_failed(other)),
+    }
+}
+
+fn trade_order(
+    ctx: &Context,
+    order: &PayOrder,
+    bill: &BillRecord,
+    attempt: &Attempt,
+) -> Result<Order, JobError> {
+    let payer = match &order.payer {
+        None => None,
+        Some(payer) => {
+            let opened = ctx.till.sealer.open(SEALED_PAYER, &payer.sealed);
+            let opened = opened.map_err(|_| JobError::again("the payer's seal cannot be opened"))?;
+            Payer::new(opened.expose_secret())
+        }
+    };
+    Ok(Order {
+        trade: trade_ref(bill, attempt),
+        scene: attempt.scene,
+        presentation: if attempt.code { Presentation::Code } else { Presentation::Page },
+        amount: bill.amount,
+        subject: bill.subject.clone(),
+        expires_at: bill.expires_at,
+        notify_url: ctx.till.notify_url(attempt.channel, &attempt.app),
+        return_url: Some(ctx.till.return_url()),
+        payer_ip: order.payer_ip,
+        payer,
+    })
+}
+
+/// Keeps what the client pays with, and begins to look whether it does.
+async fn offer(
+    ctx: &Context,
+    order: &PayOrder,
+    bill: BillRecord,
+    attempt: &Attempt,
+    created: Created,
+) -> Result<PayOffer, JobError> {
+    let now = Timestamp::now();
+    let h5 = (attempt.channel, attempt.scene) == (Channel::WeChatPay, Scene::H5);
+    let life = if h5 { H5_LIFE } else { OFFER_LIFE };
+    let offer = Offer {
+        reply: created.client,
+        wrapped: created.wrapped,
+        code: created.code,
+        at: now,
+        until: (now + life).min(bill.expires_at),
+    };
+    let number = attempt.number;
+    let (bill, kept) = change(ctx, bill, |bill| {
+        match bill.offer(number, offer.clone(), Timestamp::now()) {
+            Ok(next) => Ok(Step::Save(next, true)),
+            Err(BillRefusal::Ended) => Ok(Step::Keep(false)),
+            Err(other) => Err(refused(other)),
+        }
+    })
+    .await?;
+    if kept {
+        look_at_trade(ctx, &bill, attempt, Some(0)).await?;
+        return Ok(answer(order, attempt, &offer));
+    }
+    // It was paid, or closed while the provider made it. The latter must not stay open there.
+    if bill.attempt(number).is_some_and(|attempt| attempt.state == AttemptState::Paid) {
+        return Err(refused(BillRefusal::Paid));
+    }
+    close_at_provider(ctx, &bill, attempt).await?;
+    Err(JobError::Rejected("attempt_closed"))
+}
+
+async fn refuse(
+    ctx: &Context,
+    bill: BillRecord,
+    attempt: &Attempt,
+    code: &str,
+) -> Result<(), JobError> {
+    let by = format!("job {}", ctx.job);
+    let refusal = change(ctx, bill, |bill| {
+        match bill.refuse_attempt(attempt.number, code, &by, Timestamp::now()) {
+            Ok(next) => Ok(Step::Save(next, ())),
+            Err(BillRefusal::Ended) => Ok(Step::Keep(())),
+            Err(other) => Err(refused(other)),
+        }
+    });
+    refusal.await.map(drop)
+}
+
+/// The provider knows the number already and gives nothing to pay with: what it says of the trade
+/// decides. A trade whose offer is lost is closed, so that the next attempt can take its place.
+async fn settle_conflict(
+    ctx: &Context,
+    bill: BillRecord,
+    attempt: &Attempt,
+) -> Result<PayOffer, JobError> {
+    let (bill, standing) = ask(ctx, bill, attempt).await?;
+    match standing {
+        Standing::Paid => Err(refused(BillRefusal::Paid)),
+        Standing::Closed => Err(JobError::Rejected("attempt_closed")),
+        Standing::Open | Standing::NotFound => {
+            close_at_provider(ctx, &bill, attempt).await?;
+            close(ctx, bill, attempt.number, Source::Answer).await?;
+            Err(JobError::Rejected("attempt_closed"))
+        }
+    }
+}
+
+async fn close_at_provider(
+    ctx: &Context,
+    bill: &BillRecord,
+    attempt: &Attempt,
+) -> Result<(), JobError> {
+    let at = provider(ctx, attempt.channel, &attempt.app)?;
+    let mut call = Call::default();
+    let closed = at.gateway.close(&trade_ref(bill, attempt), &mut call).await;
+    at.note(call);
+    match closed {
+        Ok(()) => Ok(()),
+        Err(ProviderError::Conflict(_) | ProviderError::OutcomeUnknown(_)) => {
+            Err(ask_again(ctx, format!("trade {}", attempt.key)))
+        }
+        Err(other) => Err(question_failed(other)),
+    }
+}
+
+fn answer(order: &PayOrder, attempt: &Attempt, offer: &Offer) -> PayOffer {
+    PayOffer {
+        sn: order.sn.clone(),
+        attempt: attempt.number,
+        reply: offer.reply.clone(),
+        wrapped: offer.wrapped,
+    }
+}

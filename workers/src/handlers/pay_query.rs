@@ -1,0 +1,65 @@
+//! Looks how the attempts of one bill stand at their providers.
+
+use providers::payment::{Call, ProviderError};
+use schemas::{
+    BillRecord, JobError,
+    bill::{Attempt, Source},
+    kinds::{
+        PayQuery,
+        pay_query::{PayLook, PayStanding},
+    },
+};
+
+use crate::{
+    handler::{Context, Handler, Undo},
+    paying::{
+        Standing, close, load, look_at_trade, provider, question_failed, take_in_trade, trade_ref,
+    },
+};
+
+impl Handler for PayQuery {
+    async fn run(ctx: &Context, look: &PayLook) -> Result<PayStanding, JobError> {
+        let mut bill = load(ctx, &look.sn).await?;
+        let wanted = |attempt: &&Attempt| look.attempt.is_none_or(|one| one == attempt.number);
+        let attempts: Vec<_> = bill.payable().filter(wanted).cloned().collect();
+        for attempt in attempts {
+            bill = look_at(ctx, bill, &attempt, look.look).await?;
+        }
+        Ok(PayStanding { sn: bill.id, status: bill.status })
+    }
+
+    async fn undo(_: &Context, _: &PayLook) -> Result<Undo, JobError> {
+        Ok(Undo::Undone)
+    }
+}
+
+async fn look_at(
+    ctx: &Context,
+    bill: BillRecord,
+    attempt: &Attempt,
+    look: Option<u32>,
+) -> Result<BillRecord, JobError> {
+    let at = provider(ctx, attempt.channel, &attempt.app)?;
+    let mut call = Call::default();
+    let trade = trade_ref(&bill, attempt);
+    let state = at.gateway.query(&trade, &mut call).await;
+    at.note(call);
+    let state = state.map_err(question_failed)?;
+    let (bill, standing) = take_in_trade(ctx, bill, attempt.number, &state, Source::Query).await?;
+    if standing == Standing::Open && bill.payment().is_some() {
+        // The bill is paid in another way: nobody should pay a second time.
+        let mut call = Call::default();
+        let closed = at.gateway.close(&trade, &mut call).await;
+        at.note(call);
+        match closed {
+            Ok(()) => return close(ctx, bill, attempt.number, Source::Answer).await,
+            // It has no such call, or somebody is paying just now: later looks will tell.
+            Err(ProviderError::Refused(_) | ProviderError::Conflict(_)) => {}
+            Err(other) => return Err(question_failed(other)),
+        }
+    }
+    if let (Standing::Open | Standing::NotFound, Some(look)) = (standing, look) {
+        look_at_trade(ctx, &bill, attempt, Some(look + 1)).await?;
+    }
+    Ok(bill)
+}

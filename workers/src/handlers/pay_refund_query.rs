@@ -1,0 +1,42 @@
+//! Looks how one refund stands at its provider.
+
+use providers::payment::Call;
+use schemas::{
+    JobError,
+    bill::Source,
+    kinds::{PayRefundQuery, pay_refund::RefundStanding, pay_refund_query::RefundLook},
+};
+
+use super::pay_refund::standing;
+use crate::{
+    handler::{Context, Handler, Undo},
+    paying::{load, look_at_refund, provider, question_failed, refund_ref, take_in_refund},
+};
+
+impl Handler for PayRefundQuery {
+    async fn run(ctx: &Context, look: &RefundLook) -> Result<RefundStanding, JobError> {
+        const NONE: JobError = JobError::Rejected("no_such_refund");
+        let bill = load(ctx, &look.sn).await?;
+        let refund = bill.refund(look.refund).cloned().ok_or(NONE)?;
+        if !refund.state.is_under_way() {
+            return Ok(standing(&bill, &refund));
+        }
+        let attempt = bill.attempt(refund.attempt).ok_or(NONE)?;
+        let at = provider(ctx, attempt.channel, &attempt.app)?;
+        let name = refund_ref(&bill, &refund).ok_or(NONE)?;
+        let mut call = Call::default();
+        let heard = at.gateway.query_refund(&name, &mut call).await;
+        at.note(call);
+        let heard = heard.map_err(question_failed)?;
+        let bill = take_in_refund(ctx, bill, look.refund, &heard, Source::Query).await?;
+        let refund = bill.refund(look.refund).ok_or(NONE)?;
+        if let (true, Some(number)) = (refund.state.is_under_way(), look.look) {
+            look_at_refund(ctx, &bill, refund, Some(number + 1)).await?;
+        }
+        Ok(standing(&bill, refund))
+    }
+
+    async fn undo(_: &Context, _: &RefundLook) -> Result<Undo, JobError> {
+        Ok(Undo::Undone)
+    }
+}

@@ -1,0 +1,98 @@
+//! Jobs that follow from others: later looks, and the closing of what nobody paid.
+//!
+//! Each has a key, so that it is there once however often it is asked for.
+
+use std::time::Duration;
+
+use schemas::{
+    BillRecord, Channel, JobError, JobRecord, Queue, Timestamp, UserId,
+    bill::{Attempt, ClosingReason, Refund},
+    job::NewJob,
+    kinds::{
+        PayClose, PayQuery, PayRefundQuery, pay_close::PayClosing, pay_query::PayLook,
+        pay_refund_query::RefundLook,
+    },
+};
+use store::Insert;
+
+use crate::handler::{Context, store_again};
+
+/// Most looks of one schedule. At the default pace that is about a day.
+const MAX_LOOKS: u32 = 60;
+
+/// Schedules look number `look` at an attempt; without a number one that stands alone, at once.
+///
+/// # Errors
+///
+/// [`JobError::Again`] when the store does not answer.
+pub(crate) async fn look_at_trade(
+    ctx: &Context,
+    bill: &BillRecord,
+    attempt: &Attempt,
+    look: Option<u32>,
+) -> Result<(), JobError> {
+    let Some(pause) = pause(ctx, look) else { return Ok(()) };
+    let payload = PayLook { sn: bill.id.clone(), attempt: Some(attempt.number), look };
+    let mut job = NewJob::of::<PayQuery>(UserId::FEAT, &payload).map_err(JobError::again)?;
+    job.unique_key = payload.unique_key();
+    insert(ctx, job, attempt.channel, pause).await
+}
+
+/// Schedules look number `look` at a refund; without a number one that stands alone, at once.
+///
+/// # Errors
+///
+/// [`JobError::Again`] when the store does not answer.
+pub(crate) async fn look_at_refund(
+    ctx: &Context,
+    bill: &BillRecord,
+    refund: &Refund,
+    look: Option<u32>,
+) -> Result<(), JobError> {
+    let Some(attempt) = bill.attempt(refund.attempt) else { return Ok(()) };
+    let Some(pause) = pause(ctx, look) else { return Ok(()) };
+    let payload = RefundLook { sn: bill.id.clone(), refund: refund.number, look };
+    let mut job = NewJob::of::<PayRefundQuery>(UserId::FEAT, &payload).map_err(JobError::again)?;
+    job.unique_key = payload.unique_key();
+    insert(ctx, job, attempt.channel, pause).await
+}
+
+/// Schedules the closing of a bill that nobody pays in time.
+///
+/// # Errors
+///
+/// [`JobError::Again`] when the store does not answer.
+pub(crate) async fn close_expired(ctx: &Context, bill: &BillRecord) -> Result<(), JobError> {
+    let payload = PayClosing { sn: bill.id.clone(), reason: ClosingReason::Overtime };
+    let mut job = NewJob::of::<PayClose>(UserId::FEAT, &payload).map_err(JobError::again)?;
+    job.unique_key = Some(payload.unique_key());
+    job.run_at = Some(bill.expires_at);
+    put(ctx, job).await
+}
+
+/// `None` when there have been enough looks.
+fn pause(ctx: &Context, look: Option<u32>) -> Option<Duration> {
+    match look {
+        None => Some(Duration::ZERO),
+        Some(look) => (look < MAX_LOOKS).then(|| ctx.pace.pause(look)),
+    }
+}
+
+async fn insert(
+    ctx: &Context,
+    mut job: NewJob,
+    channel: Channel,
+    pause: Duration,
+) -> Result<(), JobError> {
+    job.queue = Some(Queue::of_channel(channel));
+    job.run_at = Some(Timestamp::now() + pause);
+    put(ctx, job).await
+}
+
+async fn put(ctx: &Context, job: NewJob) -> Result<(), JobError> {
+    let by = format!("job {}", ctx.job);
+    let job = JobRecord::accept(job, &by, Timestamp::now());
+    match ctx.store.jobs.insert(&job).await.map_err(store_again)? {
+        Insert::Stored | Insert::Taken => Ok(()),
+    }
+}

@@ -1,0 +1,17 @@
+//! What the handlers of payments do alike.
+//!
+//! What must hold: a bill changes by guarded saves alone; a provider is never called about a trade
+//! or refund that is not in the bill already; what a provider says goes into the bill before the
+//! job ends; an answer that did not come is asked for, never guessed.
+
+mod ask;
+mod bills;
+mod follow;
+mod news;
+
+pub(crate) use ask::{ask_again, provider, question_failed, refund_ref, trade_ref};
+pub(crate) use bills::{Step, change, load};
+pub(crate) use follow::{close_expired, look_at_refund, look_at_trade};
+pub(crate) use news::{
+    Heard, Standing, close, hear_of_refund, pay, refused, take_in_refund, take_in_trade,
+};

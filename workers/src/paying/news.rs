@@ -1,0 +1,202 @@
+//! Brings what a provider said into the bill.
+
+use providers::payment::{self, TradeState};
+use schemas::{
+    BillRecord, JobError, Timestamp,
+    bill::{BillRefusal, Paid, PaymentNews, RefundNews, RefundState, Source, Surplus},
+};
+
+use super::bills::{Step, change};
+use crate::handler::Context;
+
+/// How an attempt stands after its provider was heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// Paid; whether the payment counts is in the bill.
+    Paid,
+    /// It can still be paid.
+    Open,
+    /// The provider does not know of it, so far.
+    NotFound,
+    /// It cannot be paid any more.
+    Closed,
+}
+
+/// What became of a provider's word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Heard {
+    /// It was known before; nothing was saved.
+    Known,
+    /// It was new and is in the bill.
+    Recorded,
+    /// A payment does not count; its refund is held. People should hear of it.
+    Surplus(Surplus),
+    /// A provider contradicts itself. People should hear of it.
+    Contradiction,
+}
+
+/// Takes in how attempt `number` stands at its provider.
+///
+/// # Errors
+///
+/// [`JobError::Again`] when the bill could not be saved; [`JobError::Rejected`] when there is no
+/// such attempt.
+pub(crate) async fn take_in_trade(
+    ctx: &Context,
+    bill: BillRecord,
+    number: u32,
+    state: &TradeState,
+    source: Source,
+) -> Result<(BillRecord, Standing), JobError> {
+    if let Some(payment) = state.payment() {
+        let now = Timestamp::now();
+        let at = payment.paid_at.unwrap_or(now);
+        let amount = payment.amount;
+        let paid = Paid { transaction_id: payment.transaction_id.clone(), amount, at };
+        let (bill, _) = pay(ctx, bill, number, &paid, source).await?;
+        return Ok((bill, Standing::Paid));
+    }
+    let standing = match state {
+        TradeState::NotFound => Standing::NotFound,
+        TradeState::NotPaid | TradeState::Paying => Standing::Open,
+        TradeState::Paid(_) | TradeState::Refunded(_) => Standing::Paid,
+        TradeState::Closed => {
+            let bill = close(ctx, bill, number, source).await?;
+            return Ok((bill, Standing::Closed));
+        }
+    };
+    Ok((bill, standing))
+}
+
+/// Takes in that attempt `number` was paid; says whether that was new.
+///
+/// # Errors
+///
+/// As [`take_in_trade`].
+pub(crate) async fn pay(
+    ctx: &Context,
+    bill: BillRecord,
+    number: u32,
+    paid: &Paid,
+    source: Source,
+) -> Result<(BillRecord, Heard), JobError> {
+    let by = format!("job {}", ctx.job);
+    let (bill, heard) = change(ctx, bill, |bill| {
+        let now = Timestamp::now();
+        match bill.pay(number, paid, source, &by, now).map_err(refused)? {
+            PaymentNews::Counted(next) => Ok(Step::Save(next, Heard::Recorded)),
+            PaymentNews::Surplus(next, why) => Ok(Step::Save(next, Heard::Surplus(why))),
+            PaymentNews::Contradiction(next) => Ok(Step::Save(next, Heard::Contradiction)),
+            PaymentNews::Known => Ok(Step::Keep(Heard::Known)),
+        }
+    })
+    .await?;
+    tell(&bill, heard);
+    if heard != Heard::Known {
+        // Nobody should pay a second time; what can still be paid is closed at its provider.
+        for attempt in bill.payable() {
+            super::look_at_trade(ctx, &bill, attempt, None).await?;
+        }
+    }
+    Ok((bill, heard))
+}
+
+/// Notes that attempt `number` cannot be paid any more. One that has ended otherwise stays so.
+///
+/// # Errors
+///
+/// As [`take_in_trade`].
+pub(crate) async fn close(
+    ctx: &Context,
+    bill: BillRecord,
+    number: u32,
+    source: Source,
+) -> Result<BillRecord, JobError> {
+    let by = format!("job {}", ctx.job);
+    let closed =
+        change(ctx, bill, |bill| match bill.close_attempt(number, source, &by, Timestamp::now()) {
+            Ok(next) => Ok(Step::Save(next, ())),
+            Err(BillRefusal::Ended) => Ok(Step::Keep(())),
+            Err(other) => Err(refused(other)),
+        });
+    Ok(closed.await?.0)
+}
+
+/// Takes in how refund `number` stands at its provider. One that the provider does not know stays
+/// as it is.
+///
+/// # Errors
+///
+/// As [`take_in_trade`].
+pub(crate) async fn take_in_refund(
+    ctx: &Context,
+    bill: BillRecord,
+    number: u32,
+    heard: &payment::Refund,
+    source: Source,
+) -> Result<BillRecord, JobError> {
+    let state = match heard.state {
+        payment::RefundState::NotFound => return Ok(bill),
+        payment::RefundState::Processing => RefundState::Processing,
+        payment::RefundState::Done { .. } => RefundState::Succeeded,
+        payment::RefundState::Closed => RefundState::Refused,
+        payment::RefundState::Abnormal => RefundState::Abnormal,
+    };
+    if let payment::RefundState::Done { amount: Some(found), .. } = heard.state
+        && bill.refund(number).is_some_and(|refund| refund.amount != found)
+    {
+        // The bill keeps its sum; people have to hear of the other one.
+        tell(&bill, Heard::Contradiction);
+    }
+    let detail = match state {
+        RefundState::Refused => Some("closed_by_provider"),
+        _ => heard.refund_id.as_deref(),
+    };
+    Ok(hear_of_refund(ctx, bill, number, state, detail, source).await?.0)
+}
+
+/// Takes in where refund `number` stands; says whether that was new.
+///
+/// # Errors
+///
+/// As [`take_in_trade`].
+pub(crate) async fn hear_of_refund(
+    ctx: &Context,
+    bill: BillRecord,
+    number: u32,
+    state: RefundState,
+    detail: Option<&str>,
+    source: Source,
+) -> Result<(BillRecord, Heard), JobError> {
+    let by = format!("job {}", ctx.job);
+    let (bill, heard) = change(ctx, bill, |bill| {
+        let now = Timestamp::now();
+        match bill.hear_of_refund(number, state, detail, source, &by, now).map_err(refused)? {
+            RefundNews::Changed(next) => Ok(Step::Save(next, Heard::Recorded)),
+            RefundNews::Contradiction(next) => Ok(Step::Save(next, Heard::Contradiction)),
+            RefundNews::Known => Ok(Step::Keep(Heard::Known)),
+        }
+    })
+    .await?;
+    tell(&bill, heard);
+    Ok((bill, heard))
+}
+
+fn tell(bill: &BillRecord, heard: Heard) {
+    match heard {
+        Heard::Known | Heard::Recorded => {}
+        Heard::Surplus(why) => {
+            metrics::counter!("feat_bill_surplus_total", "why" => why.name()).increment(1);
+            tracing::error!(sn = %bill.id, why = why.name(), "a payment does not count; its refund is held");
+        }
+        Heard::Contradiction => {
+            metrics::counter!("feat_bill_contradictions_total").increment(1);
+            tracing::error!(sn = %bill.id, "a provider contradicts what is recorded");
+        }
+    }
+}
+
+/// What a bill does not allow is final for the job.
+pub(crate) fn refused(refusal: BillRefusal) -> JobError {
+    JobError::Rejected(refusal.code())
+}
