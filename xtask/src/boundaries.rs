@@ -1,10 +1,11 @@
 //! Which crate may use which: what `deny.toml` says, held against what Cargo would build.
 //!
 //! `cargo deny check bans` reads the same list and knows more, but it has to be installed. This
-//! needs Cargo alone, so the boundaries hold on every machine.
+//! needs Cargo alone, so the boundaries hold on every machine. It asks `cargo tree`, because the
+//! answer of `cargo metadata` has optional crates in it that no feature switches on.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     process::Command,
 };
 
@@ -23,14 +24,11 @@ pub enum BoundariesError {
     #[error("deny.toml: {0}")]
     Rules(#[from] Box<figment::Error>),
     /// Cargo could not be run.
-    #[error("cargo metadata: {0}")]
+    #[error("cargo tree: {0}")]
     Cargo(#[from] std::io::Error),
     /// Cargo refused; its words.
-    #[error("cargo metadata: {0}")]
+    #[error("cargo tree: {0}")]
     Refused(String),
-    /// Cargo's answer is not of the documented form.
-    #[error("cargo metadata: {0}")]
-    Metadata(#[from] serde_json::Error),
 }
 
 /// The parts of `deny.toml` that are about boundaries.
@@ -60,42 +58,6 @@ struct Ban {
     reason: String,
 }
 
-/// What `cargo metadata` tells of the crates and their dependencies.
-#[derive(Debug, Deserialize)]
-struct Metadata {
-    packages: Vec<Package>,
-    workspace_members: Vec<String>,
-    resolve: Resolve,
-}
-
-#[derive(Debug, Deserialize)]
-struct Package {
-    id: String,
-    name: String,
-}
-
-#[derive(Debug, Deserialize)]
-struct Resolve {
-    nodes: Vec<Node>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Node {
-    id: String,
-    deps: Vec<Dependency>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Dependency {
-    pkg: String,
-    dep_kinds: Vec<DependencyKind>,
-}
-
-#[derive(Debug, Deserialize)]
-struct DependencyKind {
-    kind: Option<String>,
-}
-
 /// Every use of a crate that `deny.toml` does not allow, in words; none when all is well.
 ///
 /// Dependencies of tests beside the code do not count. Asks no server when everything that the
@@ -109,95 +71,49 @@ pub fn crossed() -> Result<BTreeSet<String>, BoundariesError> {
     let rules: Rules = Figment::from(file).extract().map_err(Box::new)?;
     let mut crossed = BTreeSet::new();
     for target in &rules.graph.targets {
-        crossed.extend(crossings(&metadata(target)?, &rules.bans.deny));
+        crossed.extend(crossings(&tree(target)?, &rules.bans.deny));
     }
     Ok(crossed)
 }
 
-fn metadata(target: &str) -> Result<Metadata, BoundariesError> {
+/// The crates that are built for `target`, each on a line after its depth below a member of the
+/// workspace. What is below a crate is shown where the crate comes first.
+fn tree(target: &str) -> Result<String, BoundariesError> {
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let output = Command::new(cargo)
-        .args(["metadata", "--format-version", "1", "--all-features", "--locked"])
-        .args(["--filter-platform", target])
+        .args(["tree", "--workspace", "--all-features", "--locked", "--target", target])
+        .args(["--edges", "normal,build", "--prefix", "depth", "--format", " {p}"])
         .current_dir(workspace::root())
         .output()?;
     if !output.status.success() {
         let words = String::from_utf8_lossy(&output.stderr).trim().to_owned();
         return Err(BoundariesError::Refused(words));
     }
-    Ok(serde_json::from_slice(&output.stdout)?)
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-fn crossings(metadata: &Metadata, bans: &[Ban]) -> Vec<String> {
-    let names: HashMap<_, _> =
-        metadata.packages.iter().map(|package| (&*package.id, &*package.name)).collect();
-    let edges = built(metadata);
+fn crossings(tree: &str, bans: &[Ban]) -> BTreeSet<String> {
     let bans: BTreeMap<_, _> = bans.iter().map(|ban| (&*ban.name, ban)).collect();
-    let mut crossed = Vec::new();
-    for (user, dependency) in edges {
-        let (Some(user), Some(dependency)) = (names.get(user), names.get(dependency)) else {
-            continue;
-        };
-        if let Some(ban) = bans.get(dependency)
+    let mut above: Vec<&str> = Vec::new();
+    let mut crossed = BTreeSet::new();
+    for line in tree.lines() {
+        let mut words = line.split_whitespace();
+        let depth = words.next().and_then(|depth| depth.parse::<usize>().ok());
+        let (Some(depth), Some(used)) = (depth, words.next()) else { continue };
+        above.truncate(depth);
+        if let (Some(user), Some(ban)) = (above.last(), bans.get(used))
             && !ban.wrappers.iter().any(|wrapper| wrapper == user)
         {
-            crossed.push(format!("{user} uses {dependency}: {}", ban.reason));
+            crossed.insert(format!("{user} uses {used}: {}", ban.reason));
         }
+        above.push(used);
     }
     crossed
 }
 
-/// Each use of a crate by another among those that are built for the program.
-fn built(metadata: &Metadata) -> Vec<(&str, &str)> {
-    let nodes: HashMap<_, _> =
-        metadata.resolve.nodes.iter().map(|node| (&*node.id, node)).collect();
-    let mut seen = BTreeSet::new();
-    let mut next: Vec<_> = metadata.workspace_members.iter().map(String::as_str).collect();
-    let mut uses = Vec::new();
-    while let Some(id) = next.pop() {
-        if !seen.insert(id) {
-            continue;
-        }
-        for dependency in nodes.get(id).into_iter().flat_map(|node| &node.deps) {
-            let only_tests =
-                dependency.dep_kinds.iter().all(|kind| kind.kind.as_deref() == Some("dev"));
-            if !only_tests {
-                uses.push((id, &*dependency.pkg));
-                next.push(&dependency.pkg);
-            }
-        }
-    }
-    uses
-}
-
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
-
-    use serde_json::{Value, json};
-
     use super::*;
-
-    /// Crates `ours` and `theirs`, and uses among them and `driver`: user, used, kind.
-    fn metadata(uses: &[(&str, &str, Option<&str>)]) -> Metadata {
-        let names = ["ours", "theirs", "between", "driver"];
-        let node = |id: &&str| -> Value {
-            let deps = uses
-                .iter()
-                .filter(|(user, ..)| user == id)
-                .map(|(_, used, kind)| json!({ "pkg": used, "dep_kinds": [{ "kind": kind }] }));
-            json!({ "id": id, "deps": deps.collect::<Vec<_>>() })
-        };
-        serde_json::from_value(json!({
-            "packages": names.map(|name| json!({ "id": name, "name": name })),
-            "workspace_members": ["ours", "theirs"],
-            "resolve": { "nodes": names.iter().map(node).collect::<Vec<_>>() },
-        }))
-        .unwrap()
-    }
-
-    /// Name, uses (by whom, of what, of which kind), and what is reported.
-    type Case<'a> = (&'a str, &'a [(&'a str, &'a str, Option<&'a str>)], &'a [&'a str]);
 
     #[test]
     fn a_use_that_is_not_on_the_list_crosses_a_boundary() {
@@ -206,23 +122,24 @@ mod tests {
             wrappers: vec!["ours".to_owned()],
             reason: "ours alone".to_owned(),
         };
-        let cases: [Case<'_>; 5] = [
-            ("allowed", &[("ours", "driver", None)], &[]),
-            ("not allowed", &[("theirs", "driver", None)], &["theirs uses driver: ours alone"]),
-            ("by a test alone", &[("theirs", "driver", Some("dev"))], &[]),
+        let cases: [(&str, &str, &[&str]); 5] = [
+            ("nobody uses it", "0 ours v1 (/a)\n1 other v2\n", &[]),
+            ("allowed", "0 ours v1 (/a)\n1 driver v2\n", &[]),
+            (
+                "not allowed, though elsewhere it is",
+                "0 ours v1\n1 driver v2\n2 deep v1\n\n0 theirs v1\n1 driver v2 (*)\n",
+                &["theirs uses driver: ours alone"],
+            ),
             (
                 "through another crate",
-                &[("theirs", "between", Some("build")), ("between", "driver", None)],
+                "0 ours v1\n1 between v1\n2 driver v2\n1 driver v2\n",
                 &["between uses driver: ours alone"],
             ),
-            (
-                "through a test's crate",
-                &[("theirs", "between", Some("dev")), ("between", "driver", None)],
-                &[],
-            ),
+            ("it is in the workspace itself", "0 driver v1\n1 ours v1\n", &[]),
         ];
-        for (name, uses, expected) in cases {
-            assert_eq!(crossings(&metadata(uses), std::slice::from_ref(&ban)), expected, "{name}");
+        for (name, tree, expected) in cases {
+            let crossed = crossings(tree, std::slice::from_ref(&ban));
+            assert!(crossed.iter().eq(expected), "{name}: {crossed:?}");
         }
     }
 }
