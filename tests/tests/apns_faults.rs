@@ -98,7 +98,9 @@ async fn a_stalled_connection_is_noticed_and_replaced() {
     let _turn = TURN.lock().await;
     let apple = apple().await;
     apple.sim.add_rule(Rule::once_after(4_000, Act::Stall));
-    let fates = campaign(&sender(&apple), PUSHES, AT_A_TIME).await;
+    let ping_every = Duration::from_secs(2);
+    let apns = apple.sender(Settings { ping_every, ..apple.settings() });
+    let fates = campaign(&apns, PUSHES, AT_A_TIME).await;
 
     let _twice = account_for(&apple.sim, &fates);
     assert!(fates.values().any(|fate| fate.unknown > 0), "nothing was under way on it");
