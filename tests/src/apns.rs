@@ -106,7 +106,7 @@ impl Apple {
         settings.sandbox = url(ApnsEnvironment::Sandbox);
         settings.roots = Roots::Only(self.sim.authority_pem().into_bytes());
         // A busy machine may keep a whole test waiting for seconds.
-        settings.ping_every = Duration::from_secs(60);
+        settings.ping_every = Duration::from_mins(1);
         settings.reload_every = Duration::from_millis(100);
         settings.clock = self.clock();
         settings

@@ -14,6 +14,8 @@ pub(crate) struct Started {
     pub(crate) job: JobRecord,
     /// An earlier call with the same `Idempotency-Key` started it.
     pub(crate) replayed: bool,
+    /// The caller's patience, as far as it was honoured.
+    pub(crate) patience: Patience,
 }
 
 /// Records and announces `new`, or finds the job that stands for it already, and waits for its end
@@ -37,10 +39,11 @@ pub(crate) async fn start(
     let (accepted, watcher) = accepted.map_err(ApiError::internal)??;
     let replayed = matches!(accepted, Accepted::Replayed(_));
     let mut job = accepted.into_job();
+    let patience = patience.honoured(watcher.is_some() || job.state.is_settled());
     if let Some(watcher) = watcher {
         job = watcher.ended(&state.store, job, patience.wait).await?;
     }
-    Ok(Started { job, replayed })
+    Ok(Started { job, replayed, patience })
 }
 
 async fn accept(

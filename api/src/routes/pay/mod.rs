@@ -179,7 +179,7 @@ impl PayApi {
         body: JsonBody<Payment>,
         /// `wait=N` holds the request for up to N seconds until the work is done (RFC 7240).
         #[oai(name = "Prefer")]
-        prefer: Header<Option<String>>,
+        _prefer: Header<Option<String>>,
         /// The caller's own name for this request: 1 to 255 visible ASCII characters.
         #[oai(name = "Idempotency-Key")]
         _key: Header<Option<String>>,
@@ -188,7 +188,7 @@ impl PayApi {
     ) -> Result<ResultReply, ApiError> {
         let sn = body.required("sn")?.as_str().unwrap_or_default();
         let sn: BillSn = sn.parse().map_err(|_| ApiError::not_found())?;
-        let call = self.call(caller.user, prefer.0.as_deref(), context, request, body.raw())?;
+        let call = self.call(caller.user, context, request, body.raw())?;
         order::pay(&self.state, call, sn, &body).await
     }
 
@@ -214,14 +214,14 @@ impl PayApi {
         body: JsonBody<Payment>,
         /// `wait=N` holds the request for up to N seconds until the work is done (RFC 7240).
         #[oai(name = "Prefer")]
-        prefer: Header<Option<String>>,
+        _prefer: Header<Option<String>>,
         /// The caller's own name for this request: 1 to 255 visible ASCII characters.
         #[oai(name = "Idempotency-Key")]
         _key: Header<Option<String>>,
         Data(context): Data<&RequestContext>,
         request: &Request,
     ) -> Result<ResultReply, ApiError> {
-        let call = self.call(caller.user, prefer.0.as_deref(), context, request, body.raw())?;
+        let call = self.call(caller.user, context, request, body.raw())?;
         order::pay(&self.state, call, sn.0.get()?, &body).await
     }
 
@@ -239,12 +239,12 @@ impl PayApi {
         sn: Path<BillPathId>,
         /// `wait=N` holds the request for up to N seconds until the work is done (RFC 7240).
         #[oai(name = "Prefer")]
-        prefer: Header<Option<String>>,
+        _prefer: Header<Option<String>>,
         Data(context): Data<&RequestContext>,
         request: &Request,
         _body: Body,
     ) -> Result<ResultReply, ApiError> {
-        let call = self.call(caller.user, prefer.0.as_deref(), context, request, b"")?;
+        let call = self.call(caller.user, context, request, b"")?;
         order::refresh(&self.state, call, sn.0.get()?).await
     }
 
@@ -259,7 +259,7 @@ impl PayApi {
         sn: Path<BillPathId>,
         /// `wait=N` holds the request for up to N seconds until the work is done (RFC 7240).
         #[oai(name = "Prefer")]
-        prefer: Header<Option<String>>,
+        _prefer: Header<Option<String>>,
         /// The caller's own name for this request: 1 to 255 visible ASCII characters.
         #[oai(name = "Idempotency-Key")]
         _key: Header<Option<String>>,
@@ -267,7 +267,7 @@ impl PayApi {
         request: &Request,
         _body: Body,
     ) -> Result<ResultReply, ApiError> {
-        let call = self.call(caller.user, prefer.0.as_deref(), context, request, b"")?;
+        let call = self.call(caller.user, context, request, b"")?;
         let bill = own(&self.state, caller.user, &sn.0.get()?).await?;
         let payload = PayClosing { sn: bill.id.clone(), reason: ClosingReason::Cancelled };
         let mut job = NewJob::of::<PayClose>(caller.user, &payload).map_err(ApiError::internal)?;
@@ -289,14 +289,14 @@ impl PayApi {
         body: JsonBody<RefundOrder>,
         /// `wait=N` holds the request for up to N seconds until the work is done (RFC 7240).
         #[oai(name = "Prefer")]
-        prefer: Header<Option<String>>,
+        _prefer: Header<Option<String>>,
         /// The caller's own name for this request: 1 to 255 visible ASCII characters.
         #[oai(name = "Idempotency-Key")]
         _key: Header<Option<String>>,
         Data(context): Data<&RequestContext>,
         request: &Request,
     ) -> Result<ResultReply, ApiError> {
-        let call = self.call(caller.user, prefer.0.as_deref(), context, request, body.raw())?;
+        let call = self.call(caller.user, context, request, body.raw())?;
         refund::refund(&self.state, call, sn.0.get()?, &body).await
     }
 
@@ -375,7 +375,6 @@ impl PayApi {
     fn call(
         &self,
         user: UserId,
-        prefer: Option<&str>,
         context: &RequestContext,
         request: &Request,
         body: &[u8],
@@ -386,7 +385,7 @@ impl PayApi {
         let what = intake::Request { method: request.method(), path, body };
         Ok(Call {
             user,
-            patience: Patience::of(prefer, settings.default_wait, settings.max_wait),
+            patience: Patience::read(request.headers(), settings.default_wait, settings.max_wait),
             idempotency: key.map(|key| key.used_for(what)),
             context: context.clone(),
             payer_ip: context.address,
@@ -406,7 +405,7 @@ impl Call {
         job.request_id = Some(self.context.request_id);
         job.trace_parent = self.context.trace_parent;
         let started = intake::start(state, job, self.patience).await?;
-        ResultReply::of(&started.job, self.patience, started.replayed, body).await
+        ResultReply::of(&started.job, started.patience, started.replayed, body).await
     }
 
     /// Starts `job` for this call and answers with the bill as it is then.
