@@ -7,6 +7,7 @@ use std::{
 };
 
 use api::Api;
+use providers::till::Till;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use workers::Workers;
@@ -20,6 +21,9 @@ use crate::{
 
 /// How long the start of a process waits for the broker before it goes on without.
 const BROKER_WAIT: Duration = Duration::from_secs(5);
+
+/// Pause between two looks at the key files of payment accounts.
+const KEY_LOOK: Duration = Duration::from_secs(10);
 
 /// Runs the API until a signal ends it.
 ///
@@ -40,6 +44,7 @@ pub(crate) async fn api(
     let broker = place::rabbit(process.rabbitmq.clone(), &name, process.publish_timeout)?;
     let blobs = open_files(&process.files)?;
     let till = place::till(process.payments.as_ref())?;
+    keep_keys(&till, &shutdown);
     let settings = settings(&part, trace_link);
     let api = Api { store: store.clone(), broker: broker.clone(), blobs, till, settings, metrics };
 
@@ -69,11 +74,13 @@ pub(crate) async fn worker(process: Process, part: WorkerPart) -> Result<(), Fai
     let name = part.settings.name.clone();
     let broker = place::rabbit(process.rabbitmq.clone(), &name, process.publish_timeout)?;
     let blobs = open_files(&process.files)?;
+    let till = place::till(process.payments.as_ref())?;
+    keep_keys(&till, &shutdown);
     let workers = Workers {
         store: store.clone(),
         broker: broker.clone(),
         blobs,
-        till: place::till(process.payments.as_ref())?,
+        till,
         settings: part.settings,
         registry: workers::registry().into(),
     };
@@ -125,6 +132,14 @@ async fn ended(
     let outcome = part.await.unwrap_or_else(|panic| Err(Error::other(panic)));
     shutdown.cancel();
     outcome
+}
+
+/// Reads the keys of the payment accounts again when their files change, until `shutdown`.
+fn keep_keys(till: &Till, shutdown: &CancellationToken) {
+    let (gateways, shutdown) = (till.gateways.clone(), shutdown.clone());
+    tokio::spawn(async move {
+        shutdown.run_until_cancelled(gateways.watch(KEY_LOOK)).await;
+    });
 }
 
 /// Takes the address; `setting` is what names it.

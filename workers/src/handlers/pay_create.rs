@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use providers::payment::{
-    Call, Created, Order, Payer, Presentation, ProviderError,
-};
+use providers::payment::{Call, Created, Order, Payer, Presentation, ProviderError};
 use schemas::{
     BillRecord, Channel, JobError, Scene, Timestamp,
     bill::{Attempt, AttemptState, BillRefusal, Offer, Source},
@@ -151,7 +149,8 @@ fn trade_order(
         None => None,
         Some(payer) => {
             let opened = ctx.till.sealer.open(SEALED_PAYER, &payer.sealed);
-            let opened = opened.map_err(|_| JobError::again("the payer's seal cannot be opened"))?;
+            let opened =
+                opened.map_err(|_| JobError::again("the payer's seal cannot be opened"))?;
             Payer::new(opened.expose_secret())
         }
     };
@@ -188,14 +187,13 @@ async fn offer(
         until: (now + life).min(bill.expires_at),
     };
     let number = attempt.number;
-    let (bill, kept) = change(ctx, bill, |bill| {
-        match bill.offer(number, offer.clone(), Timestamp::now()) {
+    let (bill, kept) =
+        change(ctx, bill, |bill| match bill.offer(number, offer.clone(), Timestamp::now()) {
             Ok(next) => Ok(Step::Save(next, true)),
             Err(BillRefusal::Ended) => Ok(Step::Keep(false)),
             Err(other) => Err(refused(other)),
-        }
-    })
-    .await?;
+        })
+        .await?;
     if kept {
         look_at_trade(ctx, &bill, attempt, Some(0)).await?;
         return Ok(answer(order, attempt, &offer));
