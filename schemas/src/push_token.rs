@@ -28,7 +28,9 @@ pub struct PushTokenRecord {
     pub id: String,
     /// The number that clients see.
     pub number: PushTokenId,
-    /// Whose pushes the device gets.
+    /// Whose pushes the device gets. Stored as `user`: an owner is part of a record's name, and
+    /// a token may change hands.
+    #[serde(rename = "user")]
     pub owner: UserId,
     /// Counts the saved changes, from 1.
     pub version: u64,

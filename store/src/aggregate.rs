@@ -211,7 +211,7 @@ static PUSH_TOKENS: Collection = Collection {
     name: "push_tokens",
     id: IdKind::Text,
     indexes: &[
-        Index::on("owner_number", &[("owner", Ascending), ("number", Descending)]),
+        Index::on("user_number", &[("user", Ascending), ("number", Descending)]),
         Index::on(
             "app_environment_state_number",
             &[

@@ -136,7 +136,7 @@ impl PushTokens {
 }
 
 pub(crate) fn owned(owner: UserId, after: Option<PushTokenId>, limit: usize) -> Query {
-    let mut all = vec![Condition::Eq("owner", owner.into())];
+    let mut all = vec![Condition::Eq("user", owner.into())];
     all.extend(after.map(|number| Condition::Lt("number", number.into())));
     Query::all(all).sorted("number", Descending).limited(limit)
 }

@@ -43,7 +43,7 @@ async fn a_code_becomes_a_sign_in() {
     assert_eq!(reply.headers()["pragma"], "no-cache");
     let body: Value = reply.json().await.unwrap();
     assert_eq!(body["token_type"], "Bearer");
-    assert_eq!(body["scope"], "user_profile user_image");
+    assert_eq!(body["scope"], schemas::Scopes::all().to_string());
     assert_eq!(status_with(&server, body["access_token"].as_str().unwrap()).await, 200);
     let refresh = [
         ("grant_type", "refresh_token"),

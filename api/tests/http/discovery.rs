@@ -45,7 +45,11 @@ async fn the_metadata_leads_to_addresses_that_are_there() {
     let scopes: Value = server.get("/api/o/scope/").await.json().await.unwrap();
     let expected = json!({
         "n_scopes": [["user_profile", "Your profile"]],
-        "ad_scopes": [["user_image", "Your pictures"]],
+        "ad_scopes": [
+            ["user_image", "Your pictures"],
+            ["pay_trade_order", "Your trade bills"],
+            ["pay_trade_manage", "Making and refunding your trade bills"],
+        ],
     });
     assert_eq!(scopes, expected);
 }

@@ -148,7 +148,7 @@ async fn a_resource_server_is_told_what_a_token_is_worth() {
     let told = ask(gate(access)).await;
     assert_eq!(told["active"], true);
     assert_eq!(told["client_id"], "web");
-    assert_eq!(told["scope"], "user_profile user_image");
+    assert_eq!(told["scope"], schemas::Scopes::all().to_string());
     assert_eq!(told["sub"], server.user.to_string());
     assert_eq!(told["token_type"], "Bearer");
     assert_eq!(told["aud"], "feat");

@@ -99,11 +99,12 @@ async fn sign_ins_and_refusals_are_written_down_without_secrets() {
         .rev()
         .map(|entry| (entry.action, entry.owner == demo, entry.detail.as_deref().unwrap()))
         .collect();
+    let scopes = format!("scopes: {}", schemas::Scopes::all());
     let expected = [
         (Action::SignInRefused, true, "wrong password"),
         (Action::SignInRefused, false, "no such account"),
         (Action::SignInRefused, false, "the account is disabled"),
-        (Action::SignIn, true, "scopes: user_profile user_image"),
+        (Action::SignIn, true, scopes.as_str()),
         (Action::ClientRefused, false, "the client is unknown or its secret is wrong"),
     ];
     assert_eq!(told, expected);

@@ -137,7 +137,8 @@ fn the_example_is_complete_and_right() {
     config.worker().unwrap_or_else(|problems| panic!("{problems}"));
     for key in config.effective().0.keys() {
         let name = key.rsplit('.').next().unwrap();
-        let shown = EXAMPLE.contains(&format!("{name} ="));
+        let shown =
+            EXAMPLE.contains(&format!("{name} =")) || EXAMPLE.contains(&format!("[[{key}]]"));
         assert!(shown || name.ends_with("_file"), "the example does not show {key}");
     }
 }

@@ -39,8 +39,8 @@ pub(super) async fn pay(
     sn: BillSn,
     body: &JsonBody<Payment>,
 ) -> Result<ResultReply, ApiError> {
+    let bill = own(state, call.user, &sn).await?;
     let mut order = read(state, sn, body)?;
-    let bill = own(state, call.user, &order.sn).await?;
     let now = Timestamp::now();
     order.ordinal = bill.ordinal_for(&order.way(), now);
     if order.scene == Scene::H5 {
