@@ -146,24 +146,36 @@ impl Browser {
         .await
     }
 
-    /// Types into a field.
+    /// Types into a field, once it is there.
     ///
     /// # Panics
     ///
     /// When it is no field.
     pub async fn write(&self, selector: &str, text: &str) {
-        let path = format!("element/{}/value", self.element(selector).await);
-        self.command(Method::POST, &path, json!({ "text": text })).await.expect("a field");
+        self.act(selector, "value", json!({ "text": text })).await;
     }
 
-    /// Presses a button or ticks a box.
+    /// Presses a button or ticks a box, once it is there.
     ///
     /// # Panics
     ///
     /// When it cannot be pressed.
     pub async fn press(&self, selector: &str) {
-        let path = format!("element/{}/click", self.element(selector).await);
-        self.command(Method::POST, &path, json!({})).await.expect("it can be pressed");
+        self.act(selector, "click", json!({})).await;
+    }
+
+    /// Does something to an element. One that went with its page between being found and being
+    /// asked has done nothing: it is looked for on the page that came.
+    async fn act(&self, selector: &str, what: &str, body: Value) {
+        eventually(format!("{selector} takes a {what}"), PATIENCE, async || {
+            let path = format!("element/{}/{what}", self.find(selector).await?);
+            match self.command(Method::POST, &path, body.clone()).await {
+                Ok(_) => Some(()),
+                Err(error) if error == "stale element reference" => None,
+                Err(error) => panic!("{selector}: {error}"),
+            }
+        })
+        .await;
     }
 
     /// Looks into a frame of the page instead of the page.
