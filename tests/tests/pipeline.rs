@@ -247,7 +247,8 @@ async fn what_workers_fetched_ahead_of_a_slow_service_is_not_sent_again(engine: 
     }
     // Long enough that a slow machine finds time to tell what is held.
     settings.sweep_interval = Duration::from_millis(400);
-    let looks = settings.sweep_interval * 6;
+    settings.sweep_margin = Duration::from_secs(2);
+    let looks = settings.sweep_interval * 8;
     let busy = rig.worker_with(rig.broker.clone(), settings.clone());
     let mut jobs = Vec::new();
     for script in [&slow, &slow].into_iter().chain(std::iter::repeat_n(&rest, FETCHED)) {
