@@ -1,7 +1,7 @@
 //! Faults in the middle of ten thousand pushes: nothing is lost, nothing arrives twice where
 //! Apple answered, nothing arrives at a stranger's.
 
-#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a panic is how a test fails")]
 
 use std::{sync::atomic::Ordering, time::Duration};
 
@@ -11,7 +11,7 @@ use tests::{
     apns::{Apple, account_for, campaign},
     eventually,
 };
-use tokio::sync::Mutex;
+use tokio::{sync::Mutex, time::timeout};
 
 const PUSHES: u32 = 10_000;
 const AT_A_TIME: usize = 400;
@@ -99,8 +99,11 @@ async fn a_stalled_connection_is_noticed_and_replaced() {
     let apple = apple().await;
     apple.sim.add_rule(Rule::once_after(4_000, Act::Stall));
     let ping_every = Duration::from_secs(2);
-    let apns = apple.sender(Settings { ping_every, ..apple.settings() });
-    let fates = campaign(&apns, PUSHES, AT_A_TIME).await;
+    // Nobody waits so long for an answer here: only the ping can tell.
+    let answer_timeout = Duration::from_mins(5);
+    let apns = apple.sender(Settings { ping_every, answer_timeout, ..apple.settings() });
+    let whole = timeout(Duration::from_mins(4), campaign(&apns, PUSHES, AT_A_TIME)).await;
+    let fates = whole.expect("pushes on the stalled connection still wait");
 
     let _twice = account_for(&apple.sim, &fates);
     assert!(fates.values().any(|fate| fate.unknown > 0), "nothing was under way on it");
