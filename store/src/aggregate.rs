@@ -212,16 +212,33 @@ static PUSH_TOKENS: Collection = Collection {
     id: IdKind::Text,
     indexes: &[
         Index::on("user_number", &[("user", Ascending), ("number", Descending)]),
+        Index::on("number", &[("number", Ascending)]),
+        Index::on("reach_number", &[("reach", Ascending), ("number", Ascending)]).present("reach"),
         Index::on(
-            "app_environment_state_number",
+            "reach_locale_number",
+            &[("reach", Ascending), ("locale", Ascending), ("number", Ascending)],
+        )
+        .present("reach"),
+        Index::on(
+            "reach_app_version_number",
+            &[("reach", Ascending), ("app_version", Ascending), ("number", Ascending)],
+        )
+        .present("reach"),
+        Index::on("reach_registered_at", &[("reach", Ascending), ("registered_at", Ascending)])
+            .present("reach"),
+        Index::on(
+            "app_environment_state_state_at",
             &[
                 ("app", Ascending),
                 ("environment", Ascending),
                 ("state", Ascending),
-                ("number", Ascending),
+                ("state_at", Ascending),
             ],
         ),
-        Index::on("state_registered_at", &[("state", Ascending), ("registered_at", Ascending)]),
+        Index::on("unreported_since", &[("unreported_since", Ascending)])
+            .present("unreported_since"),
+        Index::on("app_corrected_from", &[("app", Ascending), ("corrected_from", Ascending)])
+            .present("corrected_from"),
     ],
 };
 

@@ -47,7 +47,7 @@ pub use guesses::Guesses;
 pub use images::{ImageField, ImageFilter, ImageOrder, Images};
 pub use jobs::{JobFilter, Jobs};
 pub use keys::Keys;
-pub use push_tokens::{PushTokenFilter, PushTokens};
+pub use push_tokens::{Judged, PushTokenFilter, PushTokens};
 pub use sessions::Sessions;
 pub use users::Users;
 
