@@ -174,6 +174,12 @@ impl ApiError {
         self.code
     }
 
+    /// Of a validation error an object of lists of texts, by field.
+    #[must_use]
+    pub const fn data(&self) -> &Value {
+        &self.data
+    }
+
     /// What goes to the log and not to the caller, if there is anything.
     #[must_use]
     pub fn cause(&self) -> Option<&str> {

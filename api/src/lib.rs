@@ -23,6 +23,8 @@ mod state;
 mod view;
 mod watch;
 
+/// Reads what asks for pushes, for those who do not come over HTTP.
+pub use crate::routes::{read_order as read_push_order, resolve as resolve_push_order};
 pub use crate::{
     pictures::PictureLimits,
     settings::{

@@ -340,9 +340,17 @@ fn fits(args: &AddClient) -> Result<(), Failure> {
 }
 
 fn scopes(names: &[String]) -> Result<Scopes, Failure> {
-    names.join(" ").parse().map_err(|_| {
+    let (all, others): (Vec<_>, Vec<_>) = names.iter().partition(|name| *name == "all");
+    let others: Vec<_> = others.into_iter().map(String::as_str).collect();
+    let read: Result<Scopes, _> = others.join(" ").parse();
+    // What reaches others is never given by the way.
+    let usual = Scope::ALL.into_iter().filter(|scope| !all.is_empty() && scope.is_personal());
+    read.map(|read| read.iter().chain(usual).collect()).map_err(|_| {
         let known: Vec<_> = Scope::ALL.into_iter().map(Scope::name).collect();
-        Failure::Misuse(format!("unknown scope; there are {} and all", known.join(", ")))
+        Failure::Misuse(format!(
+            "unknown scope; there are {} and all, which is those about a user's own things",
+            known.join(", ")
+        ))
     })
 }
 

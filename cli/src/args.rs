@@ -3,6 +3,7 @@
 mod identity;
 mod jobs;
 mod pay;
+mod push;
 
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -15,6 +16,7 @@ pub(crate) use self::identity::{
 };
 pub(crate) use self::jobs::{ChangeJobs, Filter, Jobs, ListJobs, ShowJob};
 pub(crate) use self::pay::{DecideRefund, Pay, SettleBill, ShowBill, Word};
+pub(crate) use self::push::{ChangePush, ListPushes, OnePush, Push, SendPush};
 use crate::{address, sim::SimArgs};
 
 /// Feat: pictures, push and payments behind one API, with every accepted request kept.
@@ -69,6 +71,9 @@ Examples:
     /// Look at bills and decide what no provider tells
     #[command(subcommand)]
     Pay(Pay),
+    /// Send pushes to the devices of an app, and steer campaigns
+    #[command(subcommand)]
+    Push(Push),
     /// Manage the people who can sign in
     #[command(subcommand)]
     User(User),
@@ -321,6 +326,10 @@ mod tests {
             ("simulators", vec!["sim", "--listen", "127.0.0.1:1"], true),
             ("a fault", vec!["sim", "fault", "alipay.*", "late", "ms=5"], true),
             ("a fault of what", vec!["sim", "fault", "alipay.*"], false),
+            ("a push", vec!["push", "send", "--app", "com.a.b", "--all", "--alert", "x"], true),
+            ("a push to no app", vec!["push", "send", "--all", "--alert", "x"], false),
+            ("a push from a file", vec!["push", "send", "--file", "-"], true),
+            ("no campaign", vec!["push", "show", "7"], false),
             ("bad client id", vec!["client", "add", "a b"], false),
             ("a key", vec!["user", "key", "add", "ada", "--name", "x", "--expires", "90d"], true),
             ("a key without a name", vec!["user", "key", "add", "ada"], false),

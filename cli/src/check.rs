@@ -74,6 +74,9 @@ async fn services(place: &Place, role: Role, findings: &mut Vec<Finding>) {
     };
     findings.push(Finding::new("configuration", "is complete and valid", None));
     reachable(&process, findings).await;
+    if role != Role::Api {
+        pushes(&config, findings).await;
+    }
 }
 
 async fn reachable(process: &Process, findings: &mut Vec<Finding>) {
@@ -100,6 +103,22 @@ fn payments(process: &Process, findings: &mut Vec<Finding>) {
             findings.extend(found.map(|f| Finding::new("payments", f.what, f.problem)));
         }
         Err(error) => findings.push(Finding::new("payments", "keys", Some(error.to_string()))),
+    }
+}
+
+/// Only workers have the keys for pushes.
+async fn pushes(config: &Config, findings: &mut Vec<Finding>) {
+    let process = match config.worker() {
+        Ok((process, _)) => process,
+        Err(problems) => return findings.extend(problems.0.iter().map(Finding::of_configuration)),
+    };
+    match place::apns(process.apns.as_ref()) {
+        Ok(Some(apns)) => {
+            let found = telling("Apple's push service", apns.check()).await.into_iter();
+            findings.extend(found.map(|f| Finding::new("apns", f.what, f.problem)));
+        }
+        Ok(None) => {}
+        Err(error) => findings.push(Finding::new("apns", "keys", Some(error.to_string()))),
     }
 }
 

@@ -15,6 +15,7 @@ mod pay;
 mod place;
 mod plan;
 mod probes;
+mod push;
 mod serve;
 mod signals;
 mod sim;

@@ -6,7 +6,12 @@ use std::{
 };
 
 use broker::{Broker, RabbitSettings};
-use providers::{payment::Gateways, seal::Sealer, till::Till};
+use providers::{
+    apns::{Apns, Settings},
+    payment::Gateways,
+    seal::Sealer,
+    till::Till,
+};
 use rustix::{fs::Mode, process::umask};
 use secrecy::SecretString;
 use store::{OpenError, Store};
@@ -14,7 +19,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::{
     args::Place,
-    config::{Config, MongoDb, PayPart},
+    config::{ApnsPart, Config, MongoDb, PayPart},
     failure::Failure,
 };
 
@@ -179,6 +184,25 @@ pub(crate) fn till(part: Option<&PayPart>) -> Result<Till, Failure> {
     let sealer = Sealer::new(&part.sealing_key)
         .map_err(|error| Failure::setup(format!("payments.sealing_key: {error}"), advice))?;
     Ok(Till { gateways, sealer, public_url: part.public_url.clone() })
+}
+
+/// Opens the way to Apple, if this process has one.
+///
+/// # Errors
+///
+/// A credential cannot be used; [`Failure`] names every problem.
+pub(crate) fn apns(part: Option<&ApnsPart>) -> Result<Option<Apns>, Failure> {
+    let Some(settings) = part.and_then(|part| part.settings.clone()) else { return Ok(None) };
+    let mut problems = std::collections::BTreeSet::new();
+    for app in &settings.apps {
+        let alone = Settings { apps: vec![app.clone()], ..settings.clone() };
+        problems.extend(Apns::open(alone).err().map(|problem| problem.to_string()));
+    }
+    let refused = |text: String| Failure::setup(text, "Correct the settings under apns");
+    if !problems.is_empty() {
+        return Err(refused(Vec::from_iter(problems).join("; ")));
+    }
+    Apns::open(settings).map(Some).map_err(|problem| refused(problem.to_string()))
 }
 
 fn slow(waited: Duration) {

@@ -3,7 +3,8 @@
 use crate::{
     accounts,
     args::{
-        Audit, Check, Cli, Client, Command, Configured, Dev, Health, Jobs, Key, Output, Pay, User,
+        Audit, Check, Cli, Client, Command, Configured, Dev, Health, Jobs, Key, Output, Pay, Push,
+        User,
     },
     audit, check,
     config::{ApiPart, Config, Process, WorkerPart},
@@ -11,7 +12,7 @@ use crate::{
     failure::Failure,
     health, jobs,
     output::{self, Form},
-    pay, serve,
+    pay, push, serve,
     sim::{self, SimArgs},
     telemetry::{DEFAULT_LOG, QUIET_LOG},
 };
@@ -32,6 +33,8 @@ pub(crate) enum Plan {
     Sim(SimArgs),
     /// Look at bills or decide about them.
     Pay(Box<Pay>),
+    /// Send pushes or steer campaigns.
+    Push(Push),
     /// Manage people.
     User(User),
     /// Manage applications.
@@ -67,6 +70,7 @@ impl Plan {
             Some(Command::Jobs(args)) => Self::Jobs(args),
             Some(Command::Sim(args)) => Self::Sim(args),
             Some(Command::Pay(args)) => Self::Pay(Box::new(args)),
+            Some(Command::Push(args)) => Self::Push(args),
             Some(Command::User(args)) => Self::User(args),
             Some(Command::Client(args)) => Self::Client(args),
             Some(Command::Key(args)) => Self::Key(args),
@@ -94,6 +98,7 @@ impl Plan {
             Self::Check(_)
             | Self::Jobs(_)
             | Self::Pay(_)
+            | Self::Push(_)
             | Self::User(_)
             | Self::Client(_)
             | Self::Key(_)
@@ -119,7 +124,8 @@ impl Plan {
             Self::Jobs(command) => jobs::run(command).await,
             Self::Sim(args) => sim::run(args).await,
             Self::Pay(command) => pay::run(*command).await,
-            Self::User(command) => accounts::user(command).await,
+            Self::Push(command) => push::run(command).await,
+            Self::User(command) => Box::pin(accounts::user(command)).await,
             Self::Client(command) => accounts::client(command).await,
             Self::Key(command) => accounts::key(command).await,
             Self::Audit(command) => audit::run(command).await,

@@ -45,7 +45,8 @@ pub(crate) async fn api(
     let blobs = open_files(&process.files)?;
     let till = place::till(process.payments.as_ref())?;
     keep_keys(&till, &shutdown);
-    let settings = settings(&part, trace_link);
+    let mut settings = settings(&part, trace_link);
+    settings.push_apps = process.apns.map(|part| part.apps).unwrap_or_default();
     let api = Api { store: store.clone(), broker: broker.clone(), blobs, till, settings, metrics };
 
     tracing::info!(address = %part.listen, name, "the API listens");
@@ -76,11 +77,13 @@ pub(crate) async fn worker(process: Process, part: WorkerPart) -> Result<(), Fai
     let blobs = open_files(&process.files)?;
     let till = place::till(process.payments.as_ref())?;
     keep_keys(&till, &shutdown);
+    let apns = place::apns(process.apns.as_ref())?;
     let workers = Workers {
         store: store.clone(),
         broker: broker.clone(),
         blobs,
         till,
+        apns,
         settings: part.settings,
         registry: workers::registry().into(),
     };

@@ -118,6 +118,8 @@ fn the_printed_lines_can_be_pasted_as_they_are() {
         "succeeded",
         "weixin://wxpay/bizpayurl",
         "\"status\":200",
+        "\"accepted\":1",
+        "com.example.demo",
     ] {
         assert!(answer.contains(word), "{word:?} is not in\n{answer}\n{}", error_of(&pasted));
     }

@@ -213,6 +213,36 @@ uuid_id! {
     AuditId, now_v7
 }
 
+uuid_id! {
+    /// One push campaign; the job that fans it out has the same id.
+    PushId, now_v7
+}
+
+impl PushId {
+    /// The campaign that job `job` fans out.
+    #[must_use]
+    pub const fn of_job(job: JobId) -> Self {
+        Self(job.0)
+    }
+
+    /// The job that fans this campaign out.
+    #[must_use]
+    pub const fn job(self) -> JobId {
+        JobId(self.0)
+    }
+
+    /// The `apns-id` of the target with this number: the campaign's random part counted on, as a
+    /// version 8 UUID. So it can be made again at any time, and no two targets share one.
+    #[must_use]
+    pub const fn apns_id(self, target: u64) -> Uuid {
+        const RANDOM: u64 = (1 << 62) - 1;
+        let (high, low) = self.0.as_u64_pair();
+        let high = (high & !0xf000) | 0x8000;
+        let low = (low & !RANDOM) | (low.wrapping_add(target) & RANDOM);
+        Uuid::from_u64_pair(high, low)
+    }
+}
+
 /// An OAuth2 client, by the name it was registered with: 1 to 64 letters, digits, `-`, `_` or `.`.
 #[derive(
     Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
@@ -278,6 +308,18 @@ mod tests {
             assert_eq!(other.parse::<ImageId>(), Err(InvalidId), "{other:?}");
             assert_eq!(other.parse::<UserId>(), Err(InvalidId), "{other:?}");
         }
+    }
+
+    #[test]
+    fn every_target_has_an_apns_id_of_its_own_that_can_be_made_again() {
+        let campaign = PushId::generate();
+        let ids: std::collections::BTreeSet<_> =
+            (0..10_000).map(|target| campaign.apns_id(target)).collect();
+
+        assert_eq!(ids.len(), 10_000);
+        assert_eq!(campaign.apns_id(41), campaign.apns_id(41));
+        assert_eq!(campaign.apns_id(u64::MAX).get_version_num(), 8);
+        assert_eq!(PushId::of_job(campaign.job()), campaign);
     }
 
     #[test]

@@ -23,6 +23,7 @@ pub mod message;
 pub mod money;
 pub mod payment;
 pub mod profile;
+pub mod push;
 pub mod push_token;
 pub mod queue;
 pub mod redirect;
@@ -35,7 +36,9 @@ pub use apns::{ApnsEnvironment, BundleId, DeviceToken};
 pub use bill::{BillRecord, BillSn, BillStatus};
 pub use error_code::ErrorCode;
 pub use event::Event;
-pub use id::{AuditId, ClientId, DeviceId, ImageId, JobId, KeyId, PushTokenId, SessionId, UserId};
+pub use id::{
+    AuditId, ClientId, DeviceId, ImageId, JobId, KeyId, PushId, PushTokenId, SessionId, UserId,
+};
 pub use job::{Job, JobError, JobRecord, JobSpec, JobState, RetryPolicy, Verdict};
 pub use money::{Currency, Fen};
 pub use payment::{Channel, ProviderKey, Scene};

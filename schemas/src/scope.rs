@@ -19,12 +19,19 @@ pub enum Scope {
     PayTradeOrder,
     /// Make bills, close them and pay them back.
     PayTradeManage,
+    /// Send pushes to every user of an app.
+    PushSend,
 }
 
 impl Scope {
     /// Every scope.
-    pub const ALL: [Self; 4] =
-        [Self::UserProfile, Self::UserImage, Self::PayTradeOrder, Self::PayTradeManage];
+    pub const ALL: [Self; 5] = [
+        Self::UserProfile,
+        Self::UserImage,
+        Self::PayTradeOrder,
+        Self::PayTradeManage,
+        Self::PushSend,
+    ];
 
     /// Name on the wire.
     #[must_use]
@@ -34,6 +41,7 @@ impl Scope {
             Self::UserImage => "user_image",
             Self::PayTradeOrder => "pay_trade_order",
             Self::PayTradeManage => "pay_trade_manage",
+            Self::PushSend => "push_send",
         }
     }
 
@@ -43,7 +51,19 @@ impl Scope {
     pub const fn is_basic(self) -> bool {
         match self {
             Self::UserProfile => true,
-            Self::UserImage | Self::PayTradeOrder | Self::PayTradeManage => false,
+            Self::UserImage | Self::PayTradeOrder | Self::PayTradeManage | Self::PushSend => false,
+        }
+    }
+
+    /// Whether it is about the user's own things only. Any other one is given to a client or a key
+    /// by its name alone.
+    #[must_use]
+    pub const fn is_personal(self) -> bool {
+        match self {
+            Self::UserProfile | Self::UserImage | Self::PayTradeOrder | Self::PayTradeManage => {
+                true
+            }
+            Self::PushSend => false,
         }
     }
 
@@ -55,6 +75,7 @@ impl Scope {
             Self::UserImage => "Your pictures",
             Self::PayTradeOrder => "Your trade bills",
             Self::PayTradeManage => "Making and refunding your trade bills",
+            Self::PushSend => "Sending notifications to every user of an app",
         }
     }
 }
@@ -159,7 +180,10 @@ mod tests {
     fn scopes_read_what_they_print() {
         let both = Scopes::all();
 
-        assert_eq!(both.to_string(), "user_profile user_image pay_trade_order pay_trade_manage");
+        assert_eq!(
+            both.to_string(),
+            "user_profile user_image pay_trade_order pay_trade_manage push_send"
+        );
         assert_eq!(both.to_string().parse(), Ok(both.clone()));
         assert_eq!(both.default_part().to_string(), "user_profile");
         let one: Scopes = [Scope::UserImage].into_iter().collect();

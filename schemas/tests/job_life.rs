@@ -119,6 +119,18 @@ fn a_job_that_kills_its_workers_is_set_aside() {
 }
 
 #[test]
+fn a_run_that_pauses_in_order_ends_a_series_of_crashes() {
+    let now = Timestamp::now();
+    let until = now + Duration::from_secs(10);
+    let crashed = queued(now).claim("w1", until, now).unwrap().lose_lease("w2", until).unwrap();
+    assert_eq!(crashed.crashes, 1);
+    let running = crashed.claim("w2", until + Duration::from_secs(10), until).unwrap();
+
+    let throttled = Verdict::Error(JobError::Throttled { until });
+    assert_eq!(settle(running, throttled, until).crashes, 0);
+}
+
+#[test]
 fn a_held_job_is_nobody_elses() {
     let now = Timestamp::now();
     let until = now + Duration::from_secs(10);

@@ -14,9 +14,12 @@ use schemas::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::query::{
-    Direction::{self, Ascending, Descending},
-    Field, Value,
+use crate::{
+    pushes::collections::{PUSH_CAMPAIGNS, PUSH_SHARDS, PUSH_TARGETS},
+    query::{
+        Direction::{self, Ascending, Descending},
+        Field, Value,
+    },
 };
 
 /// One kind of record and where it lies.
@@ -49,16 +52,16 @@ pub(crate) struct Index {
 }
 
 impl Index {
-    const fn on(name: &'static str, fields: &'static [(Field, Direction)]) -> Self {
+    pub(crate) const fn on(name: &'static str, fields: &'static [(Field, Direction)]) -> Self {
         Self { name, fields, unique: false, present: None, list: false }
     }
 
-    const fn unique(mut self) -> Self {
+    pub(crate) const fn unique(mut self) -> Self {
         self.unique = true;
         self
     }
 
-    const fn present(mut self, field: Field) -> Self {
+    pub(crate) const fn present(mut self, field: Field) -> Self {
         self.present = Some(field);
         self
     }
@@ -112,6 +115,9 @@ pub(crate) const COLLECTIONS: &[&Collection] = &[
     &GUESSES,
     &AUDIT,
     &PUSH_TOKENS,
+    &PUSH_CAMPAIGNS,
+    &PUSH_SHARDS,
+    &PUSH_TARGETS,
 ];
 
 static JOBS: Collection = Collection {

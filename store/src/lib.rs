@@ -28,6 +28,7 @@ mod images;
 mod jobs;
 mod keys;
 mod push_tokens;
+mod pushes;
 mod query;
 mod repository;
 mod sessions;
@@ -48,6 +49,7 @@ pub use images::{ImageField, ImageFilter, ImageOrder, Images};
 pub use jobs::{JobFilter, Jobs};
 pub use keys::Keys;
 pub use push_tokens::{Judged, PushTokenFilter, PushTokens};
+pub use pushes::Pushes;
 pub use sessions::Sessions;
 pub use users::Users;
 
@@ -111,6 +113,8 @@ pub struct Store {
     pub audit: Audit,
     /// Device tokens for pushes.
     pub push_tokens: PushTokens,
+    /// Push campaigns.
+    pub pushes: Pushes,
     engine: Engine,
 }
 
@@ -162,6 +166,7 @@ impl Store {
             guesses: Guesses::over(&engine),
             audit: Audit::over(&engine),
             push_tokens: PushTokens::over(&engine),
+            pushes: Pushes::over(&engine),
             engine,
         }
     }
@@ -204,6 +209,7 @@ impl Store {
         self.guesses.close().await;
         self.audit.close().await;
         self.push_tokens.close().await;
+        self.pushes.close().await;
         self.engine.close().await;
     }
 }

@@ -48,6 +48,7 @@ text_value!(
     schemas::DeviceId,
     schemas::KeyId,
     schemas::AuditId,
+    schemas::PushId,
     &schemas::ClientId,
     &schemas::BillSn
 );
@@ -119,14 +120,14 @@ impl Query {
 #[cfg(test)]
 pub(crate) fn samples() -> Vec<(&'static str, &'static str, Query)> {
     use schemas::{
-        ApnsEnvironment, AuditId, BillStatus, BundleId, ImageId, JobId, JobState, KeyId,
+        ApnsEnvironment, AuditId, BillStatus, BundleId, ImageId, JobId, JobState, KeyId, PushId,
         PushTokenId, Queue, SessionId, Timestamp, UserId, push_token::PushTokenState,
     };
 
     use crate::{AuditFilter, BillFilter, ImageFilter, JobFilter, PushTokenFilter};
     use crate::{
         audit, bills, codes, devices, guesses, images, jobs, keys, push_tokens::queries as pushed,
-        sessions, users,
+        pushes, sessions, users,
     };
 
     let (now, user) = (Timestamp::now(), UserId::FEAT);
@@ -137,6 +138,7 @@ pub(crate) fn samples() -> Vec<(&'static str, &'static str, Query)> {
         tags_all: vec!["a".to_owned()],
         tags_any: vec!["b".to_owned(), "c".to_owned()],
     };
+    let push = PushId::generate();
     let device = PushTokenId::generate();
     let app: BundleId = "com.example.notes".parse().unwrap_or_else(|_| unreachable!("a bundle id"));
     let segment = PushTokenFilter::of(app.clone(), ApnsEnvironment::Production);
@@ -185,6 +187,13 @@ pub(crate) fn samples() -> Vec<(&'static str, &'static str, Query)> {
         ("apps with devices", "push_tokens", pushed::next_app(Some(&app))),
         ("corrected devices", "push_tokens", pushed::corrected(&app, ApnsEnvironment::Production)),
         ("unreported devices", "push_tokens", pushed::unreported(now, 500)),
+        ("own campaigns", "push_campaigns", pushes::listed(Some(user), Some(push), 20)),
+        ("ended campaigns", "push_campaigns", pushes::settled(now, 500)),
+        ("shards", "push_shards", pushes::numbered(user, push, Some(3), 500)),
+        ("open shards", "push_shards", pushes::open(user, push, Some(3), 500)),
+        ("devices of the last shard", "push_targets", {
+            pushes::of(user, push).sorted("seq", Direction::Descending).limited(1)
+        }),
         ("by client reference", "bills", bills::by_client_ref(user, "a")),
         ("own bills", "bills", bills::listed(&own_bills, 0, 20)),
         ("held refunds", "bills", bills::held(None, 20)),

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use broker::{Broker, RabbitSettings};
-use providers::{blobs::Blobs, till::Till};
+use providers::{apns::Apns, blobs::Blobs, till::Till};
 use schemas::{Job, JobId, JobRecord, JobState, Timestamp, UserId, job::NewJob};
 use store::{Insert, Store};
 use tempfile::TempDir;
@@ -36,6 +36,8 @@ pub struct Rig {
     pub blobs: Blobs,
     /// Where bills are paid; closed unless a test opens one.
     pub till: Till,
+    /// The way to Apple; none unless a test opens one.
+    pub apns: Option<Apns>,
     /// The virtual host and database, when distributed.
     pub corner: Option<Corner>,
     folder: TempDir,
@@ -71,7 +73,8 @@ impl Rig {
         match engine {
             Engine::Embedded => {
                 let store = Store::sqlite(folder.path()).await.expect("SQLite");
-                Self { store, broker: Broker::local(100_000), blobs, till, corner: None, folder }
+                let broker = Broker::local(100_000);
+                Self { store, broker, blobs, till, apns: None, corner: None, folder }
             }
             Engine::Distributed => {
                 let corner = Corner::new().await;
@@ -79,7 +82,7 @@ impl Rig {
                 let store = Store::mongo(&uri, &corner.database).await.expect("MongoDB");
                 store.migrate().await.expect("indexes");
                 let broker = another_broker(&corner).await;
-                Self { store, broker, blobs, till, corner: Some(corner), folder }
+                Self { store, broker, blobs, till, apns: None, corner: Some(corner), folder }
             }
         }
     }
@@ -111,6 +114,7 @@ impl Rig {
             broker,
             blobs: self.blobs.clone(),
             till: self.till.clone(),
+            apns: self.apns.clone(),
             settings,
             registry: Arc::new(registry),
         };
@@ -174,6 +178,7 @@ pub fn quick() -> Settings {
         sweep_interval: Duration::from_millis(100),
         sweep_margin: Duration::from_millis(500),
         pay_pace: PayPace { first: Duration::from_millis(100), give_up: Duration::from_hours(1) },
+        push_probe: Duration::from_millis(300),
         shutdown_deadline: Duration::from_secs(5),
         ..Settings::default()
     }

@@ -1,13 +1,14 @@
 //! What a job kind has to provide: its work, and what cancelling it means.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
+use broker::Broker;
 use providers::{blobs::Blobs, till::Till};
 use schemas::{Job, JobError, JobId, Timestamp, UserId, job::CallNote};
 use store::{Store, StoreError};
 use tokio_util::sync::CancellationToken;
 
-use crate::settings::PayPace;
+use crate::{pushing::Pushing, settings::PayPace};
 
 /// The work of one job kind.
 ///
@@ -58,6 +59,13 @@ pub struct Context {
     pub retention: std::time::Duration,
     /// Since when the job's outcome is unknown, if it is.
     pub unknown_since: Option<Timestamp>,
+    /// Where the messages of further jobs go.
+    pub(crate) broker: Broker,
+    /// What the shards of push campaigns share.
+    pub(crate) push: Arc<Pushing>,
+    /// Name of this process.
+    pub(crate) worker: String,
+    pub(crate) stopping: CancellationToken,
     pub(crate) cancelled: CancellationToken,
     pub(crate) calls: Mutex<Vec<CallNote>>,
 }
@@ -68,6 +76,11 @@ impl Context {
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.cancelled.is_cancelled()
+    }
+
+    /// Whether this process shuts down: a handler that works in steps begins no further one.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.is_cancelled()
     }
 
     /// Keeps what was said to an outside service for the job's record.

@@ -13,6 +13,7 @@ mod in_flight;
 mod lease;
 mod paying;
 mod pipeline;
+mod pushing;
 mod registry;
 mod runner;
 mod scheduler;
@@ -27,7 +28,7 @@ use std::sync::{
 };
 
 use broker::Broker;
-use providers::{blobs::Blobs, till::Till};
+use providers::{apns::Apns, blobs::Blobs, till::Till};
 use schemas::{Queue, Timestamp};
 use store::Store;
 use tokio::time::{Instant, sleep_until};
@@ -39,6 +40,7 @@ pub use settings::{PayPace, QueueSettings, Settings};
 
 use held::Held;
 use in_flight::InFlight;
+use pushing::Pushing;
 use runner::Runner;
 use sweep::Flow;
 
@@ -53,6 +55,8 @@ pub struct Workers {
     pub blobs: Blobs,
     /// Where bills are paid.
     pub till: Till,
+    /// The way to Apple, if one is configured.
+    pub apns: Option<Apns>,
     /// How much at once, how long, how often.
     pub settings: Settings,
     /// The handlers, [`registry()`] but in tests.
@@ -74,6 +78,9 @@ struct Shared {
     in_flight: InFlight,
     held: Held,
     flow: Flow,
+    push: Arc<Pushing>,
+    /// Set with the signal to stop: runs that work in steps begin no further one.
+    stopping: CancellationToken,
     /// Set at the deadline of the shutdown: runs end now.
     cut_off: CancellationToken,
     finished: AtomicU64,
@@ -84,11 +91,14 @@ struct Shared {
 /// [`Settings::shutdown_deadline`] has passed. What is cut off then goes back to the queue and
 /// spends no attempt.
 pub async fn run(workers: Workers, shutdown: CancellationToken) -> Drained {
+    let push = Arc::new(Pushing::new(workers.apns.clone(), workers.settings.push_probe));
     let shared = Arc::new(Shared {
         workers,
         in_flight: InFlight::new(Timestamp::now()),
         held: Held::default(),
         flow: Flow::default(),
+        push,
+        stopping: shutdown.clone(),
         cut_off: CancellationToken::new(),
         finished: AtomicU64::new(0),
         returned: AtomicU64::new(0),
@@ -123,6 +133,7 @@ pub async fn run(workers: Workers, shutdown: CancellationToken) -> Drained {
 
 /// Counters that somebody watches for their first increment: they have to be there before it.
 fn begin_counters() {
+    pushing::begin_counters();
     metrics::counter!("feat_messages_parked_total").increment(0);
     for queue in Queue::ALL {
         for why in [scheduler::DUE, scheduler::LEASE_ENDED, sweep::MESSAGE_LOST] {

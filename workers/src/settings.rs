@@ -23,6 +23,8 @@ pub struct Settings {
     pub sweep_margin: Duration,
     /// How often unanswered questions about money are asked.
     pub pay_pace: PayPace,
+    /// Pause before one push is tried of an app that Apple has refused as a whole.
+    pub push_probe: Duration,
     /// How long settled jobs are kept.
     pub retention: Duration,
     /// How long work in hand may go on after the signal to stop.
@@ -94,6 +96,8 @@ impl Default for Settings {
     fn default() -> Self {
         let few = QueueSettings { concurrency: 2, prefetch: 2 };
         let pay = QueueSettings { concurrency: 64, prefetch: 64 };
+        // A job is some hundred pushes.
+        let shards = QueueSettings { concurrency: 8, prefetch: 16 };
         Self {
             name: format!("worker-{:08x}", rand::random::<u32>()),
             queues: BTreeMap::from([
@@ -103,12 +107,15 @@ impl Default for Settings {
                 (Queue::WechatPay, pay),
                 (Queue::Alipay, pay),
                 (Queue::Unionpay, pay),
+                (Queue::Push, QueueSettings { concurrency: 4, prefetch: 4 }),
+                (Queue::Apns, shards),
             ]),
             lease: Duration::from_secs(10),
             schedule_interval: Duration::from_millis(500),
             sweep_interval: Duration::from_secs(1),
             sweep_margin: Duration::from_secs(5),
             pay_pace: PayPace::default(),
+            push_probe: Duration::from_mins(1),
             retention: Duration::from_hours(72),
             shutdown_deadline: Duration::from_secs(20),
         }

@@ -14,17 +14,17 @@ use serde_json::Value;
 
 use crate::error::ApiError;
 
-/// Most bytes of a body.
+/// Most bytes of a body, unless a call takes more.
 const MAX_BODY: usize = 64 << 10;
 
 /// A body that is a JSON object; `T` describes it in the OpenAPI document.
-pub(crate) struct JsonBody<T> {
+pub(crate) struct JsonBody<T, const MAX: usize = MAX_BODY> {
     fields: serde_json::Map<String, Value>,
     raw: Vec<u8>,
     form: PhantomData<fn() -> T>,
 }
 
-impl<T> JsonBody<T> {
+impl<T, const MAX: usize> JsonBody<T, MAX> {
     /// The value of field `name`.
     ///
     /// # Errors
@@ -37,6 +37,11 @@ impl<T> JsonBody<T> {
     /// The value of field `name`; a null is as good as no field.
     pub(crate) fn get(&self, name: &str) -> Option<&Value> {
         self.fields.get(name).filter(|value| !value.is_null())
+    }
+
+    /// Every field.
+    pub(crate) const fn fields(&self) -> &serde_json::Map<String, Value> {
+        &self.fields
     }
 
     /// The bytes as they came.
@@ -84,7 +89,7 @@ impl<'a, T: Type> ApiExtractor<'a> for OptionalJsonBody<T> {
     }
 }
 
-impl<'a, T: Type> ApiExtractor<'a> for JsonBody<T> {
+impl<'a, T: Type, const MAX: usize> ApiExtractor<'a> for JsonBody<T, MAX> {
     const TYPES: &'static [ApiExtractorType] = &[ApiExtractorType::RequestObject];
 
     type ParamType = ();
@@ -109,10 +114,10 @@ impl<'a, T: Type> ApiExtractor<'a> for JsonBody<T> {
             let text = "The content type must be application/json.";
             return Err(ApiError::of(ErrorCode::UnsupportedMediaType, text).into());
         }
-        let bytes = match body.take()?.into_bytes_limit(MAX_BODY).await {
+        let bytes = match body.take()?.into_bytes_limit(MAX).await {
             Ok(bytes) => bytes,
             Err(ReadBodyError::PayloadTooLarge) => {
-                return Err(ApiError::too_large(MAX_BODY as u64).into());
+                return Err(ApiError::too_large(MAX as u64).into());
             }
             Err(error) => return Err(error.into()),
         };

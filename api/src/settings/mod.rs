@@ -67,6 +67,8 @@ pub struct Settings {
     pub rates: RateLimits,
     /// How wrong passwords slow down whoever sends them.
     pub guesses: GuessPolicies,
+    /// Apps that pushes can be sent to. None.
+    pub push_apps: Vec<schemas::BundleId>,
     /// Ties the request's span to a trace. [`pass_on`] when traces are not exported.
     pub trace_link: TraceLink,
 }
@@ -168,6 +170,7 @@ impl Settings {
             trusted_proxies: Vec::new(),
             rates: RateLimits::default(),
             guesses: GuessPolicies::default(),
+            push_apps: Vec::new(),
             trace_link: pass_on,
         }
     }

@@ -26,7 +26,11 @@ use tokio::{
     time::{Instant, timeout, timeout_at},
 };
 
-use crate::{error::ApiError, settings::Settings};
+use crate::{
+    error::ApiError,
+    routes::{MAX_PUSH_BODY, PUSH_PATH},
+    settings::Settings,
+};
 
 /// How much of a refused body is still read, and how long, so that its sender gets to read the
 /// reply before the connection closes.
@@ -38,6 +42,7 @@ const DRAIN_TIME: Duration = Duration::from_secs(5);
 pub(super) struct Bounds {
     plain: u64,
     multipart: u64,
+    push: u64,
     idle: Duration,
     grace: Duration,
     rate: u64,
@@ -49,6 +54,7 @@ impl Bounds {
         Self {
             plain: limits.body_bytes,
             multipart: settings.pictures.max_bytes.saturating_add(limits.upload_overhead_bytes),
+            push: limits.body_bytes.max(MAX_PUSH_BODY as u64),
             idle: limits.body_idle,
             grace: limits.body_grace,
             rate: limits.body_rate.max(1),
@@ -61,7 +67,13 @@ impl Bounds {
         let is_multipart = request.content_type().is_some_and(|found| {
             found.get(..10).is_some_and(|start| start.eq_ignore_ascii_case("multipart/"))
         });
-        if is_multipart { self.multipart } else { self.plain }
+        if is_multipart {
+            self.multipart
+        } else if request.uri().path() == PUSH_PATH {
+            self.push
+        } else {
+            self.plain
+        }
     }
 
     /// Longest time that a body of this request may take.

@@ -25,7 +25,7 @@ use crate::{
         AuthorizeApi, DiscoveryApi, IntrospectApi, RevokeApi, TokenApi,
         access::{self, routed},
     },
-    routes::{AccountApi, JobApi, PayApi, UserImageApi},
+    routes::{AccountApi, JobApi, PayApi, PushApi, UserImageApi},
 };
 
 /// Where the OpenAPI document is, the one address of the API without a slash at its end.
@@ -35,7 +35,7 @@ pub(super) const OPENAPI_PATH: &str = "/api/openapi.json";
 pub(super) const DOCS_PATH: &str = "/api/docs/";
 
 /// Every operation.
-pub(super) type Operations = (OAuthApi, AccountApi, UserImageApi, PayApi, JobApi);
+pub(super) type Operations = (OAuthApi, AccountApi, UserImageApi, PayApi, PushApi, JobApi);
 
 /// Those of the OAuth2 server.
 pub(super) type OAuthApi = (TokenApi, AuthorizeApi, RevokeApi, IntrospectApi, DiscoveryApi);
@@ -68,7 +68,7 @@ pub(super) fn endpoint(operations: Operations) -> BoxEndpoint<'static> {
 fn service<T: OpenApi>(operations: T) -> OpenApiService<T, ()> {
     OpenApiService::new(operations, "Feat", env!("CARGO_PKG_VERSION"))
         .description(
-            "Pictures, bills, and the jobs that work on them. Every address ends in a slash.",
+            "Pictures, bills, pushes, and the jobs that work on them. Every address ends in a slash.",
         )
         .license(LicenseObject::new("Apache-2.0").identifier("Apache-2.0"))
         .server("/")

@@ -49,6 +49,7 @@ async fn the_metadata_leads_to_addresses_that_are_there() {
             ["user_image", "Your pictures"],
             ["pay_trade_order", "Your trade bills"],
             ["pay_trade_manage", "Making and refunding your trade bills"],
+            ["push_send", "Sending notifications to every user of an app"],
         ],
     });
     assert_eq!(scopes, expected);

@@ -10,5 +10,6 @@ mod images;
 mod jobs;
 mod media;
 mod prefer;
+mod pushes;
 mod rig;
 mod upload;

@@ -12,9 +12,11 @@ use secrecy::{ExposeSecret, SecretString};
 use workers::QueueSettings;
 
 use super::{
+    apns::{self, ApnsPart},
     edge::Edge,
     reader::{Need, Reader},
     setting::Accounts,
+    sources::host_name,
 };
 use crate::address;
 
@@ -25,6 +27,7 @@ pub(super) struct Needs {
     pub(super) rabbitmq: Need,
     pub(super) files: Need,
     pub(super) api: Need,
+    pub(super) apns: Need,
 }
 
 /// All groups; absent ones are wrong, or not set and not needed.
@@ -33,6 +36,7 @@ pub(super) struct Groups {
     pub(super) rabbitmq: Option<SecretString>,
     pub(super) files: Option<FileStore>,
     pub(super) payments: Option<PayPart>,
+    pub(super) apns: Option<ApnsPart>,
     pub(super) api: Option<ApiPart>,
     pub(super) worker: WorkerPart,
     pub(super) telemetry: Telemetry,
@@ -53,6 +57,8 @@ pub(crate) struct Process {
     pub(crate) files: FileStore,
     /// Where bills are paid, if anywhere.
     pub(crate) payments: Option<PayPart>,
+    /// Which apps are pushed to, if any.
+    pub(crate) apns: Option<ApnsPart>,
     /// Logs and traces.
     pub(crate) telemetry: Telemetry,
     /// How long work in hand may go on after the signal to stop.
@@ -144,6 +150,7 @@ impl Groups {
             publish_timeout: span(reader, "rabbitmq.publish_timeout", 5, 1..=60),
             files: files(reader, needs.files),
             payments: payments(reader, needs),
+            apns: apns::read(reader, needs.apns),
             api: api(reader, needs.api),
             worker: worker(reader, shutdown_deadline),
             telemetry: telemetry(reader),
@@ -158,6 +165,7 @@ impl Groups {
             publish_timeout: self.publish_timeout,
             files: self.files.clone()?,
             payments: self.payments.clone(),
+            apns: self.apns.clone(),
             telemetry: self.telemetry.clone(),
             shutdown_deadline: self.shutdown_deadline,
         })
@@ -389,12 +397,4 @@ fn scheme(reader: &mut Reader<'_>, key: &str, url: Option<&SecretString>, scheme
     reader.expect(key, fits, || {
         format!("expected an address that begins with {}", schemes.join(" or "))
     });
-}
-
-/// What this machine is called, for the names of workers.
-fn host_name() -> String {
-    let file = || std::fs::read_to_string("/etc/hostname").ok();
-    let name = std::env::var("HOSTNAME").ok().or_else(file).unwrap_or_default();
-    let name = name.trim();
-    if name.is_empty() { "worker".to_owned() } else { name.to_owned() }
 }

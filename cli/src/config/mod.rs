@@ -4,6 +4,7 @@
 //! of [`groups`], which is also how unknown ones are told; whatever is wrong is reported together
 //! ([`problem`]). There is no default for a secret or for the address of an outside service.
 
+mod apns;
 pub(crate) mod duration;
 mod edge;
 mod groups;
@@ -17,6 +18,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+pub(crate) use apns::ApnsPart;
 pub(crate) use groups::{ApiPart, FileStore, MongoDb, PayPart, Process, WorkerPart};
 pub(crate) use problem::{Problem, Problems};
 pub(crate) use reader::Effective;
@@ -28,14 +30,29 @@ use sources::Sources;
 /// The file that is read when no other is named.
 const DEFAULT_FILE: &str = "feat.toml";
 
-const API: Needs =
-    Needs { mongodb: Need::Must, rabbitmq: Need::Must, files: Need::Must, api: Need::Must };
-const WORKER: Needs = Needs { api: Need::Not, ..API };
-const OPERATOR: Needs =
-    Needs { mongodb: Need::Must, rabbitmq: Need::May, files: Need::Not, api: Need::Not };
+const API: Needs = Needs {
+    mongodb: Need::Must,
+    rabbitmq: Need::Must,
+    files: Need::Must,
+    api: Need::Must,
+    apns: Need::Not,
+};
+const WORKER: Needs = Needs { api: Need::Not, apns: Need::Must, ..API };
+const OPERATOR: Needs = Needs {
+    mongodb: Need::Must,
+    rabbitmq: Need::May,
+    files: Need::Not,
+    api: Need::Not,
+    apns: Need::Not,
+};
 
-const ANY: Needs =
-    Needs { mongodb: Need::May, rabbitmq: Need::May, files: Need::May, api: Need::May };
+const ANY: Needs = Needs {
+    mongodb: Need::May,
+    rabbitmq: Need::May,
+    files: Need::May,
+    api: Need::May,
+    apns: Need::May,
+};
 
 /// The configuration as it was found, before it is known what it is needed for.
 #[derive(Debug)]

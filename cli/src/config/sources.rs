@@ -110,6 +110,14 @@ pub(crate) fn variable_of(key: &str) -> String {
     format!("{PREFIX}{}", key.to_uppercase().replace('.', DIVIDER))
 }
 
+/// What this machine is called, for the names of workers.
+pub(super) fn host_name() -> String {
+    let file = || std::fs::read_to_string("/etc/hostname").ok();
+    let name = std::env::var("HOSTNAME").ok().or_else(file).unwrap_or_default();
+    let name = name.trim();
+    if name.is_empty() { "worker".to_owned() } else { name.to_owned() }
+}
+
 /// One environment variable, as a layer of its own so that a problem can name it.
 struct Variable {
     name: String,

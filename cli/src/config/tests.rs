@@ -296,3 +296,44 @@ fn a_trusted_issuer_is_whole_and_its_keys_come_over_tls() {
     let told = problems_of(with(&format!("{names}jwks_url = \"http://i.test/keys\"")));
     assert!(told.contains("begins with https://"), "{told}");
 }
+
+#[test]
+fn apps_that_are_pushed_to_are_described_or_the_mistake_is_told() {
+    let text = r#"
+        [apns]
+        transport = "pigeon"
+        production = "http://192.0.2.1"
+        connections = 99
+        [[apns.accounts]]
+        apps = ["com.example.notes"]
+        key = { value = "s3cret" }
+        key_id = "ABCDE12345"
+        [[apns.accounts]]
+        apps = ["com.example.notes"]
+        certificate = { file = "/c.p12" }
+    "#;
+    let told = problems_of(config(text, WORKER).worker());
+    let expected = [
+        "apns.transport: expected \"direct\" or \"a2\"",
+        "apns.production: expected an address",
+        "apns.connections: expected a number from 1 to 16",
+        "apns.accounts: 0: team_id is missing",
+        "apns.accounts: the app com.example.notes stands there twice",
+    ];
+    for text in expected {
+        assert!(told.contains(text), "{text}: {told}");
+    }
+    assert!(!told.contains("s3cret"), "a secret is told:\n{told}");
+
+    let right = "[[apns.accounts]]\napps = [\"com.example.notes\"]\n\
+                 key = { env = \"NO_SUCH_KEY\" }\nkey_id = \"ABCDE12345\"\nteam_id = \"FGHIJ67890\"\n";
+    let told = problems_of(config(right, WORKER).worker());
+    assert!(told.contains("NO_SUCH_KEY is not set"), "{told}");
+    let key = api::auth::TokenKey::generate();
+    let pem = key.to_pem();
+    let mut pairs = WORKER.to_vec();
+    pairs.push(("FEAT_API__TOKEN_KEY", pem.expose_secret()));
+    pairs.push(("FEAT_API__PUBLIC_URL", "https://feat.test"));
+    let (process, _) = config(right, &pairs).api().unwrap();
+    assert_eq!(process.apns.unwrap().apps.len(), 1, "the API knows the app and needs no key");
+}

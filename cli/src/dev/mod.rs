@@ -1,5 +1,6 @@
 //! `feat dev`: everything in one process, out of one folder, with something to try at once.
 
+mod apns;
 mod demo;
 mod folder;
 mod paste;
@@ -38,7 +39,12 @@ pub(crate) async fn run(args: &Dev, trace_link: api::TraceLink) -> Result<(), Fa
     let public_url = args.public_url.clone().unwrap_or_else(|| url(address));
     let sealing_key = folder.sealing_key()?;
     let (simulated, till) = simulators::start(args.simulators, &public_url, &sealing_key).await?;
+    let pushed = apns::start().await?;
+    if demo {
+        apns::add_device(&store, &pushed.app).await?;
+    }
     let mut settings = api::Settings::new(public_url, token_key);
+    settings.push_apps = vec![pushed.app.clone()];
     settings.trace_link = trace_link;
     // One machine serves whoever has an account on it; wrong passwords and strangers have bounds
     // all the same.
@@ -53,12 +59,15 @@ pub(crate) async fn run(args: &Dev, trace_link: api::TraceLink) -> Result<(), Fa
         broker: broker.clone(),
         blobs: blobs.clone(),
         till: till.clone(),
+        apns: Some(pushed.apns.clone()),
         settings: workers::Settings::default(),
         registry: workers::registry().into(),
     };
     let api = Api { store: store.clone(), broker: broker.clone(), blobs, till, settings, metrics };
 
-    say_ready(address, folder.path(), demo.then(|| simulated.url()), &shutdown);
+    let control = pushed.simulator.control_url().unwrap_or_default();
+    let simulators = demo.then(|| (simulated.url(), control.as_str()));
+    say_ready(address, folder.path(), simulators, &shutdown);
     let outcome = serve::both(api, workers, listener, shutdown).await;
     simulated.stop().await;
     broker.close().await;
@@ -70,7 +79,7 @@ pub(crate) async fn run(args: &Dev, trace_link: api::TraceLink) -> Result<(), Fa
 fn say_ready(
     address: SocketAddr,
     folder: &std::path::Path,
-    demo: Option<&str>,
+    demo: Option<(&str, &str)>,
     shutdown: &CancellationToken,
 ) {
     if shutdown.is_cancelled() {

@@ -2,22 +2,24 @@
 
 use std::path::Path;
 
+use super::apns::APP;
 use super::demo::{CLIENT, PASSWORD, SECRET, USERNAME};
 
 /// A picture of one pixel.
 const PICTURE: &str = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
 
 /// Where Feat is, and with a demo account what to try; `simulators` is where the simulated payment
-/// providers are.
-pub(super) fn welcome(url: &str, folder: &Path, simulators: Option<&str>) -> String {
+/// providers are, and where one sees what simulated devices got.
+pub(super) fn welcome(url: &str, folder: &Path, simulators: Option<(&str, &str)>) -> String {
     let folder = folder.display();
     let mut text = format!(
         "Feat is ready: {url}   documentation: {url}/api/docs/   data: {folder}   Ctrl-C ends it"
     );
-    if let Some(simulators) = simulators {
+    if let Some((simulators, devices)) = simulators {
         text.push_str("\n\nTo try it, paste these lines into another terminal:\n\n");
         text.push_str(&lines(url));
         text.push_str(&paying_lines(simulators));
+        text.push_str(&push_lines(devices));
     }
     text
 }
@@ -72,6 +74,21 @@ curl -sS -X POST "$FEAT/api/pay/order/$SN/refresh_order_status/" -H "$AUTH" -H "
     )
 }
 
+/// A push, its counters, and what the simulated device got.
+fn push_lines(devices: &str) -> String {
+    format!(
+        r#"
+# send a push to every device of the demo app
+REPLY=$(curl -sS "$FEAT/api/push/" -H "$AUTH" -H 'Content-Type: application/json' -d '{{"app": "{APP}", "to": {{"all": true}}, "message": {{"aps": {{"alert": "Hello"}}}}}}'); echo "$REPLY"
+PUSH=$(echo "$REPLY" | sed 's/.*"id": *"\([0-9a-f-]*\)".*/\1/')
+
+# what became of it, and what the simulated device got
+until curl -sS "$FEAT/api/push/$PUSH/" -H "$AUTH" | grep finished; do sleep 0.2; done
+curl -sS {devices}/deliveries; echo
+"#
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -79,7 +96,7 @@ mod tests {
     #[test]
     fn without_a_demo_account_there_is_nothing_to_paste() {
         let with =
-            welcome("http://127.0.0.1:8080", Path::new("./data"), Some("http://127.0.0.1:9"));
+            welcome("http://127.0.0.1:8080", Path::new("./data"), Some(("http://127.0.0.1:9", "")));
         let without = welcome("http://127.0.0.1:8080", Path::new("./data"), None);
 
         assert!(with.contains("curl") && with.contains("FEAT=http://127.0.0.1:8080\n"));

@@ -95,8 +95,8 @@ impl Dev {
         });
         let deadline = Instant::now() + PATIENCE;
         let mut printed = String::new();
-        // The last line that is printed asks how the bill stands.
-        while !printed.contains("/refresh_order_status/") {
+        // The last line that is printed asks what simulated devices got.
+        while !printed.contains("/deliveries") {
             let left = deadline.saturating_duration_since(Instant::now());
             match lines.recv_timeout(left) {
                 Ok(line) => printed = printed + &line + "\n",

@@ -112,7 +112,7 @@ impl Apps {
 
 impl Held {
     fn load(source: CredentialSource, clock: Clock) -> Result<Self, CredentialError> {
-        let stamp = Stamp::of(source.file());
+        let stamp = source.file().and_then(Stamp::of);
         let current = Arc::new(Credential::load(&source, &clock)?);
         let state = State { current, stamp, looked: Instant::now(), problem: None };
         Ok(Self { source, clock, state: Mutex::new(state) })
@@ -147,7 +147,8 @@ impl Held {
     }
 
     fn look(&self) {
-        let stamp = Stamp::of(self.source.file());
+        let Some(file) = self.source.file() else { return };
+        let stamp = Stamp::of(file);
         {
             let state = self.state();
             if stamp == state.stamp && state.problem.is_none() {
@@ -158,7 +159,7 @@ impl Held {
         let mut state = self.state();
         match read {
             Ok(read) if stamp != state.stamp => {
-                tracing::info!(file = %self.source.file().display(), "credential read anew");
+                tracing::info!(file = %file.display(), "credential read anew");
                 (state.current, state.stamp, state.problem) = (Arc::new(read), stamp, None);
             }
             // The file in force is back.
@@ -185,6 +186,10 @@ fn is_same(one: &CredentialSource, other: &CredentialSource) -> bool {
             C::Token { key_file, key_id, team_id },
             C::Token { key_file: file, key_id: key, team_id: team },
         ) => key_file == file && key_id == key && team_id == team,
+        (
+            C::TokenText { key, key_id, team_id },
+            C::TokenText { key: text, key_id: id, team_id: team },
+        ) => key.expose_secret() == text.expose_secret() && key_id == id && team_id == team,
         (C::Certificate { file, password }, C::Certificate { file: other, password: word }) => {
             file == other && password.expose_secret() == word.expose_secret()
         }

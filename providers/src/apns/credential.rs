@@ -70,7 +70,11 @@ impl Credential {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let kind = match source {
             CredentialSource::Token { key_file, key_id, team_id } => {
-                token(key_file, key_id, team_id, clock)?
+                token(read(key_file)?, key_file, key_id, team_id, clock)?
+            }
+            CredentialSource::TokenText { key, key_id, team_id } => {
+                let pem = key.expose_secret().as_bytes().to_vec().into();
+                token(pem, Path::new("the key"), key_id, team_id, clock)?
             }
             CredentialSource::Certificate { file, password } => {
                 Kind::Certificate(certificate(file, password)?)
@@ -119,7 +123,13 @@ fn read(file: &Path) -> Result<SecretSlice<u8>, CredentialError> {
     Ok(fs::read(file).map_err(trouble)?.into())
 }
 
-fn token(file: &Path, key_id: &str, team_id: &str, clock: &Clock) -> Result<Kind, CredentialError> {
+fn token(
+    key_pem: SecretSlice<u8>,
+    place: &Path,
+    key_id: &str,
+    team_id: &str,
+    clock: &Clock,
+) -> Result<Kind, CredentialError> {
     let is_id = |text: &str| {
         text.len() == ID_LENGTH && text.bytes().all(|byte| byte.is_ascii_alphanumeric())
     };
@@ -128,8 +138,7 @@ fn token(file: &Path, key_id: &str, team_id: &str, clock: &Clock) -> Result<Kind
             "key id and team id have ten letters and digits",
         ));
     }
-    let unusable = |why| CredentialError::Unusable { file: file.to_owned(), why };
-    let key_pem = read(file)?;
+    let unusable = |why| CredentialError::Unusable { file: place.to_owned(), why };
     let key = PrivatePkcs8KeyDer::from_pem_slice(key_pem.expose_secret())
         .map_err(|_| unusable("no private key in PEM form"))?;
     let mint = Mint::new(key.secret_pkcs8_der(), key_id, team_id, clock.clone())

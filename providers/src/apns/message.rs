@@ -48,6 +48,9 @@ pub enum MessageFlaw {
     /// The topic is not the one of app and push type, or MDM has none.
     #[error("the topic does not suit the push type {0}")]
     TopicForType(PushType),
+    /// A push type or a priority that this build does not know.
+    #[error("the push type or the priority is not known")]
+    Unheard,
     /// Empty, longer than 64 bytes, or with control characters.
     #[error("a collapse id is 1 to 64 bytes without control characters")]
     CollapseId,
@@ -103,6 +106,12 @@ impl PushType {
             Self::Widgets => "widgets",
             Self::Controls => "controls",
         }
+    }
+
+    /// The type with this name in Apple's header.
+    #[must_use]
+    pub fn of_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|push_type| push_type.name() == name)
     }
 
     /// What follows the bundle id in the topic; MDM has a topic of its own.
@@ -181,6 +190,17 @@ pub enum Priority {
 }
 
 impl Priority {
+    /// The priority with Apple's number.
+    #[must_use]
+    pub const fn of_number(number: u64) -> Option<Self> {
+        match number {
+            1 => Some(Self::PowerFirst),
+            5 => Some(Self::PowerAware),
+            10 => Some(Self::Immediate),
+            _ => None,
+        }
+    }
+
     /// Apple's number.
     #[must_use]
     pub const fn number(self) -> u8 {

@@ -12,6 +12,7 @@
 //! count it first.
 
 mod a2;
+mod accounts;
 mod apps;
 mod check;
 mod clock;
@@ -24,6 +25,7 @@ mod outcome;
 mod payload;
 mod provider_token;
 mod settings;
+mod stored;
 mod tls;
 
 use std::{sync::Arc, time::Instant};
@@ -33,6 +35,7 @@ use uuid::Uuid;
 
 use self::{a2::A2, apps::Apps, direct::Direct};
 pub use self::{
+    accounts::ApnsAccount,
     clock::Clock,
     credential::CredentialError,
     message::{CollapseId, Expiration, Message, MessageFlaw, MessageParts, Priority, PushType},

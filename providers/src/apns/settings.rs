@@ -111,6 +111,15 @@ pub enum CredentialSource {
         /// Ten letters and digits.
         team_id: String,
     },
+    /// The same with the text of the key, which is not read again.
+    TokenText {
+        /// Content of the `.p8` file.
+        key: SecretString,
+        /// Ten letters and digits.
+        key_id: String,
+        /// Ten letters and digits.
+        team_id: String,
+    },
     /// A certificate of one app. It cannot send `location` and `liveactivity`, and it expires.
     Certificate {
         /// The `.p12` file with certificate and key.
@@ -121,9 +130,11 @@ pub enum CredentialSource {
 }
 
 impl CredentialSource {
-    pub(super) const fn file(&self) -> &PathBuf {
+    /// The file that is looked at for changes.
+    pub(super) const fn file(&self) -> Option<&PathBuf> {
         match self {
-            Self::Token { key_file: file, .. } | Self::Certificate { file, .. } => file,
+            Self::Token { key_file: file, .. } | Self::Certificate { file, .. } => Some(file),
+            Self::TokenText { .. } => None,
         }
     }
 }

@@ -188,7 +188,12 @@ impl JobRecord {
                 self.try_again(spec, &attempt, by, now, jitter)
             }
             Verdict::Error(JobError::Rejected(code)) => self.refuse(code, by, now),
-            Verdict::Error(JobError::Throttled { until }) => self.wait(until, "throttled", by, now),
+            Verdict::Error(JobError::Throttled { until }) => {
+                let mut next = self.wait(until, "throttled", by, now)?;
+                // This run came to an orderly end, so the job does not kill its workers.
+                next.crashes = 0;
+                Ok(next)
+            }
             Verdict::Error(JobError::Unknown { ask, again }) => self.not_known(ask, again, by, now),
             Verdict::Error(JobError::Cancelled) => self.cancel(by, now),
         }

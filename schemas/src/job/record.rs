@@ -43,7 +43,7 @@ pub struct JobRecord {
     pub lease: Option<Lease>,
     /// Attempts that ended, whether well or not. Throttling and shutdown spend none.
     pub attempts: u32,
-    /// Leases that ended without a word from their holder.
+    /// Leases that ended without a word from their holder, since a run last paused in order.
     pub crashes: u32,
     /// Publications after the first one.
     pub republished: u32,

@@ -41,6 +41,9 @@ pub struct ExpiryReport {
     /// Counts of wrong passwords removed.
     #[serde(default)]
     pub guesses_removed: u64,
+    /// Records of push campaigns removed.
+    #[serde(default)]
+    pub pushes_removed: u64,
     /// Records of authorization codes removed.
     #[serde(default)]
     pub codes_removed: u64,

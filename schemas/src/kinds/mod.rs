@@ -14,6 +14,9 @@ macro_rules! for_each_job {
             pay_query::PayQuery,
             pay_refund::PayRefund,
             pay_refund_query::PayRefundQuery,
+            push_fan_out::PushFanOut,
+            push_shard::PushSend,
+            push_wake::PushWake,
         }
     };
 }

@@ -13,6 +13,7 @@ mod load;
 mod oauth;
 mod place;
 mod push_tokens;
+mod pushes;
 mod refreshes;
 mod sample;
 
@@ -68,6 +69,8 @@ on_both_engines! {
     push_tokens::a_corrected_environment_is_found_where_apple_knows_it,
     push_tokens::a_segment_has_every_device_that_gets_pushes_once,
     push_tokens::devices_that_nobody_registers_are_found_oldest_first,
+    pushes::a_campaign_lives_and_is_its_owners,
+    pushes::shards_are_summed_found_open_and_forgotten,
     images::a_file_name_is_taken_once_for_each_owner,
     images::tags_are_matched_all_or_any,
     images::pictures_come_in_the_order_that_was_asked_for,

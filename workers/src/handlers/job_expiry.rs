@@ -1,4 +1,4 @@
-//! Forgets settled jobs, and sign-ins, codes and counts of wrong passwords that expired, after
+//! Forgets settled jobs and push campaigns, and sign-ins, codes and counts of wrong passwords that expired, after
 //! their time of retention.
 
 use schemas::{
@@ -24,6 +24,7 @@ impl Handler for JobExpiry {
             sessions_removed: all(ctx, || store.sessions.remove_expired(before, BATCH)).await?,
             guesses_removed: all(ctx, || store.guesses.remove_expired(Timestamp::now(), BATCH))
                 .await?,
+            pushes_removed: all(ctx, || store.pushes.remove_settled(before, BATCH)).await?,
             codes_removed: all(ctx, || store.codes.remove_expired(before, BATCH)).await?,
         })
     }

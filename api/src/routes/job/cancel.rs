@@ -20,7 +20,7 @@ const TRIES: usize = 8;
 /// # Errors
 ///
 /// 404 for what is not the caller's; 409 when the job has ended or its outcome is unknown.
-pub(super) async fn request(
+pub(in crate::routes) async fn request(
     state: &AppState,
     owner: UserId,
     id: JobId,

@@ -1,6 +1,6 @@
 //! `/api/job/`: the jobs of the caller.
 
-mod cancel;
+pub(super) mod cancel;
 mod events;
 mod list;
 
