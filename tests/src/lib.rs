@@ -12,6 +12,7 @@ pub mod collector;
 pub mod http;
 pub mod notified;
 pub mod picture;
+pub mod pushed;
 pub mod rig;
 pub mod scripted;
 pub mod services;

@@ -15,8 +15,8 @@ use api::{
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use reqwest::{Method, RequestBuilder, Response, multipart};
 use schemas::{
-    BillRecord, BillSn, Currency, Fen, ImageId, JobRecord, KeyId, Scopes, SessionId, Timestamp,
-    UserId,
+    BillRecord, BillSn, Currency, Fen, ImageId, JobRecord, KeyId, PushId, Scopes, SessionId,
+    Timestamp, UserId,
     account::{Grant, SessionRecord, UserRecord},
     api_key::KeyRecord,
     bill::NewBill,
@@ -24,12 +24,15 @@ use schemas::{
     job::NewJob,
     kinds::{ImageDelete, image_delete::ImageDeletion},
     profile::Profile,
+    push::{Audience, PushCampaign, Segment},
 };
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 use store::{Insert, Store};
 use tests::{
+    apns::APP,
     picture,
+    pushed::order,
     rig::{Engine, Rig},
 };
 use tokio::net::TcpListener;
@@ -123,6 +126,20 @@ const ROWS: &[(&str, Row)] = &[
     ),
     ("GET /api/pay/order/{sn}/refund/{refund}/", Row::NotFound(|ada| vec![call(&ada.bill.id, "")])),
     ("GET /api/pay/weixin/check-app-id/", Row::Nobodys("about an app id, the same for everybody")),
+    ("GET /api/push/", Row::OwnOnly(|ada| vec![call("", ada.query())])),
+    (
+        "POST /api/push/",
+        // Whoever may send may send to everybody; the campaign is the caller's own.
+        Row::OwnOnly(|ada| {
+            let message = json!({ "aps": { "alert": "Hello" } });
+            let to = json!({ "users": [ada.user.id] });
+            vec![call("", "").json(json!({ "app": APP, "to": to, "message": message }))]
+        }),
+    ),
+    ("GET /api/push/{id}/", Row::NotFound(|ada| vec![call(ada.push.id, "")])),
+    ("POST /api/push/{id}/pause/", Row::NotFound(|ada| vec![call(ada.push.id, "")])),
+    ("POST /api/push/{id}/resume/", Row::NotFound(|ada| vec![call(ada.push.id, "")])),
+    ("POST /api/push/{id}/cancel/", Row::NotFound(|ada| vec![call(ada.push.id, "")])),
     ("GET /api/job/", Row::OwnOnly(|ada| vec![call("", ada.query())])),
     ("GET /api/job/{id}/", Row::NotFound(|ada| vec![call(ada.job.id, "")])),
     ("GET /api/job/{id}/events/", Row::NotFound(|ada| vec![call(ada.job.id, "")])),
@@ -178,6 +195,7 @@ struct Victim {
     session: SessionRecord,
     key: KeyRecord,
     bill: BillRecord,
+    push: PushCampaign,
 }
 
 impl Victim {
@@ -204,6 +222,7 @@ impl Victim {
             self.session.device_id.clone(),
             self.key.id.to_string(),
             self.bill.id.to_string(),
+            self.push.id.to_string(),
         ]
     }
 
@@ -223,7 +242,9 @@ impl Victim {
         assert_eq!(store.keys.insert(&key).await, Ok(Insert::Stored));
         let bill = bill(user.id);
         assert_eq!(store.bills.insert(&bill).await, Ok(Insert::Stored));
-        Self { user, image, hidden, job, session, key, bill }
+        let push = push(user.id);
+        assert_eq!(store.pushes.insert(&push).await, Ok(Insert::Stored));
+        Self { user, image, hidden, job, session, key, bill, push }
     }
 
     /// That everything is as it was.
@@ -236,6 +257,8 @@ impl Victim {
         assert_eq!(found.as_ref(), Some(&self.job), "{name}");
         let found = store.bills.get(&self.bill.id).await.expect("store");
         assert_eq!(found.as_ref(), Some(&self.bill), "{name}");
+        let found = store.pushes.get(self.push.id).await.expect("store");
+        assert_eq!(found.as_ref(), Some(&self.push), "{name}");
         let versions = (
             store.users.get(self.user.id).await.expect("store").map(|user| user.version),
             store.sessions.get(self.session.id).await.expect("store").map(|found| found.version),
@@ -281,6 +304,11 @@ fn hidden_of(owner: UserId) -> ImageRecord {
 fn deletion(owner: UserId, image: ImageId) -> JobRecord {
     let new = NewJob::of::<ImageDelete>(owner, &ImageDeletion { image }).expect("payload");
     JobRecord::accept(new, "api", Timestamp::now())
+}
+
+fn push(owner: UserId) -> PushCampaign {
+    let order = order(Audience::Segment(Segment::default()));
+    PushCampaign::of(&order, PushId::generate(), owner, Timestamp::now())
 }
 
 fn bill(owner: UserId) -> BillRecord {
@@ -347,12 +375,14 @@ impl Stage {
         let rig = Rig::new(engine).await;
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("port");
         let url = format!("http://{}", listener.local_addr().expect("address"));
+        let mut settings = Settings::new("http://feat.test", TokenKey::generate());
+        settings.push_apps = vec![APP.parse().expect("bundle id")];
         let api = Api {
             store: rig.store.clone(),
             broker: rig.broker.clone(),
             blobs: rig.blobs.clone(),
             till: providers::till::Till::closed(),
-            settings: Settings::new("http://feat.test", TokenKey::generate()),
+            settings,
             metrics: METRICS.clone(),
         };
         let shutdown = CancellationToken::new();
