@@ -48,6 +48,9 @@ pub(crate) struct Arguments {
     /// Pushes to send
     #[arg(long, value_name = "N", default_value_t = 200_000, value_parser = positive())]
     pushes: u32,
+    /// Pushes to send through campaigns of 100,000 devices each
+    #[arg(long, value_name = "N", default_value_t = 1_000_000, value_parser = positive())]
+    campaign_pushes: u32,
     /// Measure only this; may be repeated
     #[arg(long, value_enum)]
     only: Vec<Part>,
@@ -87,7 +90,7 @@ enum Part {
     Identity,
     /// All in one process
     Embedded,
-    /// Apple pushes against the simulator
+    /// Apple pushes against the simulator, by themselves and in campaigns
     Push,
 }
 
@@ -104,7 +107,9 @@ pub(crate) async fn run(arguments: Arguments) -> Outcome {
         return Ok(ExitCode::SUCCESS);
     }
     if !arguments.no_build && arguments.wants(Part::Push) {
-        let build = cargo(&["build", "--release", "--package", "tests", "--bin", "push-load"]);
+        let bins = ["--bin", "push-load", "--bin", "push-campaign"];
+        let mut build = cargo(&["build", "--release", "--package", "tests"]);
+        build.args(bins);
         let ended = child::run(build, &mut interrupts).await?;
         if !ended.is_success() {
             return Ok(ended.exit_code());
@@ -134,7 +139,8 @@ async fn measure(arguments: &Arguments, folder: &std::path::Path) -> Result<Vec<
     let connections = usize::try_from(arguments.connections)?;
     let progress = Progress::shown();
     let mut figures = Vec::new();
-    let with_services = [Part::Floor, Part::Pipeline, Part::Latency, Part::Backlog, Part::Identity];
+    let with_services =
+        [Part::Floor, Part::Pipeline, Part::Latency, Part::Backlog, Part::Identity, Part::Push];
     if with_services.into_iter().any(wanted) {
         progress.step("starting RabbitMQ and MongoDB");
         let rabbit = RabbitMq::start(&folder.join("rabbitmq"), RabbitMqVersion::Any).await?;
@@ -158,6 +164,10 @@ async fn measure(arguments: &Arguments, folder: &std::path::Path) -> Result<Vec<
         }
         if wanted(Part::Identity) {
             figures.extend(place.identity(connections).await?);
+        }
+        if wanted(Part::Push) {
+            let management = rabbit.management_url();
+            figures.extend(place.campaigns(arguments.campaign_pushes, management).await?);
         }
     }
     if wanted(Part::Embedded) {
