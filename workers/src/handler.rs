@@ -3,7 +3,8 @@
 use std::sync::{Mutex, PoisonError};
 
 use providers::{blobs::Blobs, till::Till};
-use schemas::{Job, JobError, JobId, Timestamp, UserId, job::CallNote};
+use schemas::{Job, JobError, JobId, Timestamp, UserId, job::CallNote, message::Beside};
+use serde::de::DeserializeOwned;
 use store::{Store, StoreError};
 use tokio_util::sync::CancellationToken;
 
@@ -58,6 +59,7 @@ pub struct Context {
     pub retention: std::time::Duration,
     /// Since when the job's outcome is unknown, if it is.
     pub unknown_since: Option<Timestamp>,
+    pub(crate) beside: Option<Beside>,
     pub(crate) cancelled: CancellationToken,
     pub(crate) calls: Mutex<Vec<CallNote>>,
 }
@@ -68,6 +70,12 @@ impl Context {
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
         self.cancelled.is_cancelled()
+    }
+
+    /// What the sender of the job had just saved, as it was then: it may be old, so only a guarded
+    /// save may build on it. `None` when it did not come along or this is not the first run.
+    pub(crate) fn beside<T: DeserializeOwned>(&self) -> Option<T> {
+        self.beside.as_ref()?.read()
     }
 
     /// Keeps what was said to an outside service for the job's record.
