@@ -27,6 +27,7 @@ mod guesses;
 mod images;
 mod jobs;
 mod keys;
+mod matches;
 mod push_tokens;
 mod query;
 mod repository;
@@ -47,6 +48,7 @@ pub use guesses::Guesses;
 pub use images::{ImageField, ImageFilter, ImageOrder, Images};
 pub use jobs::{JobFilter, Jobs};
 pub use keys::Keys;
+pub use matches::Matches;
 pub use push_tokens::{PushTokenFilter, PushTokens};
 pub use sessions::Sessions;
 pub use users::Users;
@@ -93,6 +95,8 @@ pub struct Store {
     pub images: Images,
     /// Bills.
     pub bills: Bills,
+    /// What came of matching the providers' bills.
+    pub matches: Matches,
     /// People who can sign in.
     pub users: Users,
     /// Applications that sign users in.
@@ -153,6 +157,7 @@ impl Store {
             jobs: Jobs::over(&engine),
             images: Images::over(&engine),
             bills: Bills::over(&engine),
+            matches: Matches::over(&engine),
             users: Users::over(&engine),
             clients: Clients::over(&engine),
             sessions: Sessions::over(&engine),
@@ -195,6 +200,7 @@ impl Store {
         self.jobs.close().await;
         self.images.close().await;
         self.bills.close().await;
+        self.matches.close().await;
         self.users.close().await;
         self.clients.close().await;
         self.sessions.close().await;
