@@ -9,6 +9,7 @@ pub mod api_key;
 pub mod apns;
 pub mod audit;
 pub mod bill;
+pub mod binding;
 pub mod book_day;
 pub mod code;
 pub mod device;

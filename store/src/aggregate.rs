@@ -6,6 +6,7 @@ use schemas::{
     account::{ClientRecord, SessionRecord, UserRecord},
     api_key::KeyRecord,
     audit::AuditRecord,
+    binding::{BindStateRecord, BindingRecord},
     code::CodeRecord,
     device::DeviceRecord,
     guess::GuessRecord,
@@ -104,6 +105,8 @@ pub(crate) const COLLECTIONS: &[&Collection] = &[
     &JOBS,
     &IMAGES,
     &BILLS,
+    &BINDINGS,
+    &BIND_STATES,
     &MATCH_REPORTS,
     &MATCH_PAGES,
     &USERS,
@@ -157,6 +160,14 @@ static BILLS: Collection = Collection {
         Index::on("held_since", &[("held_since", Ascending)]).present("held_since"),
         Index::on("moved", &[("moved", Ascending)]).present("moved"),
     ],
+};
+
+static BINDINGS: Collection = Collection { name: "bindings", id: IdKind::Text, indexes: &[] };
+
+static BIND_STATES: Collection = Collection {
+    name: "bind_states",
+    id: IdKind::Text,
+    indexes: &[Index::on("expires_at", &[("expires_at", Ascending)])],
 };
 
 static MATCH_REPORTS: Collection = Collection {
@@ -263,6 +274,8 @@ aggregates! {
     JobRecord in JOBS as |one| Key::owned(one.id, one.owner);
     ImageRecord in IMAGES as |one| Key::owned(one.id, one.owner);
     BillRecord in BILLS as |one| Key::owned(&one.id, one.owner);
+    BindingRecord in BINDINGS as |one| Key::owned(one.id.as_str(), one.owner);
+    BindStateRecord in BIND_STATES as |one| Key::owned(one.id.as_str(), one.owner);
     MatchReport in MATCH_REPORTS as |one| Key::of(one.id.as_str());
     MatchPage in MATCH_PAGES as |one| Key::of(one.id.as_str());
     UserRecord in USERS as |one| Key::of(one.id);

@@ -18,6 +18,7 @@ mod aggregate;
 mod audit;
 mod batch;
 mod bills;
+mod bindings;
 mod clients;
 mod codes;
 mod devices;
@@ -40,6 +41,7 @@ use secrecy::SecretString;
 
 pub use audit::{Audit, AuditFilter};
 pub use bills::{BillFilter, Bills};
+pub use bindings::Bindings;
 pub use clients::Clients;
 pub use codes::Codes;
 pub use devices::Devices;
@@ -95,6 +97,8 @@ pub struct Store {
     pub images: Images,
     /// Bills.
     pub bills: Bills,
+    /// Accounts of users at providers.
+    pub bindings: Bindings,
     /// What came of matching the providers' bills.
     pub matches: Matches,
     /// People who can sign in.
@@ -157,6 +161,7 @@ impl Store {
             jobs: Jobs::over(&engine),
             images: Images::over(&engine),
             bills: Bills::over(&engine),
+            bindings: Bindings::over(&engine),
             matches: Matches::over(&engine),
             users: Users::over(&engine),
             clients: Clients::over(&engine),
@@ -200,6 +205,7 @@ impl Store {
         self.jobs.close().await;
         self.images.close().await;
         self.bills.close().await;
+        self.bindings.close().await;
         self.matches.close().await;
         self.users.close().await;
         self.clients.close().await;

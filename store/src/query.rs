@@ -126,7 +126,7 @@ pub(crate) fn samples() -> Vec<(&'static str, &'static str, Query)> {
 
     use crate::{AuditFilter, BillFilter, ImageFilter, JobFilter, PushTokenFilter};
     use crate::{
-        audit, bills, codes, devices, guesses, images, jobs, keys, matches, push_tokens,
+        audit, bills, bindings, codes, devices, guesses, images, jobs, keys, matches, push_tokens,
         sessions, users,
     };
 
@@ -179,6 +179,7 @@ pub(crate) fn samples() -> Vec<(&'static str, &'static str, Query)> {
         ("devices of a user", "devices", devices::listed(user, 20)),
         ("expired sign-ins", "sessions", sessions::expired(now, 500)),
         ("expired codes", "codes", codes::expired(now, 500)),
+        ("expired consents", "bind_states", bindings::expired(now, 500)),
         ("own sign-ins", "sessions", sessions::live(user, now, Some(SessionId::generate()), 20)),
         ("own keys", "api_keys", keys::listed(Some(user), Some(KeyId::generate()), 20)),
         ("old guesses", "guesses", guesses::expired(now, 500)),

@@ -10,6 +10,7 @@ macro_rules! for_each_job {
             job_expiry::JobExpiry,
             pay_bill_match::PayBillMatch,
             pay_bill_round::PayBillRound,
+            pay_bind::PayBind,
             pay_close::PayClose,
             pay_create::PayCreate,
             pay_notify::PayNotify,
