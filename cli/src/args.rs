@@ -14,7 +14,7 @@ pub(crate) use self::identity::{
     RevokeKeys, RevokeUserKeys, SignOut, UserKey,
 };
 pub(crate) use self::jobs::{ChangeJobs, Filter, Jobs, ListJobs, ShowJob};
-pub(crate) use self::pay::{DecideRefund, Pay, SettleBill, ShowBill, Word};
+pub(crate) use self::pay::{DecideRefund, Pay, Reconcile, SettleBill, ShowBill, Word};
 use crate::{address, sim::SimArgs};
 
 /// Feat: pictures, push and payments behind one API, with every accepted request kept.
@@ -336,6 +336,12 @@ mod tests {
             ("dev options before a command", vec!["--data", "x", "worker"], false),
             ("localhost", vec!["dev", "--listen", "localhost:8080"], true),
             ("a name to listen on", vec!["dev", "--listen", "example.com:8080"], false),
+            (
+                "a day",
+                vec!["pay", "reconcile", "--date", "2026-11-22", "--provider", "alipay"],
+                true,
+            ),
+            ("no day", vec!["pay", "reconcile", "--date", "yesterday"], false),
             ("no public address", vec!["dev", "--public-url", "nonsense"], false),
         ];
         for (name, words, accepted) in cases {

@@ -119,7 +119,7 @@ impl Plan {
             Self::Jobs(command) => jobs::run(command).await,
             Self::Sim(args) => sim::run(args).await,
             Self::Pay(command) => pay::run(*command).await,
-            Self::User(command) => accounts::user(command).await,
+            Self::User(command) => Box::pin(accounts::user(command)).await,
             Self::Client(command) => accounts::client(command).await,
             Self::Key(command) => accounts::key(command).await,
             Self::Audit(command) => audit::run(command).await,

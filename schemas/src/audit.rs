@@ -77,6 +77,14 @@ actions! {
     JobRetried = "job_retried",
     /// An operator asked a job to stop.
     JobCancelled = "job_cancelled",
+    /// An operator let a held refund go out.
+    RefundApproved = "refund_approved",
+    /// An operator decided against a held refund.
+    RefundDropped = "refund_dropped",
+    /// An operator said what became of an attempt or a refund.
+    BillSettled = "bill_settled",
+    /// An operator had a day's bills matched again.
+    BillsMatched = "bills_matched",
 }
 
 impl fmt::Display for Action {

@@ -18,6 +18,7 @@ mod aggregate;
 mod audit;
 mod batch;
 mod bills;
+mod bindings;
 mod clients;
 mod codes;
 mod devices;
@@ -27,6 +28,7 @@ mod guesses;
 mod images;
 mod jobs;
 mod keys;
+mod matches;
 mod push_tokens;
 mod query;
 mod repository;
@@ -39,6 +41,7 @@ use secrecy::SecretString;
 
 pub use audit::{Audit, AuditFilter};
 pub use bills::{BillFilter, Bills};
+pub use bindings::Bindings;
 pub use clients::Clients;
 pub use codes::Codes;
 pub use devices::Devices;
@@ -47,6 +50,7 @@ pub use guesses::Guesses;
 pub use images::{ImageField, ImageFilter, ImageOrder, Images};
 pub use jobs::{JobFilter, Jobs};
 pub use keys::Keys;
+pub use matches::Matches;
 pub use push_tokens::{PushTokenFilter, PushTokens};
 pub use sessions::Sessions;
 pub use users::Users;
@@ -93,6 +97,10 @@ pub struct Store {
     pub images: Images,
     /// Bills.
     pub bills: Bills,
+    /// Accounts of users at providers.
+    pub bindings: Bindings,
+    /// What came of matching the providers' bills.
+    pub matches: Matches,
     /// People who can sign in.
     pub users: Users,
     /// Applications that sign users in.
@@ -153,6 +161,8 @@ impl Store {
             jobs: Jobs::over(&engine),
             images: Images::over(&engine),
             bills: Bills::over(&engine),
+            bindings: Bindings::over(&engine),
+            matches: Matches::over(&engine),
             users: Users::over(&engine),
             clients: Clients::over(&engine),
             sessions: Sessions::over(&engine),
@@ -195,6 +205,8 @@ impl Store {
         self.jobs.close().await;
         self.images.close().await;
         self.bills.close().await;
+        self.bindings.close().await;
+        self.matches.close().await;
         self.users.close().await;
         self.clients.close().await;
         self.sessions.close().await;

@@ -48,6 +48,7 @@ text_value!(
     schemas::DeviceId,
     schemas::KeyId,
     schemas::AuditId,
+    schemas::BookDay,
     &schemas::ClientId,
     &schemas::BillSn
 );
@@ -119,13 +120,14 @@ impl Query {
 #[cfg(test)]
 pub(crate) fn samples() -> Vec<(&'static str, &'static str, Query)> {
     use schemas::{
-        ApnsEnvironment, AuditId, BillStatus, ImageId, JobId, JobState, KeyId, PushTokenId, Queue,
-        SessionId, Timestamp, UserId, push_token::PushTokenState,
+        ApnsEnvironment, AuditId, BillStatus, BookDay, ImageId, JobId, JobState, KeyId,
+        PushTokenId, Queue, SessionId, Timestamp, UserId, push_token::PushTokenState,
     };
 
     use crate::{AuditFilter, BillFilter, ImageFilter, JobFilter, PushTokenFilter};
     use crate::{
-        audit, bills, codes, devices, guesses, images, jobs, keys, push_tokens, sessions, users,
+        audit, bills, bindings, codes, devices, guesses, images, jobs, keys, matches, push_tokens,
+        sessions, users,
     };
 
     let (now, user) = (Timestamp::now(), UserId::FEAT);
@@ -169,11 +171,15 @@ pub(crate) fn samples() -> Vec<(&'static str, &'static str, Query)> {
         ("by client reference", "bills", bills::by_client_ref(user, "a")),
         ("own bills", "bills", bills::listed(&own_bills, 0, 20)),
         ("held refunds", "bills", bills::held(None, 20)),
+        ("moved money", "bills", bills::moved("2026-11-23T00:00:00", 500)),
+        ("reports of a day", "match_reports", matches::of_day(BookDay::published(now), 100)),
+        ("old pages", "match_pages", matches::older("a", JobId::generate(), 100)),
         ("by username", "users", users::by_username("a")),
         ("device of a user", "devices", devices::by_device(user, "web:1")),
         ("devices of a user", "devices", devices::listed(user, 20)),
         ("expired sign-ins", "sessions", sessions::expired(now, 500)),
         ("expired codes", "codes", codes::expired(now, 500)),
+        ("expired consents", "bind_states", bindings::expired(now, 500)),
         ("own sign-ins", "sessions", sessions::live(user, now, Some(SessionId::generate()), 20)),
         ("own keys", "api_keys", keys::listed(Some(user), Some(KeyId::generate()), 20)),
         ("old guesses", "guesses", guesses::expired(now, 500)),

@@ -15,14 +15,15 @@ use api::{
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use reqwest::{Method, RequestBuilder, Response, multipart};
 use schemas::{
-    BillRecord, BillSn, Currency, Fen, ImageId, JobRecord, KeyId, Scopes, SessionId, Timestamp,
-    UserId,
+    BillRecord, BillSn, Channel, Currency, Fen, ImageId, JobRecord, KeyId, Scopes, SessionId,
+    Timestamp, UserId,
     account::{Grant, SessionRecord, UserRecord},
     api_key::KeyRecord,
     bill::NewBill,
+    binding::BindingRecord,
     image::{ImageFormat, ImageRecord},
     job::NewJob,
-    kinds::{ImageDelete, image_delete::ImageDeletion},
+    kinds::{ImageDelete, image_delete::ImageDeletion, pay_create::SealedPayer},
     profile::Profile,
 };
 use secrecy::ExposeSecret;
@@ -123,6 +124,24 @@ const ROWS: &[(&str, Row)] = &[
     ),
     ("GET /api/pay/order/{sn}/refund/{refund}/", Row::NotFound(|ada| vec![call(&ada.bill.id, "")])),
     ("GET /api/pay/weixin/check-app-id/", Row::Nobodys("about an app id, the same for everybody")),
+    (
+        "POST /api/user/profile/alipay-binding/",
+        Row::Nobodys("begins a consent of the caller; its state belongs to nobody else"),
+    ),
+    ("GET /api/user/profile/alipay-info/", Row::OwnOnly(|ada| vec![call("", ada.query())])),
+    (
+        "POST /api/user/profile/wechat-binding/",
+        Row::Nobodys("exchanges a code that the caller brings, for the caller"),
+    ),
+    ("GET /api/user/profile/wechat-info/", Row::OwnOnly(|ada| vec![call("", ada.query())])),
+    (
+        "GET /api/pay/alipay_auth_return/",
+        Row::Nobodys("a browser comes back without a token; the state says whose consent it is"),
+    ),
+    (
+        "GET /api/pay/wechat_auth_return/",
+        Row::Nobodys("a browser comes back without a token; the state says whose consent it is"),
+    ),
     ("GET /api/job/", Row::OwnOnly(|ada| vec![call("", ada.query())])),
     ("GET /api/job/{id}/", Row::NotFound(|ada| vec![call(ada.job.id, "")])),
     ("GET /api/job/{id}/events/", Row::NotFound(|ada| vec![call(ada.job.id, "")])),
@@ -204,6 +223,7 @@ impl Victim {
             self.session.device_id.clone(),
             self.key.id.to_string(),
             self.bill.id.to_string(),
+            bound_long_ago().to_string(),
         ]
     }
 
@@ -221,6 +241,10 @@ impl Victim {
         assert_eq!(store.jobs.insert(&job).await, Ok(Insert::Stored));
         assert_eq!(store.sessions.insert(&session).await, Ok(Insert::Stored));
         assert_eq!(store.keys.insert(&key).await, Ok(Insert::Stored));
+        for channel in [Channel::Alipay, Channel::WeChatPay] {
+            let binding = binding(user.id, channel, bound_long_ago());
+            assert_eq!(store.bindings.insert(&binding).await, Ok(Insert::Stored));
+        }
         let bill = bill(user.id);
         assert_eq!(store.bills.insert(&bill).await, Ok(Insert::Stored));
         Self { user, image, hidden, job, session, key, bill }
@@ -296,6 +320,25 @@ fn bill(owner: UserId) -> BillRecord {
     BillRecord::open(new, BillSn::generate(now), now)
 }
 
+/// When the first user's accounts were bound.
+fn bound_long_ago() -> Timestamp {
+    Timestamp::from_micros(1_706_933_106_123_456)
+}
+
+fn binding(owner: UserId, channel: Channel, bound_at: Timestamp) -> BindingRecord {
+    BindingRecord {
+        id: BindingRecord::id_of(owner, channel),
+        version: 1,
+        owner,
+        channel,
+        app: "web".to_owned(),
+        account: SealedPayer { digest: "00".repeat(16), sealed: String::new() },
+        union_account: None,
+        profile: None,
+        bound_at,
+    }
+}
+
 fn session(owner: UserId, device_id: &str) -> SessionRecord {
     let now = Timestamp::now();
     SessionRecord {
@@ -359,6 +402,10 @@ impl Stage {
         tokio::spawn(api::serve(api, listener, shutdown.clone(), Duration::from_secs(2)));
         let bob = user("bob");
         assert_eq!(rig.store.users.insert(&bob).await, Ok(Insert::Stored));
+        for channel in [Channel::Alipay, Channel::WeChatPay] {
+            let binding = binding(bob.id, channel, Timestamp::now());
+            assert_eq!(rig.store.bindings.insert(&binding).await, Ok(Insert::Stored));
+        }
         let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30));
         let http = http.redirect(reqwest::redirect::Policy::none()).build().expect("client");
         Self { rig, url, bob: bob.id, http, shutdown }

@@ -11,6 +11,7 @@ mod handlers;
 mod held;
 mod in_flight;
 mod lease;
+mod matching;
 mod paying;
 mod pipeline;
 mod registry;
@@ -28,7 +29,7 @@ use std::sync::{
 
 use broker::Broker;
 use providers::{blobs::Blobs, till::Till};
-use schemas::{Queue, Timestamp};
+use schemas::{Channel, Queue, Timestamp, matching::DifferenceClass};
 use store::Store;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -124,6 +125,13 @@ pub async fn run(workers: Workers, shutdown: CancellationToken) -> Drained {
 /// Counters that somebody watches for their first increment: they have to be there before it.
 fn begin_counters() {
     metrics::counter!("feat_messages_parked_total").increment(0);
+    for channel in Channel::ALL {
+        for class in DifferenceClass::ALL {
+            metrics::counter!("feat_pay_bill_differences_total",
+                "channel" => channel.name(), "class" => class.name())
+            .increment(0);
+        }
+    }
     for queue in Queue::ALL {
         for why in [scheduler::DUE, scheduler::LEASE_ENDED, sweep::MESSAGE_LOST] {
             metrics::counter!("feat_jobs_republished_total", "why" => why, "queue" => queue.name())

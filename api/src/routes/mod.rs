@@ -15,5 +15,5 @@ mod user_image;
 pub(crate) use account::AccountApi;
 pub(crate) use job::JobApi;
 pub(crate) use media::Media;
-pub(crate) use pay::{Notify, PayApi, unbuilt};
+pub(crate) use pay::{BindingApi, Notify, PayApi, unbuilt};
 pub(crate) use user_image::UserImageApi;

@@ -18,7 +18,7 @@ use crate::{
         AUTHORIZE_PATH, AuthorizeApi, AuthorizePage, DiscoveryApi, IntrospectApi, METADATA_PATH,
         RevokeApi, TokenApi, metadata,
     },
-    routes::{AccountApi, JobApi, Media, Notify, PayApi, UserImageApi, unbuilt},
+    routes::{AccountApi, BindingApi, JobApi, Media, Notify, PayApi, UserImageApi, unbuilt},
     state::AppState,
 };
 
@@ -63,7 +63,7 @@ impl Site {
             oauth,
             AccountApi(state.clone()),
             UserImageApi::new(state.clone()),
-            PayApi::new(state.clone()),
+            (PayApi::new(state.clone()), BindingApi(state.clone())),
             JobApi::new(state.clone()),
         );
         let media = Route::new().at("/media/:uid/UserImage/:file", Media::new(state.clone()));

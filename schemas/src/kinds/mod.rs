@@ -8,6 +8,9 @@ macro_rules! for_each_job {
         $callback! {
             image_delete::ImageDelete,
             job_expiry::JobExpiry,
+            pay_bill_match::PayBillMatch,
+            pay_bill_round::PayBillRound,
+            pay_bind::PayBind,
             pay_close::PayClose,
             pay_create::PayCreate,
             pay_notify::PayNotify,
