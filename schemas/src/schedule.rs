@@ -3,7 +3,10 @@
 use crate::{
     id::UserId,
     job::NewJob,
-    kinds::{JobExpiry, job_expiry::Expiry},
+    kinds::{
+        JobExpiry, PushTokenPrune, PushTokenReport, job_expiry::Expiry, push_token_prune::Pruning,
+        push_token_report::Reporting,
+    },
     time::Timestamp,
 };
 
@@ -18,11 +21,23 @@ pub struct Schedule {
 }
 
 /// The timetable.
-pub const SCHEDULES: &[Schedule] = &[Schedule {
-    name: "job-expiry",
-    cron: "*/5 * * * *",
-    make: || NewJob::of::<JobExpiry>(UserId::FEAT, &Expiry {}),
-}];
+pub const SCHEDULES: &[Schedule] = &[
+    Schedule {
+        name: "job-expiry",
+        cron: "*/5 * * * *",
+        make: || NewJob::of::<JobExpiry>(UserId::FEAT, &Expiry {}),
+    },
+    Schedule {
+        name: "push-token-report",
+        cron: "* * * * *",
+        make: || NewJob::of::<PushTokenReport>(UserId::FEAT, &Reporting {}),
+    },
+    Schedule {
+        name: "push-token-prune",
+        cron: "*/10 * * * *",
+        make: || NewJob::of::<PushTokenPrune>(UserId::FEAT, &Pruning {}),
+    },
+];
 
 impl Schedule {
     /// The job for the tick at `tick`. Every process makes the same key for the same tick, so the

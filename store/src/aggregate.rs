@@ -10,13 +10,15 @@ use schemas::{
     device::DeviceRecord,
     guess::GuessRecord,
     image::ImageRecord,
-    push_token::PushTokenRecord,
 };
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::query::{
-    Direction::{self, Ascending, Descending},
-    Field, Value,
+use crate::{
+    push_tokens,
+    query::{
+        Direction::{self, Ascending, Descending},
+        Field, Value,
+    },
 };
 
 /// One kind of record and where it lies.
@@ -49,16 +51,16 @@ pub(crate) struct Index {
 }
 
 impl Index {
-    const fn on(name: &'static str, fields: &'static [(Field, Direction)]) -> Self {
+    pub(crate) const fn on(name: &'static str, fields: &'static [(Field, Direction)]) -> Self {
         Self { name, fields, unique: false, present: None, list: false }
     }
 
-    const fn unique(mut self) -> Self {
+    pub(crate) const fn unique(mut self) -> Self {
         self.unique = true;
         self
     }
 
-    const fn present(mut self, field: Field) -> Self {
+    pub(crate) const fn present(mut self, field: Field) -> Self {
         self.present = Some(field);
         self
     }
@@ -111,7 +113,8 @@ pub(crate) const COLLECTIONS: &[&Collection] = &[
     &KEYS,
     &GUESSES,
     &AUDIT,
-    &PUSH_TOKENS,
+    &push_tokens::TOKENS,
+    &push_tokens::COHORTS,
 ];
 
 static JOBS: Collection = Collection {
@@ -207,41 +210,6 @@ static AUDIT: Collection = Collection {
     ],
 };
 
-static PUSH_TOKENS: Collection = Collection {
-    name: "push_tokens",
-    id: IdKind::Text,
-    indexes: &[
-        Index::on("user_number", &[("user", Ascending), ("number", Descending)]),
-        Index::on("number", &[("number", Ascending)]),
-        Index::on("reach_number", &[("reach", Ascending), ("number", Ascending)]).present("reach"),
-        Index::on(
-            "reach_locale_number",
-            &[("reach", Ascending), ("locale", Ascending), ("number", Ascending)],
-        )
-        .present("reach"),
-        Index::on(
-            "reach_app_version_number",
-            &[("reach", Ascending), ("app_version", Ascending), ("number", Ascending)],
-        )
-        .present("reach"),
-        Index::on("reach_registered_at", &[("reach", Ascending), ("registered_at", Ascending)])
-            .present("reach"),
-        Index::on(
-            "app_environment_state_state_at",
-            &[
-                ("app", Ascending),
-                ("environment", Ascending),
-                ("state", Ascending),
-                ("state_at", Ascending),
-            ],
-        ),
-        Index::on("unreported_since", &[("unreported_since", Ascending)])
-            .present("unreported_since"),
-        Index::on("app_corrected_from", &[("app", Ascending), ("corrected_from", Ascending)])
-            .present("corrected_from"),
-    ],
-};
-
 impl Aggregate for JobRecord {
     const COLLECTION: &'static Collection = &JOBS;
 
@@ -295,19 +263,6 @@ impl Aggregate for ClientRecord {
 
     fn key(&self) -> Key {
         Key::of(&self.id)
-    }
-
-    fn version(&self) -> u64 {
-        self.version
-    }
-}
-
-impl Aggregate for PushTokenRecord {
-    const COLLECTION: &'static Collection = &PUSH_TOKENS;
-
-    /// Without an owner: a token may change hands, and its record stays where it is.
-    fn key(&self) -> Key {
-        Key::of(self.id.as_str())
     }
 
     fn version(&self) -> u64 {

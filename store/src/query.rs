@@ -164,7 +164,7 @@ pub(crate) fn samples() -> Vec<(&'static str, &'static str, Query)> {
         ("own images by tag", "images", images::listed(&tagged, &[], 0, 20)),
         ("own devices", "push_tokens", pushed::owned(user, Some(device), 20)),
         ("devices by number", "push_tokens", pushed::numbered(&[device])),
-        ("devices of users", "push_tokens", pushed::reached(&app, &[user])),
+        ("devices of users", "push_tokens", pushed::reached(&[user])),
         ("devices of an app", "push_tokens", pushed::listed(&segment, Some(device), 500)),
         ("devices by locale", "push_tokens", pushed::listed(&local, Some(device), 500)),
         ("devices by version", "push_tokens", pushed::listed(&versioned, Some(device), 500)),
@@ -174,13 +174,18 @@ pub(crate) fn samples() -> Vec<(&'static str, &'static str, Query)> {
             pushed::quiet(&app, ApnsEnvironment::Production, now, 500),
         ),
         (
+            "devices signed out by themselves",
+            "push_tokens",
+            pushed::signed_out(&app, ApnsEnvironment::Production, now, 500),
+        ),
+        (
             "devices in a state",
             "push_tokens",
             pushed::standing(&app, ApnsEnvironment::Production, PushTokenState::Active),
         ),
         ("devices in a state since", "push_tokens", {
             let (environment, state) = (ApnsEnvironment::Production, PushTokenState::Quarantined);
-            pushed::standing_since(&app, environment, state, now, 500)
+            pushed::standing_since(&app, environment, state, Some(now), now, 500)
         }),
         ("apps with devices", "push_tokens", pushed::next_app(Some(&app))),
         ("corrected devices", "push_tokens", pushed::corrected(&app, ApnsEnvironment::Production)),
