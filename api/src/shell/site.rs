@@ -18,7 +18,7 @@ use crate::{
         AUTHORIZE_PATH, AuthorizeApi, AuthorizePage, DiscoveryApi, IntrospectApi, METADATA_PATH,
         RevokeApi, TokenApi, metadata,
     },
-    routes::{AccountApi, JobApi, Media, Notify, PayApi, UserImageApi, unbuilt},
+    routes::{AccountApi, ApnsTokenApi, JobApi, Media, Notify, PayApi, UserImageApi, unbuilt},
     state::AppState,
 };
 
@@ -63,6 +63,7 @@ impl Site {
             oauth,
             AccountApi(state.clone()),
             UserImageApi::new(state.clone()),
+            ApnsTokenApi::new(state.clone()),
             PayApi::new(state.clone()),
             JobApi::new(state.clone()),
         );
