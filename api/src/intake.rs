@@ -22,9 +22,9 @@ use schemas::{
 use store::{Insert, Save, StoreError};
 use tracing::{info, warn};
 
-pub(crate) use idempotency::{IdempotencyKey, Request};
+pub(crate) use idempotency::{IdempotencyKey, Request, idempotency};
 pub(crate) use prefer::Patience;
-pub(crate) use reply::{ResultReply, WorkReply};
+pub(crate) use reply::{MadeReply, ResultReply, WorkReply};
 pub(crate) use start::start;
 
 use crate::{error::ApiError, fault, state::AppState};

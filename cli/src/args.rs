@@ -1,20 +1,24 @@
 //! The command line: what can be asked of `feat`, in words for the person who asks.
 
+mod apns;
 mod identity;
 mod jobs;
 mod pay;
+mod webhook;
 
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use schemas::{ClientId, RedirectUri, account::Grant};
 
+pub(crate) use self::apns::{Apns, Doctor, Release, Undo};
 pub(crate) use self::identity::{
     AddKey, Audit, ChangePassword, Key, ListAudit, ListKeys, Names, OneClient, OneUser, Operator,
     RevokeKeys, RevokeUserKeys, SignOut, UserKey,
 };
 pub(crate) use self::jobs::{ChangeJobs, Filter, Jobs, ListJobs, ShowJob};
 pub(crate) use self::pay::{DecideRefund, Pay, Reconcile, SettleBill, ShowBill, Word};
+pub(crate) use self::webhook::{ListWebhooks, Resend, Webhook};
 use crate::{address, sim::SimArgs};
 
 /// Feat: pictures, push and payments behind one API, with every accepted request kept.
@@ -69,6 +73,12 @@ Examples:
     /// Look at bills and decide what no provider tells
     #[command(subcommand)]
     Pay(Pay),
+    /// Look at the devices that get Apple's pushes and decide about them
+    #[command(subcommand)]
+    Apns(Apns),
+    /// Look at what the back ends of apps were told, and tell it again
+    #[command(subcommand)]
+    Webhook(Webhook),
     /// Manage the people who can sign in
     #[command(subcommand)]
     User(User),
@@ -328,6 +338,11 @@ mod tests {
             ("keys of a user", vec!["key", "revoke", "--user", "ada", "--dry-run"], true),
             ("keys and a user", vec!["key", "revoke", id.as_str(), "--user", "ada"], false),
             ("unknown action", vec!["audit", "list", "--action", "dance"], false),
+            ("devices", vec!["apns", "undo", "--app", "com.example.a", "--since", "2h"], true),
+            ("devices of no app", vec!["apns", "undo"], false),
+            ("no environment", vec!["apns", "release", "--app", "com.example.a"], false),
+            ("no delivery", vec!["webhook", "resend"], false),
+            ("a delivery", vec!["webhook", "resend", id.as_str()], true),
             ("an action", vec!["audit", "list", "--action", "sign_in", "--since", "2h"], true),
             ("address", vec!["client", "add", "a", "--redirect-uri", "https://a.test/x"], true),
             ("bad address", vec!["client", "add", "a", "--redirect-uri", "javascript:x"], false),

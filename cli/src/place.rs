@@ -6,7 +6,7 @@ use std::{
 };
 
 use broker::{Broker, RabbitSettings};
-use providers::{payment::Gateways, seal::Sealer, till::Till};
+use providers::{payment::Gateways, seal::Sealer, till::Till, webhook::Webhooks};
 use rustix::{fs::Mode, process::umask};
 use secrecy::SecretString;
 use store::{OpenError, Store};
@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::{
     args::Place,
-    config::{Config, MongoDb, PayPart},
+    config::{Config, Devices, MongoDb, PayPart},
     failure::Failure,
 };
 
@@ -179,6 +179,21 @@ pub(crate) fn till(part: Option<&PayPart>) -> Result<Till, Failure> {
     let sealer = Sealer::new(&part.sealing_key)
         .map_err(|error| Failure::setup(format!("payments.sealing_key: {error}"), advice))?;
     Ok(Till { gateways, sealer, public_url: part.public_url.clone() })
+}
+
+/// Opens the back ends that want to hear of events.
+///
+/// # Errors
+///
+/// A secret cannot be read or an address does not fit; [`Failure`] names every problem.
+pub(crate) fn webhooks(devices: &Devices) -> Result<Webhooks, Failure> {
+    Webhooks::open(devices.webhooks.clone()).map_err(|findings| {
+        let problems = findings
+            .into_iter()
+            .filter_map(|finding| Some(format!("{}: {}", finding.what, finding.problem?)));
+        let problems = problems.collect::<Vec<_>>().join("; ");
+        Failure::setup(problems, "Correct the settings under webhooks")
+    })
 }
 
 fn slow(waited: Duration) {

@@ -1,9 +1,10 @@
 //! What a command line asks for, with its configuration read, before anything is started.
 
 use crate::{
-    accounts,
+    accounts, apns,
     args::{
-        Audit, Check, Cli, Client, Command, Configured, Dev, Health, Jobs, Key, Output, Pay, User,
+        Apns, Audit, Check, Cli, Client, Command, Configured, Dev, Health, Jobs, Key, Output, Pay,
+        User, Webhook,
     },
     audit, check,
     config::{ApiPart, Config, Process, WorkerPart},
@@ -14,6 +15,7 @@ use crate::{
     pay, serve,
     sim::{self, SimArgs},
     telemetry::{DEFAULT_LOG, QUIET_LOG},
+    webhook,
 };
 
 /// One thing to do.
@@ -32,6 +34,10 @@ pub(crate) enum Plan {
     Sim(SimArgs),
     /// Look at bills or decide about them.
     Pay(Box<Pay>),
+    /// Look at devices or decide about them.
+    Apns(Apns),
+    /// Look at what back ends were told.
+    Webhook(Webhook),
     /// Manage people.
     User(User),
     /// Manage applications.
@@ -67,6 +73,8 @@ impl Plan {
             Some(Command::Jobs(args)) => Self::Jobs(args),
             Some(Command::Sim(args)) => Self::Sim(args),
             Some(Command::Pay(args)) => Self::Pay(Box::new(args)),
+            Some(Command::Apns(args)) => Self::Apns(args),
+            Some(Command::Webhook(args)) => Self::Webhook(args),
             Some(Command::User(args)) => Self::User(args),
             Some(Command::Client(args)) => Self::Client(args),
             Some(Command::Key(args)) => Self::Key(args),
@@ -94,6 +102,8 @@ impl Plan {
             Self::Check(_)
             | Self::Jobs(_)
             | Self::Pay(_)
+            | Self::Apns(_)
+            | Self::Webhook(_)
             | Self::User(_)
             | Self::Client(_)
             | Self::Key(_)
@@ -119,6 +129,8 @@ impl Plan {
             Self::Jobs(command) => jobs::run(command).await,
             Self::Sim(args) => sim::run(args).await,
             Self::Pay(command) => pay::run(*command).await,
+            Self::Apns(command) => apns::run(command).await,
+            Self::Webhook(command) => webhook::run(command).await,
             Self::User(command) => Box::pin(accounts::user(command)).await,
             Self::Client(command) => accounts::client(command).await,
             Self::Key(command) => accounts::key(command).await,

@@ -45,7 +45,8 @@ pub(crate) async fn api(
     let blobs = open_files(&process.files)?;
     let till = place::till(process.payments.as_ref())?;
     keep_keys(&till, &shutdown);
-    let settings = settings(&part, trace_link);
+    let mut settings = settings(&part, trace_link);
+    settings.default_push_app.clone_from(&process.devices.default_app);
     let api = Api { store: store.clone(), broker: broker.clone(), blobs, till, settings, metrics };
 
     tracing::info!(address = %part.listen, name, "the API listens");
@@ -76,12 +77,14 @@ pub(crate) async fn worker(process: Process, part: WorkerPart) -> Result<(), Fai
     let blobs = open_files(&process.files)?;
     let till = place::till(process.payments.as_ref())?;
     keep_keys(&till, &shutdown);
+    let webhooks = place::webhooks(&process.devices)?;
     let workers = Workers {
         store: store.clone(),
         broker: broker.clone(),
         blobs,
         till,
-        settings: part.settings,
+        webhooks,
+        settings: workers::Settings { tokens: process.devices.life, ..part.settings },
         registry: workers::registry().into(),
     };
     if let Some(listener) = listener {

@@ -85,6 +85,12 @@ actions! {
     BillSettled = "bill_settled",
     /// An operator had a day's bills matched again.
     BillsMatched = "bills_matched",
+    /// An operator took device tokens back that had been put aside.
+    DevicesRestored = "devices_restored",
+    /// An operator let the devices of a cohort go past the brake.
+    CohortReleased = "cohort_released",
+    /// An operator had an event sent to an app's back end once more.
+    WebhookResent = "webhook_resent",
 }
 
 impl fmt::Display for Action {

@@ -32,6 +32,7 @@ pub mod redirect;
 pub mod schedule;
 pub mod scope;
 pub mod time;
+pub mod webhook;
 
 pub use apns::{ApnsEnvironment, BundleId, DeviceToken};
 pub use bill::{BillRecord, BillSn, BillStatus};

@@ -23,17 +23,23 @@ pub enum Queue {
     Alipay,
     /// Calls to UnionPay.
     Unionpay,
+    /// Registering devices for pushes, and removing them.
+    PushTokens,
+    /// Calls to the apps' back ends.
+    Webhooks,
 }
 
 impl Queue {
     /// Every queue, in the order in which they are declared and listed.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 8] = [
         Self::Images,
         Self::Maintenance,
         Self::Payments,
         Self::WechatPay,
         Self::Alipay,
         Self::Unionpay,
+        Self::PushTokens,
+        Self::Webhooks,
     ];
 
     /// The queue of calls to the provider `channel`.
@@ -56,6 +62,8 @@ impl Queue {
             Self::WechatPay => "wechat_pay",
             Self::Alipay => "alipay",
             Self::Unionpay => "unionpay",
+            Self::PushTokens => "push_tokens",
+            Self::Webhooks => "webhooks",
         }
     }
 
@@ -70,6 +78,8 @@ impl Queue {
             Self::WechatPay => "feat.wechat_pay.v1",
             Self::Alipay => "feat.alipay.v1",
             Self::Unionpay => "feat.unionpay.v1",
+            Self::PushTokens => "feat.push_tokens.v1",
+            Self::Webhooks => "feat.webhooks.v1",
         }
     }
 
@@ -83,6 +93,8 @@ impl Queue {
             Self::WechatPay => "feat.wechat_pay.v1.parked",
             Self::Alipay => "feat.alipay.v1.parked",
             Self::Unionpay => "feat.unionpay.v1.parked",
+            Self::PushTokens => "feat.push_tokens.v1.parked",
+            Self::Webhooks => "feat.webhooks.v1.parked",
         }
     }
 }

@@ -12,13 +12,15 @@ use schemas::{
     guess::GuessRecord,
     image::ImageRecord,
     matching::{MatchPage, MatchReport},
-    push_token::PushTokenRecord,
 };
 use serde::{Serialize, de::DeserializeOwned};
 
-use crate::query::{
-    Direction::{self, Ascending, Descending},
-    Field, Value,
+use crate::{
+    push_tokens,
+    query::{
+        Direction::{self, Ascending, Descending},
+        Field, Value,
+    },
 };
 
 /// One kind of record and where it lies.
@@ -51,16 +53,16 @@ pub(crate) struct Index {
 }
 
 impl Index {
-    const fn on(name: &'static str, fields: &'static [(Field, Direction)]) -> Self {
+    pub(crate) const fn on(name: &'static str, fields: &'static [(Field, Direction)]) -> Self {
         Self { name, fields, unique: false, present: None, list: false }
     }
 
-    const fn unique(mut self) -> Self {
+    pub(crate) const fn unique(mut self) -> Self {
         self.unique = true;
         self
     }
 
-    const fn present(mut self, field: Field) -> Self {
+    pub(crate) const fn present(mut self, field: Field) -> Self {
         self.present = Some(field);
         self
     }
@@ -117,7 +119,8 @@ pub(crate) const COLLECTIONS: &[&Collection] = &[
     &KEYS,
     &GUESSES,
     &AUDIT,
-    &PUSH_TOKENS,
+    &push_tokens::TOKENS,
+    &push_tokens::COHORTS,
 ];
 
 static JOBS: Collection = Collection {
@@ -234,24 +237,6 @@ static AUDIT: Collection = Collection {
     ],
 };
 
-static PUSH_TOKENS: Collection = Collection {
-    name: "push_tokens",
-    id: IdKind::Text,
-    indexes: &[
-        Index::on("user_number", &[("user", Ascending), ("number", Descending)]),
-        Index::on(
-            "app_environment_state_number",
-            &[
-                ("app", Ascending),
-                ("environment", Ascending),
-                ("state", Ascending),
-                ("number", Ascending),
-            ],
-        ),
-        Index::on("state_registered_at", &[("state", Ascending), ("registered_at", Ascending)]),
-    ],
-};
-
 /// Says for each kind of record where it lies and what it is called.
 macro_rules! aggregates {
     ($($record:ident in $collection:ident as |$one:ident| $key:expr;)+) => {
@@ -280,8 +265,6 @@ aggregates! {
     MatchPage in MATCH_PAGES as |one| Key::of(one.id.as_str());
     UserRecord in USERS as |one| Key::of(one.id);
     ClientRecord in CLIENTS as |one| Key::of(&one.id);
-    // Without an owner: a token may change hands, and its record stays where it is.
-    PushTokenRecord in PUSH_TOKENS as |one| Key::of(one.id.as_str());
     SessionRecord in SESSIONS as |one| Key::owned(one.id, one.owner);
     DeviceRecord in DEVICES as |one| Key::owned(one.id, one.owner);
     CodeRecord in CODES as |one| Key::owned(one.id.as_str(), one.owner);

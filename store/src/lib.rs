@@ -29,6 +29,7 @@ mod images;
 mod jobs;
 mod keys;
 mod matches;
+mod push_cohorts;
 mod push_tokens;
 mod query;
 mod repository;
@@ -51,7 +52,8 @@ pub use images::{ImageField, ImageFilter, ImageOrder, Images};
 pub use jobs::{JobFilter, Jobs};
 pub use keys::Keys;
 pub use matches::Matches;
-pub use push_tokens::{PushTokenFilter, PushTokens};
+pub use push_cohorts::PushCohorts;
+pub use push_tokens::{Judged, PushTokenFilter, PushTokens, Registered};
 pub use sessions::Sessions;
 pub use users::Users;
 
@@ -119,6 +121,8 @@ pub struct Store {
     pub audit: Audit,
     /// Device tokens for pushes.
     pub push_tokens: PushTokens,
+    /// What cohorts of devices have lost.
+    pub push_cohorts: PushCohorts,
     engine: Engine,
 }
 
@@ -172,6 +176,7 @@ impl Store {
             guesses: Guesses::over(&engine),
             audit: Audit::over(&engine),
             push_tokens: PushTokens::over(&engine),
+            push_cohorts: PushCohorts::over(&engine),
             engine,
         }
     }
@@ -216,6 +221,7 @@ impl Store {
         self.guesses.close().await;
         self.audit.close().await;
         self.push_tokens.close().await;
+        self.push_cohorts.close().await;
         self.engine.close().await;
     }
 }

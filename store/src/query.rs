@@ -120,13 +120,14 @@ impl Query {
 #[cfg(test)]
 pub(crate) fn samples() -> Vec<(&'static str, &'static str, Query)> {
     use schemas::{
-        ApnsEnvironment, AuditId, BillStatus, BookDay, ImageId, JobId, JobState, KeyId,
+        ApnsEnvironment, AuditId, BillStatus, BookDay, BundleId, ImageId, JobId, JobState, KeyId,
         PushTokenId, Queue, SessionId, Timestamp, UserId, push_token::PushTokenState,
     };
 
     use crate::{AuditFilter, BillFilter, ImageFilter, JobFilter, PushTokenFilter};
     use crate::{
-        audit, bills, bindings, codes, devices, guesses, images, jobs, keys, matches, push_tokens,
+        audit, bills, bindings, codes, devices, guesses, images, jobs, keys, matches,
+        push_tokens::queries as pushed,
         sessions, users,
     };
 
@@ -139,8 +140,10 @@ pub(crate) fn samples() -> Vec<(&'static str, &'static str, Query)> {
         tags_any: vec!["b".to_owned(), "c".to_owned()],
     };
     let device = PushTokenId::generate();
-    let app = "com.example.notes".parse().unwrap_or_else(|_| unreachable!("a bundle id"));
-    let segment = PushTokenFilter::of(app, ApnsEnvironment::Production);
+    let app: BundleId = "com.example.notes".parse().unwrap_or_else(|_| unreachable!("a bundle id"));
+    let segment = PushTokenFilter::of(app.clone(), ApnsEnvironment::Production);
+    let local = PushTokenFilter { locale: Some("fr-FR".to_owned()), ..segment.clone() };
+    let versioned = PushTokenFilter { app_version: Some("1.2".to_owned()), ..segment.clone() };
     let own_bills = BillFilter { owner: user, statuses: vec![BillStatus::Paid] };
     let ids = vec![JobId::generate().into()];
     let due = [JobState::Scheduled, JobState::Waiting, JobState::Unknown];
@@ -161,13 +164,34 @@ pub(crate) fn samples() -> Vec<(&'static str, &'static str, Query)> {
         ),
         ("by file name", "images", images::by_file_name(user, "a.png")),
         ("own images by tag", "images", images::listed(&tagged, &[], 0, 20)),
-        ("own devices", "push_tokens", push_tokens::owned(user, Some(device), 20)),
-        ("devices of an app", "push_tokens", push_tokens::listed(&segment, Some(device), 500)),
+        ("own devices", "push_tokens", pushed::owned(user, Some(device), 20)),
+        ("devices by number", "push_tokens", pushed::numbered(&[device])),
+        ("devices of users", "push_tokens", pushed::reached(&[user])),
+        ("devices of an app", "push_tokens", pushed::listed(&segment, Some(device), 500)),
+        ("devices by locale", "push_tokens", pushed::listed(&local, Some(device), 500)),
+        ("devices by version", "push_tokens", pushed::listed(&versioned, Some(device), 500)),
         (
             "devices that nobody registers",
             "push_tokens",
-            push_tokens::quiet(PushTokenState::Active, now, 500),
+            pushed::quiet(&app, ApnsEnvironment::Production, now, 500),
         ),
+        (
+            "devices signed out by themselves",
+            "push_tokens",
+            pushed::signed_out(&app, ApnsEnvironment::Production, now, 500),
+        ),
+        (
+            "devices in a state",
+            "push_tokens",
+            pushed::standing(&app, ApnsEnvironment::Production, PushTokenState::Active),
+        ),
+        ("devices in a state since", "push_tokens", {
+            let (environment, state) = (ApnsEnvironment::Production, PushTokenState::Quarantined);
+            pushed::standing_since(&app, environment, state, Some(now), now, 500)
+        }),
+        ("apps with devices", "push_tokens", pushed::next_app(Some(&app))),
+        ("corrected devices", "push_tokens", pushed::corrected(&app, ApnsEnvironment::Production)),
+        ("unreported devices", "push_tokens", pushed::unreported(now, 500)),
         ("by client reference", "bills", bills::by_client_ref(user, "a")),
         ("own bills", "bills", bills::listed(&own_bills, 0, 20)),
         ("held refunds", "bills", bills::held(None, 20)),

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use broker::{Broker, RabbitSettings};
-use providers::{blobs::Blobs, till::Till};
+use providers::{blobs::Blobs, till::Till, webhook::Webhooks};
 use schemas::{Job, JobId, JobRecord, JobState, Timestamp, UserId, job::NewJob};
 use store::{Insert, Store};
 use tempfile::TempDir;
@@ -36,6 +36,8 @@ pub struct Rig {
     pub blobs: Blobs,
     /// Where bills are paid; closed unless a test opens one.
     pub till: Till,
+    /// Back ends that want to hear of events; none unless a test names some.
+    pub webhooks: Webhooks,
     /// The virtual host and database, when distributed.
     pub corner: Option<Corner>,
     folder: TempDir,
@@ -67,11 +69,12 @@ impl Rig {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let folder = TempDir::new().expect("temporary folder");
         let blobs = Blobs::folder(&folder.path().join("files")).expect("file store");
-        let till = Till::closed();
+        let (till, webhooks) = (Till::closed(), Webhooks::default());
         match engine {
             Engine::Embedded => {
                 let store = Store::sqlite(folder.path()).await.expect("SQLite");
-                Self { store, broker: Broker::local(100_000), blobs, till, corner: None, folder }
+                let broker = Broker::local(100_000);
+                Self { store, broker, blobs, till, webhooks, corner: None, folder }
             }
             Engine::Distributed => {
                 let corner = Corner::new().await;
@@ -79,7 +82,7 @@ impl Rig {
                 let store = Store::mongo(&uri, &corner.database).await.expect("MongoDB");
                 store.migrate().await.expect("indexes");
                 let broker = another_broker(&corner).await;
-                Self { store, broker, blobs, till, corner: Some(corner), folder }
+                Self { store, broker, blobs, till, webhooks, corner: Some(corner), folder }
             }
         }
     }
@@ -111,6 +114,7 @@ impl Rig {
             broker,
             blobs: self.blobs.clone(),
             till: self.till.clone(),
+            webhooks: self.webhooks.clone(),
             settings,
             registry: Arc::new(registry),
         };

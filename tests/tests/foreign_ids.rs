@@ -15,8 +15,8 @@ use api::{
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use reqwest::{Method, RequestBuilder, Response, multipart};
 use schemas::{
-    BillRecord, BillSn, Channel, Currency, Fen, ImageId, JobRecord, KeyId, Scopes, SessionId,
-    Timestamp, UserId,
+    ApnsEnvironment, BillRecord, BillSn, Channel, Currency, Fen, ImageId, JobRecord, KeyId,
+    Scopes, SessionId, Timestamp, UserId,
     account::{Grant, SessionRecord, UserRecord},
     api_key::KeyRecord,
     bill::NewBill,
@@ -25,6 +25,7 @@ use schemas::{
     job::NewJob,
     kinds::{ImageDelete, image_delete::ImageDeletion, pay_create::SealedPayer},
     profile::Profile,
+    push_token::{PushTokenRecord, Registration, SignedIn},
 };
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -87,6 +88,33 @@ const ROWS: &[(&str, Row)] = &[
     (
         "DELETE /api/user/user-image/{id}/",
         Row::NotFound(|ada| vec![call(ada.image.id, ""), call(ada.hidden.id, "")]),
+    ),
+    (
+        "GET /api/user/user-apns-device-token/",
+        Row::OwnOnly(|ada| vec![call("", ada.query()), call("", "?page=1&page_size=100")]),
+    ),
+    (
+        "POST /api/user/user-apns-device-token/",
+        // Whoever holds a token of Apple has the device in hand: it moves to them. Ada's device id
+        // and sign-in, though, are only words here.
+        Row::OwnOnly(|ada| {
+            let device = json!({
+                "device_token": "b0b0", "bundle_id": ada.device.app, "user": ada.user.id,
+                "device_id": "of-bob", "session": ada.session.id,
+            });
+            vec![call("", "").json(device)]
+        }),
+    ),
+    (
+        "DELETE /api/user/user-apns-device-token/",
+        Row::NotFound(|ada| {
+            let token = json!({ "device_token": ada.device.token, "user": ada.user.id });
+            vec![call("", "").json(token)]
+        }),
+    ),
+    (
+        "DELETE /api/user/user-apns-device-token/{device_token}/",
+        Row::NotFound(|ada| vec![call(ada.device.token.as_str(), ada.query())]),
     ),
     ("GET /api/pay/order/", Row::OwnOnly(|ada| vec![call("", ada.query())])),
     (
@@ -197,6 +225,7 @@ struct Victim {
     session: SessionRecord,
     key: KeyRecord,
     bill: BillRecord,
+    device: PushTokenRecord,
 }
 
 impl Victim {
@@ -224,6 +253,9 @@ impl Victim {
             self.key.id.to_string(),
             self.bill.id.to_string(),
             bound_long_ago().to_string(),
+            self.device.token.as_str().to_owned(),
+            self.device.device_id.clone(),
+            self.device.number.to_string(),
         ]
     }
 
@@ -247,7 +279,9 @@ impl Victim {
         }
         let bill = bill(user.id);
         assert_eq!(store.bills.insert(&bill).await, Ok(Insert::Stored));
-        Self { user, image, hidden, job, session, key, bill }
+        let device = device(user.id, session.id);
+        assert_eq!(store.push_tokens.insert(&device).await, Ok(Insert::Stored));
+        Self { user, image, hidden, job, session, key, bill, device }
     }
 
     /// That everything is as it was.
@@ -260,6 +294,8 @@ impl Victim {
         assert_eq!(found.as_ref(), Some(&self.job), "{name}");
         let found = store.bills.get(&self.bill.id).await.expect("store");
         assert_eq!(found.as_ref(), Some(&self.bill), "{name}");
+        let found = store.push_tokens.get(&self.device.app, &self.device.token).await;
+        assert_eq!(found.expect("store").as_ref(), Some(&self.device), "{name}");
         let versions = (
             store.users.get(self.user.id).await.expect("store").map(|user| user.version),
             store.sessions.get(self.session.id).await.expect("store").map(|found| found.version),
@@ -358,6 +394,20 @@ fn session(owner: UserId, device_id: &str) -> SessionRecord {
     }
 }
 
+fn device(owner: UserId, session: SessionId) -> PushTokenRecord {
+    let registration = Registration {
+        owner,
+        app: "com.example.notes".parse().expect("bundle id"),
+        environment: ApnsEnvironment::Production,
+        token: "ada0".repeat(16).parse().expect("token"),
+        device_id: "phone-of-ada".to_owned(),
+        signed_in: SignedIn { session: Some(session), ..SignedIn::default() },
+        locale: None,
+        app_version: None,
+    };
+    PushTokenRecord::new(registration, Timestamp::now())
+}
+
 fn key(owner: UserId) -> (KeyRecord, String) {
     let new = NewKey::generate();
     let id: KeyId = new.id;
@@ -417,8 +467,11 @@ impl Stage {
         assert_eq!(self.rig.store.keys.insert(&key).await, Ok(Insert::Stored));
         let (method, path) = operation.split_once(' ').expect("method and path");
         let method: Method = method.parse().expect("method");
-        let path =
-            path.replace("{id}", &call.id).replace("{sn}", &call.id).replace("{refund}", "1");
+        let path = path
+            .replace("{id}", &call.id)
+            .replace("{sn}", &call.id)
+            .replace("{device_token}", &call.id)
+            .replace("{refund}", "1");
         let request = self.http.request(method, format!("{}{path}{}", self.url, call.query));
         let request = call.on(request.header("authorization", format!("Token {text}")));
         request.send().await.expect(operation)

@@ -2,13 +2,13 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use providers::{blobs::Blobs, till::Till};
+use providers::{blobs::Blobs, till::Till, webhook::Webhooks};
 use schemas::{Job, JobError, JobId, Timestamp, UserId, job::CallNote, message::Beside};
 use serde::de::DeserializeOwned;
 use store::{Store, StoreError};
 use tokio_util::sync::CancellationToken;
 
-use crate::settings::PayPace;
+use crate::settings::{PayPace, TokenLife};
 
 /// The work of one job kind.
 ///
@@ -47,8 +47,12 @@ pub struct Context {
     pub blobs: Blobs,
     /// Where bills are paid.
     pub till: Till,
+    /// The back ends that want to hear of events.
+    pub webhooks: Webhooks,
     /// How often unanswered questions about money are asked.
     pub pace: PayPace,
+    /// How long device tokens live.
+    pub tokens: TokenLife,
     /// The job that runs.
     pub job: JobId,
     /// Whose job it is.

@@ -21,6 +21,7 @@ mod settings;
 mod sweep;
 mod timetable;
 mod trace;
+mod webhooks;
 
 use std::sync::{
     Arc,
@@ -28,7 +29,7 @@ use std::sync::{
 };
 
 use broker::Broker;
-use providers::{blobs::Blobs, till::Till};
+use providers::{blobs::Blobs, till::Till, webhook::Webhooks};
 use schemas::{Channel, Queue, Timestamp, matching::DifferenceClass};
 use store::Store;
 use tokio::time::{Instant, sleep_until};
@@ -36,7 +37,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use handler::{Context, Handler, Undo};
 pub use registry::{Registry, registry};
-pub use settings::{PayPace, QueueSettings, Settings};
+pub use settings::{PayPace, QueueSettings, Settings, TokenLife};
 
 use held::Held;
 use in_flight::InFlight;
@@ -54,6 +55,8 @@ pub struct Workers {
     pub blobs: Blobs,
     /// Where bills are paid.
     pub till: Till,
+    /// The back ends that want to hear of events.
+    pub webhooks: Webhooks,
     /// How much at once, how long, how often.
     pub settings: Settings,
     /// The handlers, [`registry()`] but in tests.

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use schemas::Queue;
+use schemas::{Queue, push_token::BrakePolicy};
 
 /// The settings of one worker process.
 #[derive(Debug, Clone)]
@@ -23,6 +23,8 @@ pub struct Settings {
     pub sweep_margin: Duration,
     /// How often unanswered questions about money are asked.
     pub pay_pace: PayPace,
+    /// How long device tokens live.
+    pub tokens: TokenLife,
     /// How long settled jobs are kept.
     pub retention: Duration,
     /// How long work in hand may go on after the signal to stop.
@@ -36,6 +38,27 @@ pub struct QueueSettings {
     pub concurrency: usize,
     /// Messages that the broker may send ahead, at least `concurrency`.
     pub prefetch: u16,
+}
+
+/// How long device tokens live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TokenLife {
+    /// After this long without a registration a token is put aside. Apps register at each launch.
+    pub stale_after: Duration,
+    /// How long the record of a removed token is kept.
+    pub removed_kept: Duration,
+    /// How much of a cohort may go at once.
+    pub brake: BrakePolicy,
+}
+
+impl Default for TokenLife {
+    fn default() -> Self {
+        Self {
+            stale_after: Duration::from_hours(270 * 24),
+            removed_kept: Duration::from_hours(30 * 24),
+            brake: BrakePolicy::default(),
+        }
+    }
 }
 
 /// How often a provider is asked about what it has not answered, or what its client may do at any
@@ -103,12 +126,15 @@ impl Default for Settings {
                 (Queue::WechatPay, pay),
                 (Queue::Alipay, pay),
                 (Queue::Unionpay, pay),
+                (Queue::PushTokens, QueueSettings { concurrency: 128, prefetch: 256 }),
+                (Queue::Webhooks, QueueSettings { concurrency: 32, prefetch: 32 }),
             ]),
             lease: Duration::from_secs(10),
             schedule_interval: Duration::from_millis(500),
             sweep_interval: Duration::from_secs(1),
             sweep_margin: Duration::from_secs(5),
             pay_pace: PayPace::default(),
+            tokens: TokenLife::default(),
             retention: Duration::from_hours(72),
             shutdown_deadline: Duration::from_secs(20),
         }

@@ -6,7 +6,7 @@ use poem_openapi::{
     registry::{MetaSchema, MetaSchemaRef},
     types::{ParseFromParameter, ParseResult, Type},
 };
-use schemas::{BillSn, ImageId, JobId};
+use schemas::{BillSn, DeviceToken, ImageId, JobId};
 
 use crate::error::ApiError;
 
@@ -68,4 +68,8 @@ path_id! {
 path_id! {
     /// A bill.
     BillPathId(BillSn) = "string", "bill-sn"
+}
+path_id! {
+    /// A device token.
+    DeviceTokenPath(DeviceToken) = "string", "hex"
 }

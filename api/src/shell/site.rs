@@ -18,7 +18,9 @@ use crate::{
         AUTHORIZE_PATH, AuthorizeApi, AuthorizePage, DiscoveryApi, IntrospectApi, METADATA_PATH,
         RevokeApi, TokenApi, metadata,
     },
-    routes::{AccountApi, BindingApi, JobApi, Media, Notify, PayApi, UserImageApi, unbuilt},
+    routes::{
+        AccountApi, ApnsTokenApi, BindingApi, JobApi, Media, Notify, PayApi, UserImageApi, unbuilt,
+    },
     state::AppState,
 };
 
@@ -63,6 +65,7 @@ impl Site {
             oauth,
             AccountApi(state.clone()),
             UserImageApi::new(state.clone()),
+            ApnsTokenApi::new(state.clone()),
             (PayApi::new(state.clone()), BindingApi(state.clone())),
             JobApi::new(state.clone()),
         );

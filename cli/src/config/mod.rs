@@ -4,6 +4,7 @@
 //! of [`groups`], which is also how unknown ones are told; whatever is wrong is reported together
 //! ([`problem`]). There is no default for a secret or for the address of an outside service.
 
+mod devices;
 pub(crate) mod duration;
 mod edge;
 mod groups;
@@ -11,12 +12,14 @@ mod problem;
 mod reader;
 mod setting;
 mod sources;
+mod telemetry;
 
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
 };
 
+pub(crate) use devices::Devices;
 pub(crate) use groups::{ApiPart, FileStore, MongoDb, PayPart, Process, WorkerPart};
 pub(crate) use problem::{Problem, Problems};
 pub(crate) use reader::Effective;

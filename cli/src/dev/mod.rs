@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 
 use api::Api;
 use broker::Broker;
-use providers::blobs::Blobs;
+use providers::{blobs::Blobs, webhook::Webhooks};
 use tokio_util::sync::CancellationToken;
 use workers::Workers;
 
@@ -53,6 +53,7 @@ pub(crate) async fn run(args: &Dev, trace_link: api::TraceLink) -> Result<(), Fa
         broker: broker.clone(),
         blobs: blobs.clone(),
         till: till.clone(),
+        webhooks: Webhooks::default(),
         settings: workers::Settings::default(),
         registry: workers::registry().into(),
     };

@@ -17,6 +17,11 @@ macro_rules! for_each_job {
             pay_query::PayQuery,
             pay_refund::PayRefund,
             pay_refund_query::PayRefundQuery,
+            push_token_prune::PushTokenPrune,
+            push_token_register::PushTokenRegister,
+            push_token_remove::PushTokenRemove,
+            push_token_report::PushTokenReport,
+            webhook_deliver::WebhookDeliver,
         }
     };
 }

@@ -66,6 +66,8 @@ on_both_engines! {
     jobs_found::lingering_jobs_are_queued_ones_of_one_queue,
     push_tokens::a_device_token_is_taken_once_and_moves_whole,
     push_tokens::devices_are_listed_newest_first_by_pages,
+    push_tokens::answers_of_apple_and_registrations_that_cross_end_well,
+    push_tokens::a_corrected_environment_is_found_where_apple_knows_it,
     push_tokens::a_segment_has_every_device_that_gets_pushes_once,
     push_tokens::devices_that_nobody_registers_are_found_oldest_first,
     images::a_file_name_is_taken_once_for_each_owner,

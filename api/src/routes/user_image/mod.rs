@@ -194,8 +194,9 @@ fn path(id: ImageId) -> String {
     format!("/api/user/user-image/{id}/")
 }
 
-/// The caller's idempotency key, if it sent one, with the fingerprint of the request.
-async fn idempotency(
+/// The caller's idempotency key, if it sent one, with the fingerprint of a request whose body says
+/// nothing.
+pub(super) async fn idempotency(
     request: &Request,
     path: &str,
     body: Body,
