@@ -17,13 +17,14 @@ use schemas::{
     ErrorCode, JobRecord, Timestamp,
     job::{Idempotency, NewJob},
     kinds,
+    message::Beside,
 };
 use store::{Insert, Save, StoreError};
 use tracing::{info, warn};
 
-pub(crate) use idempotency::{IdempotencyKey, Request};
+pub(crate) use idempotency::{IdempotencyKey, Request, idempotency};
 pub(crate) use prefer::Patience;
-pub(crate) use reply::{ResultReply, WorkReply};
+pub(crate) use reply::{MadeReply, ResultReply, WorkReply};
 pub(crate) use start::start;
 
 use crate::{error::ApiError, fault, state::AppState};
@@ -152,7 +153,12 @@ pub(crate) fn begin_counters() {
 
 /// Tells the workers of `job`. A failure is logged and counted; the sweep makes up for it.
 pub(crate) async fn announce(state: &AppState, job: &JobRecord) {
-    let published = state.broker.publish(job).await;
+    announce_with(state, job, None).await;
+}
+
+/// As [`announce`], with what was saved together with the job.
+pub(crate) async fn announce_with(state: &AppState, job: &JobRecord, beside: Option<&Beside>) {
+    let published = state.broker.publish_with(job, beside).await;
     fault::point("api.after_publish");
     if let Err(error) = published {
         count_unpublished(job, error);

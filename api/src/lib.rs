@@ -17,6 +17,7 @@ mod intake;
 pub mod pictures;
 mod rates;
 mod routes;
+mod seen;
 mod settings;
 mod shell;
 mod state;

@@ -13,6 +13,7 @@ use crate::{
     auth::Auth,
     pictures::Pictures,
     rates::{Meter, Rates},
+    seen::Seen,
     settings::Settings,
     watch::Watch,
 };
@@ -55,6 +56,7 @@ pub struct Services {
     pub(crate) audit: Audit,
     pub(crate) rates: Rates,
     pub(crate) pictures: Pictures,
+    pub(crate) seen: Seen,
     pub(crate) watch: Watch,
     pub(crate) metrics: PrometheusHandle,
 }
@@ -81,6 +83,7 @@ impl AppState {
             audit,
             rates,
             pictures,
+            seen: Seen::new(),
             watch,
             metrics,
         }))

@@ -19,7 +19,10 @@ mod rabbit;
 
 use std::{sync::Arc, time::Duration};
 
-use schemas::{Event, JobRecord, Queue, message};
+use schemas::{
+    Event, JobRecord, Queue,
+    message::{self, Beside},
+};
 use tokio::sync::broadcast;
 
 pub use crate::{
@@ -130,14 +133,31 @@ impl Broker {
     /// Each means that the sweep sends the job later. [`PublishError::Down`],
     /// [`PublishError::Blocked`] and [`PublishError::Full`] come at once.
     pub async fn publish(&self, job: &JobRecord) -> Result<(), PublishError> {
-        let outcome = self.try_publish(job).await;
+        self.publish_with(job, None).await
+    }
+
+    /// As [`Self::publish`], with something that goes along.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::publish`].
+    pub async fn publish_with(
+        &self,
+        job: &JobRecord,
+        beside: Option<&Beside>,
+    ) -> Result<(), PublishError> {
+        let outcome = self.try_publish(job, beside).await;
         let label = outcome.as_ref().map_or_else(|error| error.label(), |()| "confirmed");
         metrics::counter!("feat_broker_publish_total", "outcome" => label).increment(1);
         outcome
     }
 
-    async fn try_publish(&self, job: &JobRecord) -> Result<(), PublishError> {
-        let body = message::encode(job).map_err(|error| {
+    async fn try_publish(
+        &self,
+        job: &JobRecord,
+        beside: Option<&Beside>,
+    ) -> Result<(), PublishError> {
+        let body = message::encode(job, beside).map_err(|error| {
             tracing::error!(job_id = %job.id, %error, "a job record has no message form");
             PublishError::Unconfirmed
         })?;

@@ -1,22 +1,26 @@
 //! The command line: what can be asked of `feat`, in words for the person who asks.
 
+mod apns;
 mod identity;
 mod jobs;
 mod pay;
 mod push;
+mod webhook;
 
 use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use schemas::{ClientId, RedirectUri, account::Grant};
 
+pub(crate) use self::apns::{Apns, Doctor, Release, Undo};
 pub(crate) use self::identity::{
     AddKey, Audit, ChangePassword, Key, ListAudit, ListKeys, Names, OneClient, OneUser, Operator,
     RevokeKeys, RevokeUserKeys, SignOut, UserKey,
 };
 pub(crate) use self::jobs::{ChangeJobs, Filter, Jobs, ListJobs, ShowJob};
-pub(crate) use self::pay::{DecideRefund, Pay, SettleBill, ShowBill, Word};
+pub(crate) use self::pay::{DecideRefund, Pay, Reconcile, SettleBill, ShowBill, Word};
 pub(crate) use self::push::{ChangePush, ListPushes, OnePush, Push, SendPush};
+pub(crate) use self::webhook::{ListWebhooks, Resend, Webhook};
 use crate::{address, sim::SimArgs};
 
 /// Feat: pictures, push and payments behind one API, with every accepted request kept.
@@ -74,6 +78,12 @@ Examples:
     /// Send pushes to the devices of an app, and steer campaigns
     #[command(subcommand)]
     Push(Push),
+    /// Look at the devices that get Apple's pushes and decide about them
+    #[command(subcommand)]
+    Apns(Apns),
+    /// Look at what the back ends of apps were told, and tell it again
+    #[command(subcommand)]
+    Webhook(Webhook),
     /// Manage the people who can sign in
     #[command(subcommand)]
     User(User),
@@ -337,6 +347,11 @@ mod tests {
             ("keys of a user", vec!["key", "revoke", "--user", "ada", "--dry-run"], true),
             ("keys and a user", vec!["key", "revoke", id.as_str(), "--user", "ada"], false),
             ("unknown action", vec!["audit", "list", "--action", "dance"], false),
+            ("devices", vec!["apns", "undo", "--app", "com.example.a", "--since", "2h"], true),
+            ("devices of no app", vec!["apns", "undo"], false),
+            ("no environment", vec!["apns", "release", "--app", "com.example.a"], false),
+            ("no delivery", vec!["webhook", "resend"], false),
+            ("a delivery", vec!["webhook", "resend", id.as_str()], true),
             ("an action", vec!["audit", "list", "--action", "sign_in", "--since", "2h"], true),
             ("address", vec!["client", "add", "a", "--redirect-uri", "https://a.test/x"], true),
             ("bad address", vec!["client", "add", "a", "--redirect-uri", "javascript:x"], false),
@@ -345,6 +360,12 @@ mod tests {
             ("dev options before a command", vec!["--data", "x", "worker"], false),
             ("localhost", vec!["dev", "--listen", "localhost:8080"], true),
             ("a name to listen on", vec!["dev", "--listen", "example.com:8080"], false),
+            (
+                "a day",
+                vec!["pay", "reconcile", "--date", "2026-11-22", "--provider", "alipay"],
+                true,
+            ),
+            ("no day", vec!["pay", "reconcile", "--date", "yesterday"], false),
             ("no public address", vec!["dev", "--public-url", "nonsense"], false),
         ];
         for (name, words, accepted) in cases {

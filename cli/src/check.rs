@@ -91,6 +91,17 @@ async fn reachable(process: &Process, findings: &mut Vec<Finding>) {
     rabbit(process.rabbitmq.clone(), findings).await;
     blobs(&process.files, findings).await;
     payments(process, findings);
+    webhooks(process, findings);
+}
+
+fn webhooks(process: &Process, findings: &mut Vec<Finding>) {
+    match place::webhooks(&process.devices) {
+        Ok(webhooks) => {
+            let found = webhooks.check().into_iter();
+            findings.extend(found.map(|f| Finding::new("webhooks", f.what, f.problem)));
+        }
+        Err(error) => findings.push(Finding::new("webhooks", "settings", Some(error.to_string()))),
+    }
 }
 
 fn payments(process: &Process, findings: &mut Vec<Finding>) {

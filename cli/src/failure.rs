@@ -24,6 +24,9 @@ pub(crate) enum Failure {
     /// The answer could not be written.
     #[error("cannot write the answer: {0}")]
     Output(#[from] io::Error),
+    /// The books differ; the command's own answer says how. Exit code 3.
+    #[error("the books differ")]
+    Differs,
     /// What was wrong has been said already, as the command's own answer.
     #[error("not well")]
     Told,
@@ -41,6 +44,7 @@ impl Failure {
             // The reader of our output went away, as `head` does: nothing to complain about.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
             Self::Told => 1,
+            Self::Differs => 3,
             Self::Misuse(_) => {
                 eprintln!("feat: {self}");
                 2

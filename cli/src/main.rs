@@ -2,6 +2,7 @@
 
 mod accounts;
 mod address;
+mod apns;
 mod args;
 mod audit;
 mod check;
@@ -20,6 +21,7 @@ mod serve;
 mod signals;
 mod sim;
 mod telemetry;
+mod webhook;
 mod when;
 
 use std::{process::ExitCode, time::Duration};

@@ -11,6 +11,7 @@ use providers::{
     payment::Gateways,
     seal::Sealer,
     till::Till,
+    webhook::Webhooks,
 };
 use rustix::{fs::Mode, process::umask};
 use secrecy::SecretString;
@@ -19,7 +20,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::{
     args::Place,
-    config::{ApnsPart, Config, MongoDb, PayPart},
+    config::{ApnsPart, Config, Devices, MongoDb, PayPart},
     failure::Failure,
 };
 
@@ -203,6 +204,21 @@ pub(crate) fn apns(part: Option<&ApnsPart>) -> Result<Option<Apns>, Failure> {
         return Err(refused(Vec::from_iter(problems).join("; ")));
     }
     Apns::open(settings).map(Some).map_err(|problem| refused(problem.to_string()))
+}
+
+/// Opens the back ends that want to hear of events.
+///
+/// # Errors
+///
+/// A secret cannot be read or an address does not fit; [`Failure`] names every problem.
+pub(crate) fn webhooks(devices: &Devices) -> Result<Webhooks, Failure> {
+    Webhooks::open(devices.webhooks.clone()).map_err(|findings| {
+        let problems = findings
+            .into_iter()
+            .filter_map(|finding| Some(format!("{}: {}", finding.what, finding.problem?)));
+        let problems = problems.collect::<Vec<_>>().join("; ");
+        Failure::setup(problems, "Correct the settings under webhooks")
+    })
 }
 
 fn slow(waited: Duration) {

@@ -1,10 +1,10 @@
 //! What a command line asks for, with its configuration read, before anything is started.
 
 use crate::{
-    accounts,
+    accounts, apns,
     args::{
-        Audit, Check, Cli, Client, Command, Configured, Dev, Health, Jobs, Key, Output, Pay, Push,
-        User,
+        Apns, Audit, Check, Cli, Client, Command, Configured, Dev, Health, Jobs, Key, Output, Pay,
+        Push, User, Webhook,
     },
     audit, check,
     config::{ApiPart, Config, Process, WorkerPart},
@@ -15,6 +15,7 @@ use crate::{
     pay, push, serve,
     sim::{self, SimArgs},
     telemetry::{DEFAULT_LOG, QUIET_LOG},
+    webhook,
 };
 
 /// One thing to do.
@@ -35,6 +36,10 @@ pub(crate) enum Plan {
     Pay(Box<Pay>),
     /// Send pushes or steer campaigns.
     Push(Push),
+    /// Look at devices or decide about them.
+    Apns(Apns),
+    /// Look at what back ends were told.
+    Webhook(Webhook),
     /// Manage people.
     User(User),
     /// Manage applications.
@@ -71,6 +76,8 @@ impl Plan {
             Some(Command::Sim(args)) => Self::Sim(args),
             Some(Command::Pay(args)) => Self::Pay(Box::new(args)),
             Some(Command::Push(args)) => Self::Push(args),
+            Some(Command::Apns(args)) => Self::Apns(args),
+            Some(Command::Webhook(args)) => Self::Webhook(args),
             Some(Command::User(args)) => Self::User(args),
             Some(Command::Client(args)) => Self::Client(args),
             Some(Command::Key(args)) => Self::Key(args),
@@ -99,6 +106,8 @@ impl Plan {
             | Self::Jobs(_)
             | Self::Pay(_)
             | Self::Push(_)
+            | Self::Apns(_)
+            | Self::Webhook(_)
             | Self::User(_)
             | Self::Client(_)
             | Self::Key(_)
@@ -125,6 +134,8 @@ impl Plan {
             Self::Sim(args) => sim::run(args).await,
             Self::Pay(command) => pay::run(*command).await,
             Self::Push(command) => push::run(command).await,
+            Self::Apns(command) => apns::run(command).await,
+            Self::Webhook(command) => webhook::run(command).await,
             Self::User(command) => Box::pin(accounts::user(command)).await,
             Self::Client(command) => accounts::client(command).await,
             Self::Key(command) => accounts::key(command).await,

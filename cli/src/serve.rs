@@ -47,6 +47,7 @@ pub(crate) async fn api(
     keep_keys(&till, &shutdown);
     let mut settings = settings(&part, trace_link);
     settings.push_apps = process.apns.map(|part| part.apps).unwrap_or_default();
+    settings.default_push_app.clone_from(&process.devices.default_app);
     let api = Api { store: store.clone(), broker: broker.clone(), blobs, till, settings, metrics };
 
     tracing::info!(address = %part.listen, name, "the API listens");
@@ -78,13 +79,15 @@ pub(crate) async fn worker(process: Process, part: WorkerPart) -> Result<(), Fai
     let till = place::till(process.payments.as_ref())?;
     keep_keys(&till, &shutdown);
     let apns = place::apns(process.apns.as_ref())?;
+    let webhooks = place::webhooks(&process.devices)?;
     let workers = Workers {
         store: store.clone(),
         broker: broker.clone(),
         blobs,
         till,
         apns,
-        settings: part.settings,
+        webhooks,
+        settings: workers::Settings { tokens: process.devices.life, ..part.settings },
         registry: workers::registry().into(),
     };
     if let Some(listener) = listener {

@@ -1,7 +1,7 @@
 //! Services outside of Feat, one module each.
 //!
-//! The store of files, the keys of a trusted issuer, the payment providers and Apple's push
-//! service. Only this crate knows how such a service is spoken to; what it answers is sorted by what
+//! The store of files, the keys of a trusted issuer, the payment providers, Apple's push service
+//! and the back ends of apps. Only this crate knows how such a service is spoken to; what it answers is sorted by what
 //! the caller may do next.
 
 pub mod apns;
@@ -10,6 +10,7 @@ pub mod jwks;
 pub mod payment;
 pub mod seal;
 pub mod till;
+pub mod webhook;
 
 /// One thing that was looked at by a check of the installation.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -59,6 +59,7 @@ async fn conforms(blobs: &Blobs) {
     ranges_are_cut_from_the_file(blobs, &key, &large).await;
 
     folders_are_removed_whole(blobs, &own).await;
+    a_file_goes_with_its_folder(blobs, &own).await;
     bad_keys_are_refused(blobs).await;
 
     let findings = blobs.check().await;
@@ -73,6 +74,7 @@ async fn absent_is_no_error(blobs: &Blobs, own: &str) {
     assert!(blobs.get(&key, Some(0..3)).await.unwrap().is_none());
     assert!(blobs.get(&key, Some(5..9)).await.unwrap().is_none());
     assert_eq!(blobs.remove_folder(own).await.unwrap(), 0);
+    assert_eq!(blobs.remove(&key, own).await.unwrap(), 0);
     assert_eq!(blobs.list(own).await.unwrap(), Vec::<String>::new());
 }
 
@@ -112,12 +114,28 @@ async fn folders_are_removed_whole(blobs: &Blobs, own: &str) {
     assert_eq!(blobs.remove_folder(own).await.unwrap(), 2);
 }
 
+async fn a_file_goes_with_its_folder(blobs: &Blobs, own: &str) {
+    let (key, folder) = (format!("{own}/7.jpg"), format!("{own}/7"));
+    for key in [&key, &format!("{folder}/w64.jpg"), &format!("{folder}/w128.jpg")] {
+        blobs.put(key, Bytes::from_static(b"x")).await.unwrap();
+    }
+    let neighbour = format!("{own}/70.jpg");
+    blobs.put(&neighbour, Bytes::from_static(b"x")).await.unwrap();
+
+    assert_eq!(blobs.remove(&key, &folder).await.unwrap(), 3);
+    assert_eq!(blobs.remove(&key, &folder).await.unwrap(), 0, "again");
+    assert_eq!(blobs.list(own).await.unwrap(), [neighbour.clone()], "neighbours stay");
+    assert_eq!(blobs.remove(&neighbour, &format!("{own}/70")).await.unwrap(), 1, "no folder");
+}
+
 async fn bad_keys_are_refused(blobs: &Blobs) {
     for key in ["", "/etc/passwd", "a//b", "a/../b", "../a", "a/", "a/.hidden", "a\\b", "a\n"] {
         assert_eq!(blobs.put(key, Bytes::new()).await, Err(BlobError::InvalidKey), "{key:?}");
         assert_eq!(blobs.get(key, None).await.err(), Some(BlobError::InvalidKey), "{key:?}");
         assert_eq!(blobs.remove_folder(key).await, Err(BlobError::InvalidKey), "{key:?}");
         assert_eq!(blobs.list(key).await, Err(BlobError::InvalidKey), "{key:?}");
+        assert_eq!(blobs.remove(key, "a").await, Err(BlobError::InvalidKey), "{key:?}");
+        assert_eq!(blobs.remove("a", key).await, Err(BlobError::InvalidKey), "{key:?}");
     }
 }
 

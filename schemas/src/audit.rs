@@ -77,6 +77,20 @@ actions! {
     JobRetried = "job_retried",
     /// An operator asked a job to stop.
     JobCancelled = "job_cancelled",
+    /// An operator let a held refund go out.
+    RefundApproved = "refund_approved",
+    /// An operator decided against a held refund.
+    RefundDropped = "refund_dropped",
+    /// An operator said what became of an attempt or a refund.
+    BillSettled = "bill_settled",
+    /// An operator had a day's bills matched again.
+    BillsMatched = "bills_matched",
+    /// An operator took device tokens back that had been put aside.
+    DevicesRestored = "devices_restored",
+    /// An operator let the devices of a cohort go past the brake.
+    CohortReleased = "cohort_released",
+    /// An operator had an event sent to an app's back end once more.
+    WebhookResent = "webhook_resent",
 }
 
 impl fmt::Display for Action {

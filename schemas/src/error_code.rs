@@ -38,6 +38,10 @@ error_codes! {
     AuthenticationFailed = (401, "authentication_failed"),
     /// The token lacks the scope for this call.
     PermissionDenied = (403, "permission_denied"),
+    /// The user has bound no Alipay account; `data.auth_url` is where to do that.
+    AlipayBindFirst = (400, "ALIPAY_BIND_FIRST"),
+    /// The user has bound no WeChat account; `data.code_url` is a picture to scan for that.
+    WxBindFirst = (400, "WX_BIND_FIRST"),
     /// The request's content is wrong; `data` names the fields.
     Validation = (400, "VALIDATION_EXCEPTION"),
     /// No such thing, or not the caller's.

@@ -14,7 +14,8 @@ pub const MAX_TAGS: usize = 64;
 /// Longest tag, in characters.
 pub const MAX_TAG_CHARS: usize = 64;
 
-/// The record of one picture. Its bytes lie in the file store below [`ImageRecord::folder`].
+/// The record of one picture. Its bytes lie in the file store at
+/// [`ImageRecord::original`] and below [`ImageRecord::variants`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct ImageRecord {
     /// Its name.
@@ -95,9 +96,16 @@ impl ImageFormat {
 }
 
 impl ImageRecord {
-    /// Folder in the file store that holds the original and every variant, and nothing else.
+    /// Key of the original in the file store.
     #[must_use]
-    pub fn folder(&self) -> String {
+    pub fn original(&self) -> String {
+        format!("{}.{}", self.variants(), self.format.extension())
+    }
+
+    /// Folder in the file store that holds every variant and nothing else; there is none before
+    /// the first variant.
+    #[must_use]
+    pub fn variants(&self) -> String {
         format!("images/{}/{}", self.owner, self.id)
     }
 

@@ -9,6 +9,8 @@ pub mod api_key;
 pub mod apns;
 pub mod audit;
 pub mod bill;
+pub mod binding;
+pub mod book_day;
 pub mod code;
 pub mod device;
 pub mod error_code;
@@ -19,6 +21,7 @@ pub mod id;
 pub mod image;
 pub mod job;
 pub mod kinds;
+pub mod matching;
 pub mod message;
 pub mod money;
 pub mod payment;
@@ -34,6 +37,7 @@ pub mod webhook;
 
 pub use apns::{ApnsEnvironment, BundleId, DeviceToken};
 pub use bill::{BillRecord, BillSn, BillStatus};
+pub use book_day::BookDay;
 pub use error_code::ErrorCode;
 pub use event::Event;
 pub use id::{

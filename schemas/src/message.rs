@@ -1,8 +1,10 @@
 //! The body of a job message: the whole record, so that a worker reads nothing before it starts,
-//! or above a size only the id.
+//! or above a size only the id; and beside it what the sender has just saved and the handler would
+//! read first.
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde_json::value::RawValue;
 
 use crate::{
     id::JobId,
@@ -23,6 +25,36 @@ pub struct JobMessage {
     /// What to do.
     #[serde(flatten)]
     pub subject: Subject,
+    /// See [`Beside`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub beside: Option<serde_json::Value>,
+}
+
+/// What the sender saved together with the job, as it was then. It spares the handler a read and
+/// may be old by now, so it serves only where a guarded save tells.
+#[derive(Debug, Clone)]
+pub struct Beside(Box<RawValue>);
+
+impl Beside {
+    /// Takes `thing` along; `None` when it has no JSON form.
+    pub fn of(thing: &impl Serialize) -> Option<Self> {
+        serde_json::value::to_raw_value(thing).ok().map(Self)
+    }
+
+    /// The thing, if it is a `T`.
+    #[must_use]
+    pub fn read<T: DeserializeOwned>(&self) -> Option<T> {
+        serde_json::from_str(self.0.get()).ok()
+    }
+}
+
+/// What was read from a body.
+#[derive(Debug)]
+pub struct Received {
+    /// The job.
+    pub subject: Subject,
+    /// What came along.
+    pub beside: Option<Beside>,
 }
 
 /// The job that a message is about.
@@ -54,22 +86,29 @@ struct Head {
     schema: u32,
 }
 
-/// The body for `job`.
+/// The body for `job`, with what goes along if there is room.
 ///
 /// # Errors
 ///
 /// When the record has no JSON form, which is a mistake in its type.
-pub fn encode(job: &JobRecord) -> Result<Vec<u8>, serde_json::Error> {
+pub fn encode(job: &JobRecord, beside: Option<&Beside>) -> Result<Vec<u8>, serde_json::Error> {
     #[derive(Serialize)]
     struct Whole<'a> {
         schema: u32,
         job: &'a JobRecord,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        beside: Option<&'a RawValue>,
     }
-    let body = serde_json::to_vec(&Whole { schema: SCHEMA, job })?;
+    let beside = beside.map(|beside| &*beside.0);
+    let body = serde_json::to_vec(&Whole { schema: SCHEMA, job, beside })?;
     if body.len() <= MAX_RECORD_BYTES {
         return Ok(body);
     }
-    serde_json::to_vec(&JobMessage { schema: SCHEMA, subject: Subject::JobId(job.id) })
+    if beside.is_some() {
+        return encode(job, None);
+    }
+    let subject = Subject::JobId(job.id);
+    serde_json::to_vec(&JobMessage { schema: SCHEMA, subject, beside: None })
 }
 
 /// Reads a body.
@@ -77,25 +116,36 @@ pub fn encode(job: &JobRecord) -> Result<Vec<u8>, serde_json::Error> {
 /// # Errors
 ///
 /// [`UnreadableMessage`] when no worker of this build can ever work on it.
-pub fn decode(body: &[u8]) -> Result<Subject, UnreadableMessage> {
+pub fn decode(body: &[u8]) -> Result<Received, UnreadableMessage> {
     #[derive(Deserialize)]
     struct Body {
+        schema: u32,
         job: Option<Box<JobRecord>>,
         job_id: Option<JobId>,
+        beside: Option<Box<RawValue>>,
     }
-    let head: Head = serde_json::from_slice(body)?;
-    if head.schema > SCHEMA {
-        return Err(UnreadableMessage::Newer(head.schema));
+    let read: Result<Body, _> = serde_json::from_slice(body);
+    let schema = match &read {
+        Ok(body) => body.schema,
+        // Perhaps only because it is of a newer form.
+        Err(_) => serde_json::from_slice::<Head>(body)?.schema,
+    };
+    if schema > SCHEMA {
+        return Err(UnreadableMessage::Newer(schema));
     }
-    let body: Body = serde_json::from_slice(body)?;
-    match (body.job, body.job_id) {
-        (Some(job), None) if job.state.is_settled() => Err(UnreadableMessage::Settled(job.state)),
-        (Some(job), None) => Ok(Subject::Job(job)),
-        (None, Some(id)) => Ok(Subject::JobId(id)),
-        _ => Err(UnreadableMessage::Malformed(serde::de::Error::custom(
-            "expected either job or job_id",
-        ))),
-    }
+    let body = read?;
+    let subject = match (body.job, body.job_id) {
+        (Some(job), None) if job.state.is_settled() => {
+            return Err(UnreadableMessage::Settled(job.state));
+        }
+        (Some(job), None) => Subject::Job(job),
+        (None, Some(id)) => Subject::JobId(id),
+        _ => {
+            let text = "expected either job or job_id";
+            return Err(UnreadableMessage::Malformed(serde::de::Error::custom(text)));
+        }
+    };
+    Ok(Received { subject, beside: body.beside.map(Beside) })
 }
 
 #[cfg(test)]
@@ -119,17 +169,35 @@ mod tests {
     #[test]
     fn a_record_arrives_as_it_was_sent() {
         let job = job();
-        assert_eq!(decode(&encode(&job).unwrap()).unwrap(), Subject::Job(Box::new(job)));
+        let received = decode(&encode(&job, None).unwrap()).unwrap();
+        assert!(received.beside.is_none());
+        assert_eq!(received.subject, Subject::Job(Box::new(job)));
+    }
+
+    #[test]
+    fn what_was_saved_with_it_goes_along_while_there_is_room() {
+        let mut job = job();
+        let beside = Beside::of(&("hidden", 41));
+        let received = decode(&encode(&job, beside.as_ref()).unwrap()).unwrap();
+        let read = received.beside.unwrap();
+        assert_eq!(read.read::<(String, u8)>(), Some(("hidden".to_owned(), 41)));
+        assert_eq!(read.read::<u8>(), None);
+
+        job.payload = "x".repeat(MAX_RECORD_BYTES - 800).into();
+        let large = Beside::of(&"y".repeat(1_000));
+        let received = decode(&encode(&job, large.as_ref()).unwrap()).unwrap();
+        assert!(received.beside.is_none());
+        assert_eq!(received.subject, Subject::Job(Box::new(job)));
     }
 
     #[test]
     fn a_large_record_travels_as_its_id() {
         let mut job = job();
         job.payload = "x".repeat(MAX_RECORD_BYTES).into();
-        let body = encode(&job).unwrap();
+        let body = encode(&job, None).unwrap();
 
         assert!(body.len() < 100);
-        assert_eq!(decode(&body).unwrap(), Subject::JobId(job.id));
+        assert_eq!(decode(&body).unwrap().subject, Subject::JobId(job.id));
     }
 
     #[test]
@@ -138,8 +206,12 @@ mod tests {
         let cases = [
             ("no JSON", b"{".to_vec(), "unreadable"),
             ("nothing in it", br#"{"schema":1}"#.to_vec(), "unreadable"),
-            ("newer", br#"{"schema":2,"unheard":true}"#.to_vec(), "schema 2 is newer"),
-            ("settled", encode(&settled).unwrap(), "carries a job that is succeeded"),
+            (
+                "newer",
+                br#"{"schema":2,"job":"of a form that is not known"}"#.to_vec(),
+                "schema 2 is newer",
+            ),
+            ("settled", encode(&settled, None).unwrap(), "carries a job that is succeeded"),
         ];
         for (name, body, expected) in cases {
             assert!(decode(&body).unwrap_err().to_string().starts_with(expected), "{name}");

@@ -27,11 +27,15 @@ pub enum Queue {
     Push,
     /// Calls to Apple's push service.
     Apns,
+    /// Registering devices for pushes, and removing them.
+    PushTokens,
+    /// Calls to the apps' back ends.
+    Webhooks,
 }
 
 impl Queue {
     /// Every queue, in the order in which they are declared and listed.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Images,
         Self::Maintenance,
         Self::Payments,
@@ -40,6 +44,8 @@ impl Queue {
         Self::Unionpay,
         Self::Push,
         Self::Apns,
+        Self::PushTokens,
+        Self::Webhooks,
     ];
 
     /// The queue of calls to the provider `channel`.
@@ -64,6 +70,8 @@ impl Queue {
             Self::Unionpay => "unionpay",
             Self::Push => "push",
             Self::Apns => "apns",
+            Self::PushTokens => "push_tokens",
+            Self::Webhooks => "webhooks",
         }
     }
 
@@ -80,6 +88,8 @@ impl Queue {
             Self::Unionpay => "feat.unionpay.v1",
             Self::Push => "feat.push.v1",
             Self::Apns => "feat.apns.v1",
+            Self::PushTokens => "feat.push_tokens.v1",
+            Self::Webhooks => "feat.webhooks.v1",
         }
     }
 
@@ -95,6 +105,8 @@ impl Queue {
             Self::Unionpay => "feat.unionpay.v1.parked",
             Self::Push => "feat.push.v1.parked",
             Self::Apns => "feat.apns.v1.parked",
+            Self::PushTokens => "feat.push_tokens.v1.parked",
+            Self::Webhooks => "feat.webhooks.v1.parked",
         }
     }
 }

@@ -3,7 +3,10 @@
 use crate::{
     id::UserId,
     job::NewJob,
-    kinds::{JobExpiry, job_expiry::Expiry},
+    kinds::{
+        JobExpiry, PayBillRound, PushTokenPrune, PushTokenReport, job_expiry::Expiry,
+        pay_bill_round::BillRound, push_token_prune::Pruning, push_token_report::Reporting,
+    },
     time::Timestamp,
 };
 
@@ -18,11 +21,29 @@ pub struct Schedule {
 }
 
 /// The timetable.
-pub const SCHEDULES: &[Schedule] = &[Schedule {
-    name: "job-expiry",
-    cron: "*/5 * * * *",
-    make: || NewJob::of::<JobExpiry>(UserId::FEAT, &Expiry {}),
-}];
+pub const SCHEDULES: &[Schedule] = &[
+    Schedule {
+        name: "job-expiry",
+        cron: "*/5 * * * *",
+        make: || NewJob::of::<JobExpiry>(UserId::FEAT, &Expiry {}),
+    },
+    Schedule {
+        name: "bill-round",
+        // 10:20 in Beijing: providers publish the bills of a day until 10:00 of the next one.
+        cron: "20 2 * * *",
+        make: || NewJob::of::<PayBillRound>(UserId::FEAT, &BillRound::default()),
+    },
+    Schedule {
+        name: "push-token-report",
+        cron: "* * * * *",
+        make: || NewJob::of::<PushTokenReport>(UserId::FEAT, &Reporting {}),
+    },
+    Schedule {
+        name: "push-token-prune",
+        cron: "*/10 * * * *",
+        make: || NewJob::of::<PushTokenPrune>(UserId::FEAT, &Pruning {}),
+    },
+];
 
 impl Schedule {
     /// The job for the tick at `tick`. Every process makes the same key for the same tick, so the

@@ -15,6 +15,8 @@ pub enum Scope {
     UserProfile,
     /// See pictures; upload, tag and delete one's own.
     UserImage,
+    /// See one's devices that get pushes; register and remove them.
+    PushDevice,
     /// See one's bills and pay them.
     PayTradeOrder,
     /// Make bills, close them and pay them back.
@@ -25,9 +27,10 @@ pub enum Scope {
 
 impl Scope {
     /// Every scope.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::UserProfile,
         Self::UserImage,
+        Self::PushDevice,
         Self::PayTradeOrder,
         Self::PayTradeManage,
         Self::PushSend,
@@ -39,6 +42,7 @@ impl Scope {
         match self {
             Self::UserProfile => "user_profile",
             Self::UserImage => "user_image",
+            Self::PushDevice => "push_device",
             Self::PayTradeOrder => "pay_trade_order",
             Self::PayTradeManage => "pay_trade_manage",
             Self::PushSend => "push_send",
@@ -51,7 +55,11 @@ impl Scope {
     pub const fn is_basic(self) -> bool {
         match self {
             Self::UserProfile => true,
-            Self::UserImage | Self::PayTradeOrder | Self::PayTradeManage | Self::PushSend => false,
+            Self::UserImage
+            | Self::PushDevice
+            | Self::PayTradeOrder
+            | Self::PayTradeManage
+            | Self::PushSend => false,
         }
     }
 
@@ -60,9 +68,11 @@ impl Scope {
     #[must_use]
     pub const fn is_personal(self) -> bool {
         match self {
-            Self::UserProfile | Self::UserImage | Self::PayTradeOrder | Self::PayTradeManage => {
-                true
-            }
+            Self::UserProfile
+            | Self::UserImage
+            | Self::PushDevice
+            | Self::PayTradeOrder
+            | Self::PayTradeManage => true,
             Self::PushSend => false,
         }
     }
@@ -73,6 +83,7 @@ impl Scope {
         match self {
             Self::UserProfile => "Your profile",
             Self::UserImage => "Your pictures",
+            Self::PushDevice => "Sending you notifications on this device",
             Self::PayTradeOrder => "Your trade bills",
             Self::PayTradeManage => "Making and refunding your trade bills",
             Self::PushSend => "Sending notifications to every user of an app",
@@ -180,10 +191,8 @@ mod tests {
     fn scopes_read_what_they_print() {
         let both = Scopes::all();
 
-        assert_eq!(
-            both.to_string(),
-            "user_profile user_image pay_trade_order pay_trade_manage push_send"
-        );
+        let text = "user_profile user_image push_device pay_trade_order pay_trade_manage push_send";
+        assert_eq!(both.to_string(), text);
         assert_eq!(both.to_string().parse(), Ok(both.clone()));
         assert_eq!(both.default_part().to_string(), "user_profile");
         let one: Scopes = [Scope::UserImage].into_iter().collect();

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// Most tokens in one event.
-pub const MAX_TOKENS: usize = 500;
+pub const MAX_TOKENS: usize = 200;
 
 /// One event; its `type` and `data` as they stand in the body.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]

@@ -5,6 +5,9 @@ use serde_json::{Value, json};
 
 use crate::{AlipayMerchant, Running, UnionPayMerchant, WechatMerchant};
 
+/// What the simulators take for a payment, in hundredths of a percent.
+const FEE_BASIS_POINTS: u32 = 60;
+
 impl Running {
     /// The accounts of the first merchant, in the form of the section `payments` of Feat's settings;
     /// null without a merchant. Every key stands in it, because they are for simulators alone.
@@ -56,7 +59,11 @@ fn wechat(url: &str, name: &str, app: &str, merchant: &WechatMerchant, with: &st
             "platform_certificates": true,
         },
         "create_with": with,
+        "app_secret": secret(&merchant.app_secret),
+        "sign_in_endpoint": url,
+        "consent_endpoint": url,
         "h5_site": { "name": "Feat", "url": "https://feat.example.com" },
+        "fee_basis_points": FEE_BASIS_POINTS,
     })
 }
 
@@ -70,6 +77,7 @@ fn alipay(url: &str, merchant: &AlipayMerchant) -> Value {
         "private_key": secret(&merchant.private_key),
         "alipay_public_key": plain(&merchant.alipay_public_key),
         "consent_url": format!("{url}/oauth2/publicAppAuthorize.htm"),
+        "fee_basis_points": FEE_BASIS_POINTS,
     })
 }
 
@@ -87,5 +95,6 @@ fn unionpay(url: &str, merchant: &UnionPayMerchant) -> Value {
         "root_certificate": plain(&merchant.root_certificate),
         "middle_certificate": plain(&merchant.middle_certificate),
         "certificate_owner": merchant.owner,
+        "fee_basis_points": FEE_BASIS_POINTS,
     })
 }

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::{
     alipay,
     book::{End, Refused, State, Trade},
+    clock::span,
     fault::Fault,
     http::{Reply, Request},
     ledger::Provider,
@@ -133,6 +134,17 @@ pub(crate) fn pay(sim: &Sim, name: &str, payer: Payer) -> Result<TradeView, PayE
     Ok(TradeView::of(&trade, sim.now()))
 }
 
+/// Moves what happened to a trade into the past.
+pub(crate) fn backdate(sim: &Sim, name: &str, by: Duration) -> Result<TradeView, PayError> {
+    let unknown = || PayError::Unknown(name.to_owned());
+    let now = sim.now();
+    let mut book = sim.book();
+    let id = book.find(name).map(|trade| trade.id).ok_or_else(unknown)?;
+    let trade = book.get_mut(id).ok_or_else(unknown)?;
+    trade.backdate(span(by));
+    Ok(TradeView::of(trade, now))
+}
+
 /// Pays as the provider's client library does with what the merchant handed to the app or page.
 pub(crate) fn pay_in_app(
     sim: &Sim,
@@ -172,6 +184,7 @@ pub(crate) async fn answer(sim: &Arc<Sim>, request: &Request) -> Reply {
             id.parse().map_or_else(|_| missing(), |id| page::choose(sim, request, id))
         }
         (true, ["consent"]) => alipay::consent(sim, request),
+        (true, ["wechat-consent"]) => wechat::consent(sim, request),
         (false, ["faults"]) => show(&sim.faults.list()),
         (true, ["faults"]) => add_fault(sim, request),
         (false, ["ledger"]) => {
@@ -190,6 +203,7 @@ pub(crate) async fn answer(sim: &Arc<Sim>, request: &Request) -> Reply {
                 sim.settings.merchants.iter().map(crate::Merchant::to_json).collect();
             Reply::json(200, &json!({ "merchants": merchants }))
         }
+        (true, ["trades", name, "backdate"]) => move_back(sim, name, request),
         (true, ["trades", name, answer]) => choose(sim, name, answer),
         (true, ["app", provider]) => in_app(sim, provider, request),
         (true, ["rotate"]) => {
@@ -252,6 +266,17 @@ fn choose(sim: &Sim, name: &str, answer: &str) -> Reply {
     };
     let name = form_urlencoded::parse(name.as_bytes()).next().map(|(name, _)| name.into_owned());
     told(pay(sim, &name.unwrap_or_default(), payer))
+}
+
+fn move_back(sim: &Sim, name: &str, request: &Request) -> Reply {
+    let Ok(Advance { seconds }) = serde_json::from_slice(&request.body) else {
+        return refused(400, "expected {\"seconds\": N}");
+    };
+    let by = Duration::from_secs(seconds);
+    if by > FARTHEST {
+        return refused(400, "that is too far");
+    }
+    told(backdate(sim, name, by))
 }
 
 fn in_app(sim: &Sim, provider: &str, request: &Request) -> Reply {

@@ -79,6 +79,16 @@ pub enum Act {
     ExtraField,
     /// A notification that names another merchant, rightly signed, then never again.
     Foreign,
+    /// The day's bill is still being made.
+    BillNotReady,
+    /// The day's bill leaves out its first line.
+    BillOmits,
+    /// The day's bill lists a payment that nobody made.
+    BillInvents,
+    /// The first line of the day's bill has one fen too much.
+    BillAmount,
+    /// The fee of the first line of the day's bill is five fen too much.
+    BillFee,
 }
 
 impl Act {
@@ -108,6 +118,11 @@ impl Act {
                 | Self::RefundClosed
                 | Self::RefundAbnormal
                 | Self::Pending
+                | Self::BillNotReady
+                | Self::BillOmits
+                | Self::BillInvents
+                | Self::BillAmount
+                | Self::BillFee
         )
     }
 }

@@ -35,6 +35,7 @@ mod running;
 mod server;
 mod settings;
 mod sim;
+mod statement;
 mod unionpay;
 mod wechat;
 mod zip;

@@ -39,6 +39,8 @@ pub struct WechatMerchant {
     pub mchid: String,
     /// Applications bound to it: the official account, then the mobile app.
     pub apps: Vec<String>,
+    /// Secret of the applications, for signing people in; one for all of them.
+    pub app_secret: SecretString,
     /// Key of v2 signatures, 32 characters.
     pub api_key: SecretString,
     /// Key of v3 resources, 32 bytes.
@@ -158,6 +160,7 @@ impl Merchant {
             wechat: WechatMerchant {
                 mchid: "1900000109".to_owned(),
                 apps: vec!["wx2421b1c4370ec43b".to_owned(), "wx8888888888888888".to_owned()],
+                app_secret: "0c79e1fa963cd80cc0be99b20a18faeb".into(),
                 api_key: "5a1f0c7d9e3b4a268d71c0e4f9b2a6d3".into(),
                 apiv3_key: "9d3c6b1e0f7a42c5b8e2d4f6a1c30957".into(),
                 private_key: include_str!("../fixtures/wechat_merchant.key.pem").into(),
@@ -202,6 +205,7 @@ impl Merchant {
             "wechat": {
                 "mchid": wechat.mchid,
                 "apps": wechat.apps,
+                "app_secret": wechat.app_secret.expose_secret(),
                 "api_key": wechat.api_key.expose_secret(),
                 "apiv3_key": wechat.apiv3_key.expose_secret(),
                 "private_key": wechat.private_key.expose_secret(),

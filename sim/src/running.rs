@@ -193,6 +193,16 @@ impl Running {
         control::pay_in_app(&self.sim, provider, parameters)
     }
 
+    /// Moves the payment and the refunds of the trade that `name` means into the past, by `by`, so that
+    /// they stand in the bill of an earlier day. What the ledger says of them stays.
+    ///
+    /// # Errors
+    ///
+    /// [`PayError::Unknown`].
+    pub fn backdate(&self, name: &str, by: Duration) -> Result<TradeView, PayError> {
+        control::backdate(&self.sim, name, by)
+    }
+
     /// The merchant takes up to `amount` fen out of its account; answers with how much it was.
     #[must_use]
     pub fn withdraw(&self, provider: Provider, merchant: &str, amount: i64) -> i64 {

@@ -6,15 +6,17 @@ use schemas::{
     account::{ClientRecord, SessionRecord, UserRecord},
     api_key::KeyRecord,
     audit::AuditRecord,
+    binding::{BindStateRecord, BindingRecord},
     code::CodeRecord,
     device::DeviceRecord,
     guess::GuessRecord,
     image::ImageRecord,
-    push_token::PushTokenRecord,
+    matching::{MatchPage, MatchReport},
 };
 use serde::{Serialize, de::DeserializeOwned};
 
 use crate::{
+    push_tokens,
     pushes::collections::{PUSH_CAMPAIGNS, PUSH_SHARDS, PUSH_TARGETS},
     query::{
         Direction::{self, Ascending, Descending},
@@ -106,6 +108,10 @@ pub(crate) const COLLECTIONS: &[&Collection] = &[
     &JOBS,
     &IMAGES,
     &BILLS,
+    &BINDINGS,
+    &BIND_STATES,
+    &MATCH_REPORTS,
+    &MATCH_PAGES,
     &USERS,
     &CLIENTS,
     &SESSIONS,
@@ -114,7 +120,8 @@ pub(crate) const COLLECTIONS: &[&Collection] = &[
     &KEYS,
     &GUESSES,
     &AUDIT,
-    &PUSH_TOKENS,
+    &push_tokens::TOKENS,
+    &push_tokens::COHORTS,
     &PUSH_CAMPAIGNS,
     &PUSH_SHARDS,
     &PUSH_TARGETS,
@@ -158,7 +165,28 @@ static BILLS: Collection = Collection {
             .present("client_ref"),
         Index::on("owner_id", &[("owner", Ascending), ("id", Descending)]),
         Index::on("held_since", &[("held_since", Ascending)]).present("held_since"),
+        Index::on("moved", &[("moved", Ascending)]).present("moved"),
     ],
+};
+
+static BINDINGS: Collection = Collection { name: "bindings", id: IdKind::Text, indexes: &[] };
+
+static BIND_STATES: Collection = Collection {
+    name: "bind_states",
+    id: IdKind::Text,
+    indexes: &[Index::on("expires_at", &[("expires_at", Ascending)])],
+};
+
+static MATCH_REPORTS: Collection = Collection {
+    name: "match_reports",
+    id: IdKind::Text,
+    indexes: &[Index::on("day_id", &[("day", Descending), ("id", Ascending)])],
+};
+
+static MATCH_PAGES: Collection = Collection {
+    name: "match_pages",
+    id: IdKind::Text,
+    indexes: &[Index::on("report_run", &[("report", Ascending), ("run", Ascending)])],
 };
 
 static USERS: Collection = Collection {
@@ -213,182 +241,38 @@ static AUDIT: Collection = Collection {
     ],
 };
 
-static PUSH_TOKENS: Collection = Collection {
-    name: "push_tokens",
-    id: IdKind::Text,
-    indexes: &[
-        Index::on("user_number", &[("user", Ascending), ("number", Descending)]),
-        Index::on("number", &[("number", Ascending)]),
-        Index::on("reach_number", &[("reach", Ascending), ("number", Ascending)]).present("reach"),
-        Index::on(
-            "reach_locale_number",
-            &[("reach", Ascending), ("locale", Ascending), ("number", Ascending)],
-        )
-        .present("reach"),
-        Index::on(
-            "reach_app_version_number",
-            &[("reach", Ascending), ("app_version", Ascending), ("number", Ascending)],
-        )
-        .present("reach"),
-        Index::on("reach_registered_at", &[("reach", Ascending), ("registered_at", Ascending)])
-            .present("reach"),
-        Index::on(
-            "app_environment_state_state_at",
-            &[
-                ("app", Ascending),
-                ("environment", Ascending),
-                ("state", Ascending),
-                ("state_at", Ascending),
-            ],
-        ),
-        Index::on("unreported_since", &[("unreported_since", Ascending)])
-            .present("unreported_since"),
-        Index::on("app_corrected_from", &[("app", Ascending), ("corrected_from", Ascending)])
-            .present("corrected_from"),
-    ],
-};
+/// Says for each kind of record where it lies and what it is called.
+macro_rules! aggregates {
+    ($($record:ident in $collection:ident as |$one:ident| $key:expr;)+) => {
+        $(impl Aggregate for $record {
+            const COLLECTION: &'static Collection = &$collection;
 
-impl Aggregate for JobRecord {
-    const COLLECTION: &'static Collection = &JOBS;
+            fn key(&self) -> Key {
+                let $one = self;
+                $key
+            }
 
-    fn key(&self) -> Key {
-        Key::owned(self.id, self.owner)
-    }
-
-    fn version(&self) -> u64 {
-        self.version
-    }
+            fn version(&self) -> u64 {
+                self.version
+            }
+        })+
+    };
 }
 
-impl Aggregate for ImageRecord {
-    const COLLECTION: &'static Collection = &IMAGES;
-
-    fn key(&self) -> Key {
-        Key::owned(self.id, self.owner)
-    }
-
-    fn version(&self) -> u64 {
-        self.version
-    }
-}
-
-impl Aggregate for BillRecord {
-    const COLLECTION: &'static Collection = &BILLS;
-
-    fn key(&self) -> Key {
-        Key::owned(&self.id, self.owner)
-    }
-
-    fn version(&self) -> u64 {
-        self.version
-    }
-}
-
-impl Aggregate for UserRecord {
-    const COLLECTION: &'static Collection = &USERS;
-
-    fn key(&self) -> Key {
-        Key::of(self.id)
-    }
-
-    fn version(&self) -> u64 {
-        self.version
-    }
-}
-
-impl Aggregate for ClientRecord {
-    const COLLECTION: &'static Collection = &CLIENTS;
-
-    fn key(&self) -> Key {
-        Key::of(&self.id)
-    }
-
-    fn version(&self) -> u64 {
-        self.version
-    }
-}
-
-impl Aggregate for PushTokenRecord {
-    const COLLECTION: &'static Collection = &PUSH_TOKENS;
-
-    /// Without an owner: a token may change hands, and its record stays where it is.
-    fn key(&self) -> Key {
-        Key::of(self.id.as_str())
-    }
-
-    fn version(&self) -> u64 {
-        self.version
-    }
-}
-
-impl Aggregate for SessionRecord {
-    const COLLECTION: &'static Collection = &SESSIONS;
-
-    fn key(&self) -> Key {
-        Key::owned(self.id, self.owner)
-    }
-
-    fn version(&self) -> u64 {
-        self.version
-    }
-}
-
-impl Aggregate for DeviceRecord {
-    const COLLECTION: &'static Collection = &DEVICES;
-
-    fn key(&self) -> Key {
-        Key::owned(self.id, self.owner)
-    }
-
-    fn version(&self) -> u64 {
-        self.version
-    }
-}
-
-impl Aggregate for CodeRecord {
-    const COLLECTION: &'static Collection = &CODES;
-
-    fn key(&self) -> Key {
-        Key::owned(self.id.as_str(), self.owner)
-    }
-
-    fn version(&self) -> u64 {
-        self.version
-    }
-}
-
-impl Aggregate for KeyRecord {
-    const COLLECTION: &'static Collection = &KEYS;
-
-    fn key(&self) -> Key {
-        Key::owned(self.id, self.owner)
-    }
-
-    fn version(&self) -> u64 {
-        self.version
-    }
-}
-
-impl Aggregate for GuessRecord {
-    const COLLECTION: &'static Collection = &GUESSES;
-
-    fn key(&self) -> Key {
-        Key::of(self.id.as_str())
-    }
-
-    fn version(&self) -> u64 {
-        self.version
-    }
-}
-
-impl Aggregate for AuditRecord {
-    const COLLECTION: &'static Collection = &AUDIT;
-
-    fn key(&self) -> Key {
-        Key::owned(self.id, self.owner)
-    }
-
-    fn version(&self) -> u64 {
-        self.version
-    }
+aggregates! {
+    JobRecord in JOBS as |one| Key::owned(one.id, one.owner);
+    ImageRecord in IMAGES as |one| Key::owned(one.id, one.owner);
+    BillRecord in BILLS as |one| Key::owned(&one.id, one.owner);
+    BindingRecord in BINDINGS as |one| Key::owned(one.id.as_str(), one.owner);
+    BindStateRecord in BIND_STATES as |one| Key::owned(one.id.as_str(), one.owner);
+    MatchReport in MATCH_REPORTS as |one| Key::of(one.id.as_str());
+    MatchPage in MATCH_PAGES as |one| Key::of(one.id.as_str());
+    UserRecord in USERS as |one| Key::of(one.id);
+    ClientRecord in CLIENTS as |one| Key::of(&one.id);
+    SessionRecord in SESSIONS as |one| Key::owned(one.id, one.owner);
+    DeviceRecord in DEVICES as |one| Key::owned(one.id, one.owner);
+    CodeRecord in CODES as |one| Key::owned(one.id.as_str(), one.owner);
+    KeyRecord in KEYS as |one| Key::owned(one.id, one.owner);
+    GuessRecord in GUESSES as |one| Key::of(one.id.as_str());
+    AuditRecord in AUDIT as |one| Key::owned(one.id, one.owner);
 }

@@ -126,6 +126,17 @@ impl Bills {
         self.0.find(held(after, limit)).await
     }
 
+    /// Up to `limit` bills of anybody, by the time at which money moved last: those after the mark
+    /// `after`, which is [`BillRecord::moved`] of the last bill of the page before, or the text of
+    /// a moment. A bill whose money moves meanwhile may come twice, and is never left out.
+    ///
+    /// # Errors
+    ///
+    /// See [`Bills`].
+    pub async fn moved(&self, after: &str, limit: usize) -> Result<Vec<BillRecord>, StoreError> {
+        self.0.find(moved(after, limit)).await
+    }
+
     pub(crate) async fn close(&self) {
         self.0.close().await;
     }
@@ -146,6 +157,11 @@ pub(crate) fn held(after: Option<Timestamp>, limit: usize) -> Query {
     Query::all(vec![Condition::Gt("held_since", after.into())])
         .sorted("held_since", Ascending)
         .limited(limit)
+}
+
+pub(crate) fn moved(after: &str, limit: usize) -> Query {
+    let all = vec![Condition::Gt("moved", after.into())];
+    Query::all(all).sorted("moved", Ascending).limited(limit)
 }
 
 fn conditions(filter: &BillFilter) -> Vec<Condition> {

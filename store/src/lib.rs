@@ -18,6 +18,7 @@ mod aggregate;
 mod audit;
 mod batch;
 mod bills;
+mod bindings;
 mod clients;
 mod codes;
 mod devices;
@@ -27,6 +28,8 @@ mod guesses;
 mod images;
 mod jobs;
 mod keys;
+mod matches;
+mod push_cohorts;
 mod push_tokens;
 mod pushes;
 mod query;
@@ -40,6 +43,7 @@ use secrecy::SecretString;
 
 pub use audit::{Audit, AuditFilter};
 pub use bills::{BillFilter, Bills};
+pub use bindings::Bindings;
 pub use clients::Clients;
 pub use codes::Codes;
 pub use devices::Devices;
@@ -48,7 +52,9 @@ pub use guesses::Guesses;
 pub use images::{ImageField, ImageFilter, ImageOrder, Images};
 pub use jobs::{JobFilter, Jobs};
 pub use keys::Keys;
-pub use push_tokens::{Judged, PushTokenFilter, PushTokens};
+pub use matches::Matches;
+pub use push_cohorts::PushCohorts;
+pub use push_tokens::{Judged, PushTokenFilter, PushTokens, Registered};
 pub use pushes::Pushes;
 pub use sessions::Sessions;
 pub use users::Users;
@@ -95,6 +101,10 @@ pub struct Store {
     pub images: Images,
     /// Bills.
     pub bills: Bills,
+    /// Accounts of users at providers.
+    pub bindings: Bindings,
+    /// What came of matching the providers' bills.
+    pub matches: Matches,
     /// People who can sign in.
     pub users: Users,
     /// Applications that sign users in.
@@ -115,6 +125,8 @@ pub struct Store {
     pub push_tokens: PushTokens,
     /// Push campaigns.
     pub pushes: Pushes,
+    /// What cohorts of devices have lost.
+    pub push_cohorts: PushCohorts,
     engine: Engine,
 }
 
@@ -157,6 +169,8 @@ impl Store {
             jobs: Jobs::over(&engine),
             images: Images::over(&engine),
             bills: Bills::over(&engine),
+            bindings: Bindings::over(&engine),
+            matches: Matches::over(&engine),
             users: Users::over(&engine),
             clients: Clients::over(&engine),
             sessions: Sessions::over(&engine),
@@ -167,6 +181,7 @@ impl Store {
             audit: Audit::over(&engine),
             push_tokens: PushTokens::over(&engine),
             pushes: Pushes::over(&engine),
+            push_cohorts: PushCohorts::over(&engine),
             engine,
         }
     }
@@ -200,6 +215,8 @@ impl Store {
         self.jobs.close().await;
         self.images.close().await;
         self.bills.close().await;
+        self.bindings.close().await;
+        self.matches.close().await;
         self.users.close().await;
         self.clients.close().await;
         self.sessions.close().await;
@@ -210,6 +227,7 @@ impl Store {
         self.audit.close().await;
         self.push_tokens.close().await;
         self.pushes.close().await;
+        self.push_cohorts.close().await;
         self.engine.close().await;
     }
 }

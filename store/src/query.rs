@@ -49,6 +49,7 @@ text_value!(
     schemas::KeyId,
     schemas::AuditId,
     schemas::PushId,
+    schemas::BookDay,
     &schemas::ClientId,
     &schemas::BillSn
 );
@@ -120,14 +121,14 @@ impl Query {
 #[cfg(test)]
 pub(crate) fn samples() -> Vec<(&'static str, &'static str, Query)> {
     use schemas::{
-        ApnsEnvironment, AuditId, BillStatus, BundleId, ImageId, JobId, JobState, KeyId, PushId,
-        PushTokenId, Queue, SessionId, Timestamp, UserId, push_token::PushTokenState,
+        ApnsEnvironment, AuditId, BillStatus, BookDay, BundleId, ImageId, JobId, JobState, KeyId,
+        PushId, PushTokenId, Queue, SessionId, Timestamp, UserId, push_token::PushTokenState,
     };
 
     use crate::{AuditFilter, BillFilter, ImageFilter, JobFilter, PushTokenFilter};
     use crate::{
-        audit, bills, codes, devices, guesses, images, jobs, keys, push_tokens::queries as pushed,
-        pushes, sessions, users,
+        audit, bills, bindings, codes, devices, guesses, images, jobs, keys, matches,
+        push_tokens::queries as pushed, pushes, sessions, users,
     };
 
     let (now, user) = (Timestamp::now(), UserId::FEAT);
@@ -166,7 +167,7 @@ pub(crate) fn samples() -> Vec<(&'static str, &'static str, Query)> {
         ("own images by tag", "images", images::listed(&tagged, &[], 0, 20)),
         ("own devices", "push_tokens", pushed::owned(user, Some(device), 20)),
         ("devices by number", "push_tokens", pushed::numbered(&[device])),
-        ("devices of users", "push_tokens", pushed::reached(&app, &[user])),
+        ("devices of users", "push_tokens", pushed::reached(&[user])),
         ("devices of an app", "push_tokens", pushed::listed(&segment, Some(device), 500)),
         ("devices by locale", "push_tokens", pushed::listed(&local, Some(device), 500)),
         ("devices by version", "push_tokens", pushed::listed(&versioned, Some(device), 500)),
@@ -176,13 +177,18 @@ pub(crate) fn samples() -> Vec<(&'static str, &'static str, Query)> {
             pushed::quiet(&app, ApnsEnvironment::Production, now, 500),
         ),
         (
+            "devices signed out by themselves",
+            "push_tokens",
+            pushed::signed_out(&app, ApnsEnvironment::Production, now, 500),
+        ),
+        (
             "devices in a state",
             "push_tokens",
             pushed::standing(&app, ApnsEnvironment::Production, PushTokenState::Active),
         ),
         ("devices in a state since", "push_tokens", {
             let (environment, state) = (ApnsEnvironment::Production, PushTokenState::Quarantined);
-            pushed::standing_since(&app, environment, state, now, 500)
+            pushed::standing_since(&app, environment, state, Some(now), now, 500)
         }),
         ("apps with devices", "push_tokens", pushed::next_app(Some(&app))),
         ("corrected devices", "push_tokens", pushed::corrected(&app, ApnsEnvironment::Production)),
@@ -197,11 +203,15 @@ pub(crate) fn samples() -> Vec<(&'static str, &'static str, Query)> {
         ("by client reference", "bills", bills::by_client_ref(user, "a")),
         ("own bills", "bills", bills::listed(&own_bills, 0, 20)),
         ("held refunds", "bills", bills::held(None, 20)),
+        ("moved money", "bills", bills::moved("2026-11-23T00:00:00", 500)),
+        ("reports of a day", "match_reports", matches::of_day(BookDay::published(now), 100)),
+        ("old pages", "match_pages", matches::older("a", JobId::generate(), 100)),
         ("by username", "users", users::by_username("a")),
         ("device of a user", "devices", devices::by_device(user, "web:1")),
         ("devices of a user", "devices", devices::listed(user, 20)),
         ("expired sign-ins", "sessions", sessions::expired(now, 500)),
         ("expired codes", "codes", codes::expired(now, 500)),
+        ("expired consents", "bind_states", bindings::expired(now, 500)),
         ("own sign-ins", "sessions", sessions::live(user, now, Some(SessionId::generate()), 20)),
         ("own keys", "api_keys", keys::listed(Some(user), Some(KeyId::generate()), 20)),
         ("old guesses", "guesses", guesses::expired(now, 500)),

@@ -30,20 +30,37 @@ impl Client {
         username: &str,
         password: &str,
     ) -> Self {
+        Self::sign_in_on("test:1", base, client, secret, username, password).await
+    }
+
+    /// The same on a device of this name.
+    ///
+    /// # Panics
+    ///
+    /// When the API refuses.
+    pub async fn sign_in_on(
+        device_id: &str,
+        base: &str,
+        client: &str,
+        secret: &str,
+        username: &str,
+        password: &str,
+    ) -> Self {
         let http = reqwest::Client::builder()
             .timeout(Duration::from_secs(30))
             .redirect(reqwest::redirect::Policy::none())
             .no_proxy()
             .build()
             .expect("client");
-        let form = [
+        let mut form = vec![
             ("grant_type", "password"),
             ("client_id", client),
-            ("client_secret", secret),
             ("username", username),
             ("password", password),
-            ("device_id", "test:1"),
+            ("device_id", device_id),
         ];
+        // A public client has no secret.
+        form.extend(Some(("client_secret", secret)).filter(|(_, secret)| !secret.is_empty()));
         let reply = http.post(format!("{base}/api/o/token/")).form(&form).send().await;
         let reply: Value = reply.expect("token").json().await.expect("JSON");
         let token = reply["access_token"].as_str().unwrap_or_else(|| panic!("no token: {reply}"));

@@ -9,6 +9,8 @@ pub mod apns;
 pub mod browser;
 pub mod cluster;
 pub mod collector;
+pub mod devices;
+pub mod hooks;
 pub mod http;
 pub mod notified;
 pub mod picture;

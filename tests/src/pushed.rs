@@ -16,7 +16,7 @@ use schemas::{
     kinds::PushFanOut,
     profile::Profile,
     push::{Audience, PushCampaign, PushMessage, PushOrder, Segment},
-    push_token::{PushTokenRecord, Registration},
+    push_token::{PushTokenRecord, Registration, SignedIn},
 };
 use secrecy::ExposeSecret;
 use serde_json::Value;
@@ -177,7 +177,7 @@ pub fn device(number: u32, environment: ApnsEnvironment) -> PushTokenRecord {
         environment,
         token: token(number),
         device_id: format!("phone:{number}"),
-        session: None,
+        signed_in: SignedIn::default(),
         locale: None,
         app_version: None,
     };

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use broker::{Broker, RabbitSettings};
-use providers::{apns::Apns, blobs::Blobs, till::Till};
+use providers::{apns::Apns, blobs::Blobs, till::Till, webhook::Webhooks};
 use schemas::{Job, JobId, JobRecord, JobState, Timestamp, UserId, job::NewJob};
 use store::{Insert, Store};
 use tempfile::TempDir;
@@ -38,6 +38,8 @@ pub struct Rig {
     pub till: Till,
     /// The way to Apple; none unless a test opens one.
     pub apns: Option<Apns>,
+    /// Back ends that want to hear of events; none unless a test names some.
+    pub webhooks: Webhooks,
     /// The virtual host and database, when distributed.
     pub corner: Option<Corner>,
     folder: TempDir,
@@ -69,12 +71,12 @@ impl Rig {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let folder = TempDir::new().expect("temporary folder");
         let blobs = Blobs::folder(&folder.path().join("files")).expect("file store");
-        let till = Till::closed();
+        let (till, webhooks) = (Till::closed(), Webhooks::default());
         match engine {
             Engine::Embedded => {
                 let store = Store::sqlite(folder.path()).await.expect("SQLite");
                 let broker = Broker::local(100_000);
-                Self { store, broker, blobs, till, apns: None, corner: None, folder }
+                Self { store, broker, blobs, till, apns: None, webhooks, corner: None, folder }
             }
             Engine::Distributed => {
                 let corner = Corner::new().await;
@@ -82,7 +84,8 @@ impl Rig {
                 let store = Store::mongo(&uri, &corner.database).await.expect("MongoDB");
                 store.migrate().await.expect("indexes");
                 let broker = another_broker(&corner).await;
-                Self { store, broker, blobs, till, apns: None, corner: Some(corner), folder }
+                let (apns, corner) = (None, Some(corner));
+                Self { store, broker, blobs, till, apns, webhooks, corner, folder }
             }
         }
     }
@@ -115,6 +118,7 @@ impl Rig {
             blobs: self.blobs.clone(),
             till: self.till.clone(),
             apns: self.apns.clone(),
+            webhooks: self.webhooks.clone(),
             settings,
             registry: Arc::new(registry),
         };

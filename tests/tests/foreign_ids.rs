@@ -15,16 +15,18 @@ use api::{
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use reqwest::{Method, RequestBuilder, Response, multipart};
 use schemas::{
-    BillRecord, BillSn, Currency, Fen, ImageId, JobRecord, KeyId, PushId, Scopes, SessionId,
-    Timestamp, UserId,
+    ApnsEnvironment, BillRecord, BillSn, Channel, Currency, Fen, ImageId, JobRecord, KeyId, PushId,
+    Scopes, SessionId, Timestamp, UserId,
     account::{Grant, SessionRecord, UserRecord},
     api_key::KeyRecord,
     bill::NewBill,
+    binding::BindingRecord,
     image::{ImageFormat, ImageRecord},
     job::NewJob,
-    kinds::{ImageDelete, image_delete::ImageDeletion},
+    kinds::{ImageDelete, image_delete::ImageDeletion, pay_create::SealedPayer},
     profile::Profile,
     push::{Audience, PushCampaign, Segment},
+    push_token::{PushTokenRecord, Registration, SignedIn},
 };
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -90,6 +92,33 @@ const ROWS: &[(&str, Row)] = &[
         "DELETE /api/user/user-image/{id}/",
         Row::NotFound(|ada| vec![call(ada.image.id, ""), call(ada.hidden.id, "")]),
     ),
+    (
+        "GET /api/user/user-apns-device-token/",
+        Row::OwnOnly(|ada| vec![call("", ada.query()), call("", "?page=1&page_size=100")]),
+    ),
+    (
+        "POST /api/user/user-apns-device-token/",
+        // Whoever holds a token of Apple has the device in hand: it moves to them. Ada's device id
+        // and sign-in, though, are only words here.
+        Row::OwnOnly(|ada| {
+            let device = json!({
+                "device_token": "b0b0", "bundle_id": ada.device.app, "user": ada.user.id,
+                "device_id": "of-bob", "session": ada.session.id,
+            });
+            vec![call("", "").json(device)]
+        }),
+    ),
+    (
+        "DELETE /api/user/user-apns-device-token/",
+        Row::NotFound(|ada| {
+            let token = json!({ "device_token": ada.device.token, "user": ada.user.id });
+            vec![call("", "").json(token)]
+        }),
+    ),
+    (
+        "DELETE /api/user/user-apns-device-token/{device_token}/",
+        Row::NotFound(|ada| vec![call(ada.device.token.as_str(), ada.query())]),
+    ),
     ("GET /api/pay/order/", Row::OwnOnly(|ada| vec![call("", ada.query())])),
     (
         "POST /api/pay/order/",
@@ -140,6 +169,24 @@ const ROWS: &[(&str, Row)] = &[
     ("POST /api/push/{id}/pause/", Row::NotFound(|ada| vec![call(ada.push.id, "")])),
     ("POST /api/push/{id}/resume/", Row::NotFound(|ada| vec![call(ada.push.id, "")])),
     ("POST /api/push/{id}/cancel/", Row::NotFound(|ada| vec![call(ada.push.id, "")])),
+    (
+        "POST /api/user/profile/alipay-binding/",
+        Row::Nobodys("begins a consent of the caller; its state belongs to nobody else"),
+    ),
+    ("GET /api/user/profile/alipay-info/", Row::OwnOnly(|ada| vec![call("", ada.query())])),
+    (
+        "POST /api/user/profile/wechat-binding/",
+        Row::Nobodys("exchanges a code that the caller brings, for the caller"),
+    ),
+    ("GET /api/user/profile/wechat-info/", Row::OwnOnly(|ada| vec![call("", ada.query())])),
+    (
+        "GET /api/pay/alipay_auth_return/",
+        Row::Nobodys("a browser comes back without a token; the state says whose consent it is"),
+    ),
+    (
+        "GET /api/pay/wechat_auth_return/",
+        Row::Nobodys("a browser comes back without a token; the state says whose consent it is"),
+    ),
     ("GET /api/job/", Row::OwnOnly(|ada| vec![call("", ada.query())])),
     ("GET /api/job/{id}/", Row::NotFound(|ada| vec![call(ada.job.id, "")])),
     ("GET /api/job/{id}/events/", Row::NotFound(|ada| vec![call(ada.job.id, "")])),
@@ -196,6 +243,7 @@ struct Victim {
     key: KeyRecord,
     bill: BillRecord,
     push: PushCampaign,
+    device: PushTokenRecord,
 }
 
 impl Victim {
@@ -223,6 +271,10 @@ impl Victim {
             self.key.id.to_string(),
             self.bill.id.to_string(),
             self.push.id.to_string(),
+            bound_long_ago().to_string(),
+            self.device.token.as_str().to_owned(),
+            self.device.device_id.clone(),
+            self.device.number.to_string(),
         ]
     }
 
@@ -240,11 +292,17 @@ impl Victim {
         assert_eq!(store.jobs.insert(&job).await, Ok(Insert::Stored));
         assert_eq!(store.sessions.insert(&session).await, Ok(Insert::Stored));
         assert_eq!(store.keys.insert(&key).await, Ok(Insert::Stored));
+        for channel in [Channel::Alipay, Channel::WeChatPay] {
+            let binding = binding(user.id, channel, bound_long_ago());
+            assert_eq!(store.bindings.insert(&binding).await, Ok(Insert::Stored));
+        }
         let bill = bill(user.id);
         assert_eq!(store.bills.insert(&bill).await, Ok(Insert::Stored));
+        let device = device(user.id, session.id);
+        assert_eq!(store.push_tokens.insert(&device).await, Ok(Insert::Stored));
         let push = push(user.id);
         assert_eq!(store.pushes.insert(&push).await, Ok(Insert::Stored));
-        Self { user, image, hidden, job, session, key, bill, push }
+        Self { user, image, hidden, job, session, key, bill, device, push }
     }
 
     /// That everything is as it was.
@@ -259,6 +317,8 @@ impl Victim {
         assert_eq!(found.as_ref(), Some(&self.bill), "{name}");
         let found = store.pushes.get(self.push.id).await.expect("store");
         assert_eq!(found.as_ref(), Some(&self.push), "{name}");
+        let found = store.push_tokens.get(&self.device.app, &self.device.token).await;
+        assert_eq!(found.expect("store").as_ref(), Some(&self.device), "{name}");
         let versions = (
             store.users.get(self.user.id).await.expect("store").map(|user| user.version),
             store.sessions.get(self.session.id).await.expect("store").map(|found| found.version),
@@ -324,6 +384,25 @@ fn bill(owner: UserId) -> BillRecord {
     BillRecord::open(new, BillSn::generate(now), now)
 }
 
+/// When the first user's accounts were bound.
+fn bound_long_ago() -> Timestamp {
+    Timestamp::from_micros(1_706_933_106_123_456)
+}
+
+fn binding(owner: UserId, channel: Channel, bound_at: Timestamp) -> BindingRecord {
+    BindingRecord {
+        id: BindingRecord::id_of(owner, channel),
+        version: 1,
+        owner,
+        channel,
+        app: "web".to_owned(),
+        account: SealedPayer { digest: "00".repeat(16), sealed: String::new() },
+        union_account: None,
+        profile: None,
+        bound_at,
+    }
+}
+
 fn session(owner: UserId, device_id: &str) -> SessionRecord {
     let now = Timestamp::now();
     SessionRecord {
@@ -341,6 +420,20 @@ fn session(owner: UserId, device_id: &str) -> SessionRecord {
         expires_at: now + Duration::from_hours(1),
         revoked_at: None,
     }
+}
+
+fn device(owner: UserId, session: SessionId) -> PushTokenRecord {
+    let registration = Registration {
+        owner,
+        app: "com.example.notes".parse().expect("bundle id"),
+        environment: ApnsEnvironment::Production,
+        token: "ada0".repeat(16).parse().expect("token"),
+        device_id: "phone-of-ada".to_owned(),
+        signed_in: SignedIn { session: Some(session), ..SignedIn::default() },
+        locale: None,
+        app_version: None,
+    };
+    PushTokenRecord::new(registration, Timestamp::now())
 }
 
 fn key(owner: UserId) -> (KeyRecord, String) {
@@ -389,6 +482,10 @@ impl Stage {
         tokio::spawn(api::serve(api, listener, shutdown.clone(), Duration::from_secs(2)));
         let bob = user("bob");
         assert_eq!(rig.store.users.insert(&bob).await, Ok(Insert::Stored));
+        for channel in [Channel::Alipay, Channel::WeChatPay] {
+            let binding = binding(bob.id, channel, Timestamp::now());
+            assert_eq!(rig.store.bindings.insert(&binding).await, Ok(Insert::Stored));
+        }
         let http = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(30));
         let http = http.redirect(reqwest::redirect::Policy::none()).build().expect("client");
         Self { rig, url, bob: bob.id, http, shutdown }
@@ -400,8 +497,11 @@ impl Stage {
         assert_eq!(self.rig.store.keys.insert(&key).await, Ok(Insert::Stored));
         let (method, path) = operation.split_once(' ').expect("method and path");
         let method: Method = method.parse().expect("method");
-        let path =
-            path.replace("{id}", &call.id).replace("{sn}", &call.id).replace("{refund}", "1");
+        let path = path
+            .replace("{id}", &call.id)
+            .replace("{sn}", &call.id)
+            .replace("{device_token}", &call.id)
+            .replace("{refund}", "1");
         let request = self.http.request(method, format!("{}{path}{}", self.url, call.query));
         let request = call.on(request.header("authorization", format!("Token {text}")));
         request.send().await.expect(operation)

@@ -237,5 +237,7 @@ async fn all_settled(cluster: &Cluster, client: &Client, ledger: &Ledger) -> Str
 /// Whether any file of the picture is on the disk.
 fn has_files(cluster: &Cluster, id: i64) -> bool {
     let owners = std::fs::read_dir(cluster.files().join("images")).expect("folder of pictures");
-    owners.filter_map(Result::ok).any(|owner| owner.path().join(id.to_string()).exists())
+    let entries = owners.filter_map(|owner| std::fs::read_dir(owner.ok()?.path()).ok()).flatten();
+    let mut names = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    names.any(|path| path.file_stem().is_some_and(|stem| stem == id.to_string().as_str()))
 }

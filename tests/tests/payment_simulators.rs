@@ -256,6 +256,7 @@ fn wechat(url: String, merchant: &sim::Merchant, way: Way) -> WeChatPaySettings 
         sign_in_endpoint: None,
         consent_endpoint: None,
         h5_site: Some(H5Site { name: "Shop".into(), url: "https://shop.example.test".into() }),
+        fee_basis_points: None,
     }
 }
 
@@ -279,6 +280,7 @@ fn alipay(url: &str, merchant: &sim::Merchant, way: Way) -> AlipaySettings {
         consent_url: Some(format!("{url}/oauth2/publicAppAuthorize.htm")),
         content_key: None,
         bill_hosts: Vec::new(),
+        fee_basis_points: None,
     }
 }
 
@@ -304,6 +306,7 @@ fn unionpay(url: String, merchant: &sim::Merchant, way: Way) -> UnionPaySettings
         root_certificate: Some(Source::inline(&own.root_certificate)),
         middle_certificate: Some(Source::inline(&own.middle_certificate)),
         certificate_owner: None,
+        fee_basis_points: None,
     }
 }
 

@@ -6,9 +6,11 @@ use std::{collections::BTreeSet, time::Duration};
 
 use futures::future::join_all;
 use schemas::{
-    Event, JobRecord, JobState, Timestamp, UserId,
+    Event, ImageId, JobRecord, JobState, Timestamp, UserId,
+    image::{ImageFormat, ImageRecord},
     job::NewJob,
-    kinds::{JobExpiry, job_expiry::Expiry},
+    kinds::{ImageDelete, JobExpiry, image_delete::ImageDeletion, job_expiry::Expiry},
+    message::Beside,
     schedule::SCHEDULES,
 };
 use store::{Insert, JobFilter, Save};
@@ -50,6 +52,7 @@ on_both_engines! {
     an_unreadable_message_is_set_aside,
     a_schedule_runs_once_per_tick_over_all_workers,
     settled_jobs_are_forgotten_after_their_retention,
+    what_comes_along_with_a_message_may_be_old,
 }
 
 async fn ten_deliveries_cause_one_effect(engine: Engine) {
@@ -378,4 +381,49 @@ async fn settled_jobs_are_forgotten_after_their_retention(engine: Engine) {
     open.open_gate(1);
     rig.in_state(open_job.id, JobState::Succeeded).await;
     worker.stop().await;
+}
+
+async fn what_comes_along_with_a_message_may_be_old(engine: Engine) {
+    let rig = Rig::new(engine).await;
+    let live = picture(41);
+    let payload = ImageDeletion { image: live.id };
+    let new = NewJob::of::<ImageDelete>(owner(), &payload).expect("payload");
+    let job = JobRecord::accept(new, "api", Timestamp::now());
+    let hidden = live.clone().delete(job.id, Timestamp::now());
+    let since = hidden.clone().tag(vec!["changed since".to_owned()]);
+    rig.blobs.put(&live.original(), "a picture".into()).await.expect("file");
+    assert_eq!(rig.store.images.insert(&live).await.expect("insert"), Insert::Stored);
+    for next in [&hidden, &since] {
+        assert_eq!(rig.store.images.save(next).await.expect("save"), Save::Stored);
+    }
+    assert_eq!(rig.store.jobs.insert(&job).await.expect("insert"), Insert::Stored);
+    let beside = Beside::of(&hidden);
+    rig.broker.publish_with(&job, beside.as_ref()).await.expect("publish");
+    let worker = rig.worker();
+
+    let done = rig.in_state(job.id, JobState::Succeeded).await;
+
+    assert_eq!(done.attempts, 1, "the first attempt finds out by itself");
+    assert!(rig.blobs.get(&live.original(), None).await.expect("files").is_none());
+    let left = rig.store.images.get(live.id).await.expect("store").expect("picture");
+    assert!(left.is_purging());
+    assert_eq!(left.tags, since.tags, "the change is not undone");
+    worker.stop().await;
+}
+
+fn picture(id: i64) -> ImageRecord {
+    ImageRecord {
+        id: ImageId::new(id).expect("id"),
+        owner: owner(),
+        version: 1,
+        file_name: format!("{id}.png"),
+        format: ImageFormat::Png,
+        bytes: 9,
+        digest: "d".to_owned(),
+        width: 1,
+        height: 1,
+        tags: vec![],
+        created_at: Timestamp::now(),
+        deletion: None,
+    }
 }

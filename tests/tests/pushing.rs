@@ -8,7 +8,7 @@ use reqwest::Method;
 use schemas::{
     ApnsEnvironment, Timestamp, UserId,
     push::{Addressee, Audience, PushAddress, PushState, TokenAddress},
-    push_token::{PushTokenReason, PushTokenState, Registration},
+    push_token::{PushTokenReason, PushTokenState, Registration, SignedIn},
 };
 use serde_json::json;
 use sim::apns::{Act, Refusal, Rule, Settings};
@@ -125,7 +125,7 @@ async fn a_device_that_left_its_user_gets_nothing(engine: Engine) {
                 environment: record.environment,
                 token: record.token.clone(),
                 device_id: record.device_id.clone(),
-                session: None,
+                signed_in: SignedIn::default(),
                 locale: None,
                 app_version: None,
             };

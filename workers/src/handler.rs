@@ -3,12 +3,16 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use broker::Broker;
-use providers::{blobs::Blobs, till::Till};
-use schemas::{Job, JobError, JobId, Timestamp, UserId, job::CallNote};
+use providers::{blobs::Blobs, till::Till, webhook::Webhooks};
+use schemas::{Job, JobError, JobId, Timestamp, UserId, job::CallNote, message::Beside};
+use serde::de::DeserializeOwned;
 use store::{Store, StoreError};
 use tokio_util::sync::CancellationToken;
 
-use crate::{pushing::Pushing, settings::PayPace};
+use crate::{
+    pushing::Pushing,
+    settings::{PayPace, TokenLife},
+};
 
 /// The work of one job kind.
 ///
@@ -47,8 +51,12 @@ pub struct Context {
     pub blobs: Blobs,
     /// Where bills are paid.
     pub till: Till,
+    /// The back ends that want to hear of events.
+    pub webhooks: Webhooks,
     /// How often unanswered questions about money are asked.
     pub pace: PayPace,
+    /// How long device tokens live.
+    pub tokens: TokenLife,
     /// The job that runs.
     pub job: JobId,
     /// Whose job it is.
@@ -66,6 +74,7 @@ pub struct Context {
     /// Name of this process.
     pub(crate) worker: String,
     pub(crate) stopping: CancellationToken,
+    pub(crate) beside: Option<Beside>,
     pub(crate) cancelled: CancellationToken,
     pub(crate) calls: Mutex<Vec<CallNote>>,
 }
@@ -81,6 +90,12 @@ impl Context {
     /// Whether this process shuts down: a handler that works in steps begins no further one.
     pub(crate) fn is_stopping(&self) -> bool {
         self.stopping.is_cancelled()
+    }
+
+    /// What the sender of the job had just saved, as it was then: it may be old, so only a guarded
+    /// save may build on it. `None` when it did not come along or this is not the first run.
+    pub(crate) fn beside<T: DeserializeOwned>(&self) -> Option<T> {
+        self.beside.as_ref()?.read()
     }
 
     /// Keeps what was said to an outside service for the job's record.

@@ -11,6 +11,7 @@ mod handlers;
 mod held;
 mod in_flight;
 mod lease;
+mod matching;
 mod paying;
 mod pipeline;
 mod pushing;
@@ -21,6 +22,7 @@ mod settings;
 mod sweep;
 mod timetable;
 mod trace;
+mod webhooks;
 
 use std::sync::{
     Arc,
@@ -28,15 +30,15 @@ use std::sync::{
 };
 
 use broker::Broker;
-use providers::{apns::Apns, blobs::Blobs, till::Till};
-use schemas::{Queue, Timestamp};
+use providers::{apns::Apns, blobs::Blobs, till::Till, webhook::Webhooks};
+use schemas::{Channel, Queue, Timestamp, matching::DifferenceClass};
 use store::Store;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use handler::{Context, Handler, Undo};
 pub use registry::{Registry, registry};
-pub use settings::{PayPace, QueueSettings, Settings};
+pub use settings::{PayPace, QueueSettings, Settings, TokenLife};
 
 use held::Held;
 use in_flight::InFlight;
@@ -57,6 +59,8 @@ pub struct Workers {
     pub till: Till,
     /// The way to Apple, if one is configured.
     pub apns: Option<Apns>,
+    /// The back ends that want to hear of events.
+    pub webhooks: Webhooks,
     /// How much at once, how long, how often.
     pub settings: Settings,
     /// The handlers, [`registry()`] but in tests.
@@ -135,6 +139,13 @@ pub async fn run(workers: Workers, shutdown: CancellationToken) -> Drained {
 fn begin_counters() {
     pushing::begin_counters();
     metrics::counter!("feat_messages_parked_total").increment(0);
+    for channel in Channel::ALL {
+        for class in DifferenceClass::ALL {
+            metrics::counter!("feat_pay_bill_differences_total",
+                "channel" => channel.name(), "class" => class.name())
+            .increment(0);
+        }
+    }
     for queue in Queue::ALL {
         for why in [scheduler::DUE, scheduler::LEASE_ENDED, sweep::MESSAGE_LOST] {
             metrics::counter!("feat_jobs_republished_total", "why" => why, "queue" => queue.name())

@@ -8,7 +8,7 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 use broker::Delivery;
 use schemas::{
     Queue,
-    message::{self, Subject, UnreadableMessage},
+    message::{self, Received, Subject, UnreadableMessage},
 };
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -28,7 +28,7 @@ const TIDY: Duration = Duration::from_millis(250);
 /// A message that was delivered, and what it says.
 struct Message {
     delivery: Delivery,
-    subject: Result<(Subject, Hold), UnreadableMessage>,
+    content: Result<(Received, Hold), UnreadableMessage>,
 }
 
 /// Serves `queue` until `shutdown`, then waits for the runs in hand.
@@ -78,20 +78,27 @@ pub(crate) async fn consume(
 
 impl Message {
     fn read(runner: &Runner, queue: Queue, delivery: Delivery) -> Self {
-        let subject = message::decode(&delivery.body);
-        let subject = subject.map(|subject| {
-            let hold = runner.received(queue, &subject, delivery.redelivered);
-            (subject, hold)
+        let content = message::decode(&delivery.body);
+        let content = content.map(|received| {
+            let hold = runner.received(queue, &received.subject, delivery.redelivered);
+            (received, hold)
         });
-        Self { delivery, subject }
+        Self { delivery, content }
     }
 }
 
 async fn work(runner: Runner, message: Message, slot: OwnedSemaphorePermit) {
-    let Message { delivery, subject } = message;
-    let answer = match subject {
-        Ok((Subject::Job(job), hold)) => runner.run(*job, delivery.redelivered, &hold).await,
-        Ok((Subject::JobId(id), hold)) => runner.run_by_id(id, &hold).await,
+    let Message { delivery, content } = message;
+    let answer = match content {
+        Ok((Received { subject: Subject::Job(job), beside }, hold)) if !delivery.redelivered => {
+            runner.run_first(*job, beside, &hold).await
+        }
+        Ok((Received { subject: Subject::Job(job), .. }, hold)) => {
+            runner.run_again(*job, &hold).await
+        }
+        Ok((Received { subject: Subject::JobId(id), .. }, hold)) => {
+            runner.run_by_id(id, &hold).await
+        }
         Err(unreadable) => Answer::Park(unreadable.to_string()),
     };
     match answer {

@@ -8,8 +8,9 @@ use std::{
 use broker::Broker;
 use futures::FutureExt;
 use schemas::{
-    Event, JobError, JobId, JobRecord, JobState, Queue, Timestamp, Verdict, job::Claim,
-    message::Subject,
+    Event, JobError, JobId, JobRecord, JobState, Queue, Timestamp, Verdict,
+    job::Claim,
+    message::{Beside, Subject},
 };
 use store::{Save, StoreError};
 use tokio::time::{Instant, timeout};
@@ -42,6 +43,14 @@ struct Leave(Answer);
 /// The job is settled, not due, or held by another worker: its record takes care of it.
 const CARED_FOR: Leave = Leave(Answer::Ack);
 
+/// A job as its message shows it.
+struct Message {
+    job: JobRecord,
+    /// Whether the message may have been worked on.
+    again: bool,
+    beside: Option<Beside>,
+}
+
 /// Runs jobs for the pipelines of one process.
 #[derive(Clone)]
 pub(crate) struct Runner(Arc<Shared>);
@@ -72,7 +81,7 @@ impl Runner {
     pub(crate) async fn run_by_id(&self, id: JobId, hold: &Hold) -> Answer {
         match self.0.workers.store.jobs.get(id).await {
             // Read from the store, so it is not certain to be the first delivery.
-            Ok(Some(job)) => self.run(job, true, hold).await,
+            Ok(Some(job)) => self.run_again(job, hold).await,
             Ok(None) => Answer::Ack,
             Err(error) => {
                 tracing::warn!(job_id = %id, ?error, "a job cannot be read now");
@@ -81,8 +90,28 @@ impl Runner {
         }
     }
 
-    /// Runs `job` as its message shows it. `again` when the message may have been worked on.
-    pub(crate) async fn run(&self, job: JobRecord, again: bool, hold: &Hold) -> Answer {
+    /// Runs `job` as a message shows it that may have been worked on.
+    pub(crate) async fn run_again(&self, job: JobRecord, hold: &Hold) -> Answer {
+        self.run(job, true, None, hold).await
+    }
+
+    /// Runs `job` as a message shows it that is delivered for the first time.
+    pub(crate) async fn run_first(
+        &self,
+        job: JobRecord,
+        beside: Option<Beside>,
+        hold: &Hold,
+    ) -> Answer {
+        self.run(job, false, beside, hold).await
+    }
+
+    async fn run(
+        &self,
+        job: JobRecord,
+        again: bool,
+        beside: Option<Beside>,
+        hold: &Hold,
+    ) -> Answer {
         let Some(entry) = self.0.workers.registry.entry(&job.kind) else {
             return Answer::Park(format!("unknown kind {}", job.kind));
         };
@@ -90,7 +119,8 @@ impl Runner {
             return Answer::Ack;
         };
         let span = trace::span(&job);
-        let result = self.work(entry, job, again, &in_hand, hold).instrument(span).await;
+        let result =
+            self.work(entry, Message { job, again, beside }, &in_hand, hold).instrument(span).await;
         match result {
             Ok(()) => Answer::Ack,
             Err(Leave(answer)) => answer,
@@ -100,11 +130,11 @@ impl Runner {
     async fn work(
         &self,
         entry: Entry,
-        job: JobRecord,
-        again: bool,
+        message: Message,
         in_hand: &InHand,
         hold: &Hold,
     ) -> Result<(), Leave> {
+        let Message { job, again, beside } = message;
         let started = Instant::now();
         fault::point("worker.before_run");
         let unheard = !job.wake_at.is_some_and(|at| self.0.in_flight.hears_of(at));
@@ -121,7 +151,9 @@ impl Runner {
             job
         };
 
-        let ctx = Arc::new(self.context(&job, claim, in_hand));
+        // What came along may be old, and only a first run finds out by itself.
+        let beside = beside.filter(|_| !claim);
+        let ctx = Arc::new(Context { beside, ..self.context(&job, claim, in_hand) });
         let verdict = self.verdict(entry, &job, Arc::clone(&ctx), in_hand).await;
         let Some(verdict) = verdict else {
             // The lease went to another worker, so the outcome is theirs to record.
@@ -173,12 +205,15 @@ impl Runner {
             push: Arc::clone(&self.0.push),
             worker: workers.settings.name.clone(),
             stopping: self.0.stopping.clone(),
+            webhooks: workers.webhooks.clone(),
             pace: workers.settings.pay_pace,
+            tokens: workers.settings.tokens,
             job: job.id,
             owner: job.owner,
             claimed,
             retention: workers.settings.retention,
             unknown_since: job.unknown_since,
+            beside: None,
             cancelled: in_hand.cancelled.clone(),
             calls: Mutex::default(),
         }

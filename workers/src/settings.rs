@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use schemas::Queue;
+use schemas::{Queue, push_token::BrakePolicy};
 
 /// The settings of one worker process.
 #[derive(Debug, Clone)]
@@ -25,6 +25,8 @@ pub struct Settings {
     pub pay_pace: PayPace,
     /// Pause before one push is tried of an app that Apple has refused as a whole.
     pub push_probe: Duration,
+    /// How long device tokens live.
+    pub tokens: TokenLife,
     /// How long settled jobs are kept.
     pub retention: Duration,
     /// How long work in hand may go on after the signal to stop.
@@ -38,6 +40,27 @@ pub struct QueueSettings {
     pub concurrency: usize,
     /// Messages that the broker may send ahead, at least `concurrency`.
     pub prefetch: u16,
+}
+
+/// How long device tokens live.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TokenLife {
+    /// After this long without a registration a token is put aside. Apps register at each launch.
+    pub stale_after: Duration,
+    /// How long the record of a removed token is kept.
+    pub removed_kept: Duration,
+    /// How much of a cohort may go at once.
+    pub brake: BrakePolicy,
+}
+
+impl Default for TokenLife {
+    fn default() -> Self {
+        Self {
+            stale_after: Duration::from_hours(270 * 24),
+            removed_kept: Duration::from_hours(30 * 24),
+            brake: BrakePolicy::default(),
+        }
+    }
 }
 
 /// How often a provider is asked about what it has not answered, or what its client may do at any
@@ -109,6 +132,8 @@ impl Default for Settings {
                 (Queue::Unionpay, pay),
                 (Queue::Push, QueueSettings { concurrency: 4, prefetch: 4 }),
                 (Queue::Apns, shards),
+                (Queue::PushTokens, QueueSettings { concurrency: 128, prefetch: 256 }),
+                (Queue::Webhooks, QueueSettings { concurrency: 32, prefetch: 32 }),
             ]),
             lease: Duration::from_secs(10),
             schedule_interval: Duration::from_millis(500),
@@ -116,6 +141,7 @@ impl Default for Settings {
             sweep_margin: Duration::from_secs(5),
             pay_pace: PayPace::default(),
             push_probe: Duration::from_mins(1),
+            tokens: TokenLife::default(),
             retention: Duration::from_hours(72),
             shutdown_deadline: Duration::from_secs(20),
         }

@@ -3,7 +3,8 @@
 //! - `key`: the key pairs of a deployment, from which everything below derives.
 //! - `access_token`: short-lived JWTs, checked without the store and remembered until they expire;
 //!   `trusted` checks those of an issuer elsewhere.
-//! - `sessions`: whether the sign-in of a token is still live, and how it ends.
+//! - `sessions`: whether the sign-in of a token is still live, and how it ends; `silence`: the
+//!   pushes that end with it.
 //! - `access`: the one table of who may call what.
 //! - `refresh_token`: names a session and a generation under a MAC; nothing of it is stored.
 //! - `api_key`: long-lived keys, `Authorization: Token …`. `identity`: whom a request speaks for.
@@ -33,6 +34,7 @@ mod records;
 mod refresh_token;
 mod revoke;
 pub(crate) mod sessions;
+pub(crate) mod silence;
 mod token;
 mod token_error;
 mod trusted;

@@ -18,7 +18,7 @@ use store::{Save, StoreError};
 use tokio::sync::broadcast::{self, error::RecvError};
 use tokio_util::sync::CancellationToken;
 
-use super::Caller;
+use super::{Caller, silence};
 use crate::state::AppState;
 
 const SHARDS: usize = 16;
@@ -186,7 +186,7 @@ pub(super) async fn look(state: &AppState, caller: &Caller) -> Result<bool, Stor
 }
 
 /// Ends the sign-in `id` of `owner`: its refresh tokens and access tokens count no more, here at
-/// once. Ending it again, or one that is not there, changes nothing.
+/// once, and its device gets no pushes. Ending it again, or one that is not there, changes nothing.
 ///
 /// # Errors
 ///
@@ -195,12 +195,15 @@ pub(crate) async fn end(state: &AppState, owner: UserId, id: SessionId) -> Resul
     for _ in 0..TRIES {
         let session = state.store.sessions.get(id).await?;
         let Some(session) = session.filter(|session| session.owner == owner) else { return Ok(()) };
-        let revoked = session.revoked_at.is_some();
-        if revoked
-            || state.store.sessions.save(&session.revoke(Timestamp::now())).await? == Save::Stored
-        {
+        silence::session(state, &session).await?;
+        if session.revoked_at.is_some() {
             tell(state, id);
             return Ok(());
+        }
+        let revoked = session.revoke(Timestamp::now());
+        if state.store.sessions.save(&revoked).await? == Save::Stored {
+            tell(state, id);
+            return silence::session(state, &revoked).await;
         }
     }
     Err(StoreError::Busy)

@@ -68,6 +68,20 @@ impl Request<'_> {
     }
 }
 
+/// The caller's idempotency key, if `request` has one, with the fingerprint of the request.
+///
+/// # Errors
+///
+/// As [`IdempotencyKey::read`].
+pub(crate) fn idempotency(
+    request: &poem::Request,
+    path: &str,
+    body: &[u8],
+) -> Result<Option<Idempotency>, ApiError> {
+    let key = IdempotencyKey::read(request.headers())?;
+    Ok(key.map(|key| key.used_for(Request { method: request.method(), path, body })))
+}
+
 #[cfg(test)]
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]

@@ -4,7 +4,7 @@ use poem::http::{HeaderName, HeaderValue, header};
 use poem_openapi::{
     ApiResponse,
     payload::Json,
-    types::{Any, ToJSON},
+    types::{Any, ParseFromJSON, ToJSON},
 };
 use schemas::{ErrorCode, JobRecord, JobState};
 use serde_json::{Value, json};
@@ -136,6 +136,84 @@ impl ResultReply {
             }
             Some(problem) => Err(with_headers(problem, job, applied, replayed)),
         }
+    }
+}
+
+/// The reply to a call that starts work which makes a thing, or renews it.
+#[derive(Debug, ApiResponse)]
+#[expect(clippy::large_enum_variant, reason = "made once and written out at once")]
+pub(crate) enum MadeReply<T: ParseFromJSON + ToJSON + Send + Sync> {
+    /// It was made; under `Prefer: wait`.
+    #[oai(status = 201)]
+    Made(
+        Json<Resource<T>>,
+        /// The wait that was honoured.
+        #[oai(header = "Preference-Applied")]
+        Option<String>,
+        /// `true` when an earlier call with the same `Idempotency-Key` started the work.
+        #[oai(header = "Idempotency-Replayed")]
+        Option<String>,
+    ),
+    /// It was there and is renewed; under `Prefer: wait`.
+    #[oai(status = 200)]
+    Renewed(
+        Json<Resource<T>>,
+        /// The wait that was honoured.
+        #[oai(header = "Preference-Applied")]
+        Option<String>,
+        /// `true` when an earlier call with the same `Idempotency-Key` started the work.
+        #[oai(header = "Idempotency-Replayed")]
+        Option<String>,
+    ),
+    /// The work is recorded and will be done.
+    #[oai(status = 202)]
+    Accepted(
+        Json<Resource<Job>>,
+        /// The job.
+        #[oai(header = "Location")]
+        String,
+        /// Seconds after which it is worth asking for the job.
+        #[oai(header = "Retry-After")]
+        u32,
+        /// The wait that was honoured.
+        #[oai(header = "Preference-Applied")]
+        Option<String>,
+        /// `true` when an earlier call with the same `Idempotency-Key` started the work.
+        #[oai(header = "Idempotency-Replayed")]
+        Option<String>,
+    ),
+}
+
+impl<T: ParseFromJSON + ToJSON + Send + Sync> MadeReply<T> {
+    /// The reply for `job` as it is after the caller's patience; `made` says from its output what
+    /// there is to show, and whether the job made it. A caller that has no patience gets the job,
+    /// whatever became of it.
+    ///
+    /// # Errors
+    ///
+    /// The error of a job that ended without success, and what `made` answers.
+    pub(crate) async fn of(
+        job: &JobRecord,
+        patience: Patience,
+        replayed: bool,
+        made: impl AsyncFnOnce(Value) -> Result<(T, bool), ApiError>,
+    ) -> Result<Self, ApiError> {
+        let replayed = replayed.then(|| "true".to_owned());
+        let applied = patience.applied();
+        if patience.wait.is_zero() || !job.state.is_settled() {
+            let view = Json(Resource { data: Job::of(job) });
+            return Ok(Self::Accepted(view, Job::path(job.id), LOOK_AGAIN, applied, replayed));
+        }
+        if let Some(problem) = problem_of(job) {
+            return Err(with_headers(problem, job, applied, replayed));
+        }
+        let (data, is_new) = made(job.output.clone().unwrap_or_default()).await?;
+        let view = Json(Resource { data });
+        Ok(if is_new {
+            Self::Made(view, applied, replayed)
+        } else {
+            Self::Renewed(view, applied, replayed)
+        })
     }
 }
 

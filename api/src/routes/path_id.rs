@@ -6,7 +6,7 @@ use poem_openapi::{
     registry::{MetaSchema, MetaSchemaRef},
     types::{ParseFromParameter, ParseResult, Type},
 };
-use schemas::{BillSn, ImageId, JobId, PushId};
+use schemas::{BillSn, DeviceToken, ImageId, JobId, PushId};
 
 use crate::error::ApiError;
 
@@ -72,4 +72,8 @@ path_id! {
 path_id! {
     /// A push campaign.
     PushPathId(PushId) = "string", "push-id"
+}
+path_id! {
+    /// A device token.
+    DeviceTokenPath(DeviceToken) = "string", "hex"
 }

@@ -6,6 +6,7 @@ mod rates;
 
 use std::time::Duration;
 
+use schemas::BundleId;
 use tracing::Span;
 
 pub(crate) use self::network::{caller_address, caller_network};
@@ -63,6 +64,8 @@ pub struct Settings {
     pub cors: CorsOrigins,
     /// Proxies whose `X-Forwarded-For` is believed. None.
     pub trusted_proxies: Vec<Network>,
+    /// The app of a device token that is registered without naming one. None.
+    pub default_push_app: Option<BundleId>,
     /// How much one caller may ask for.
     pub rates: RateLimits,
     /// How wrong passwords slow down whoever sends them.
@@ -168,6 +171,7 @@ impl Settings {
             pictures: PictureLimits::default(),
             cors: CorsOrigins::default(),
             trusted_proxies: Vec::new(),
+            default_push_app: None,
             rates: RateLimits::default(),
             guesses: GuessPolicies::default(),
             push_apps: Vec::new(),

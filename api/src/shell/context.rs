@@ -1,6 +1,6 @@
 //! What names a request, and what is written down about it.
 
-use std::{net::IpAddr, time::Instant};
+use std::{borrow::Cow, net::IpAddr, time::Instant};
 
 use metrics::SharedString;
 use poem::{PathPattern, Request, Response, http::Method};
@@ -57,11 +57,20 @@ pub(super) fn of(
         "request",
         %request_id,
         method = %request.method(),
-        path = request.uri().path(),
+        path = %shown(request.uri().path()),
     );
     let trace_parent = link(&span, trace_parent(request));
     let (address, meter) = (address(request, proxies), Meter::default());
     (span, RequestContext { request_id, trace_parent, address, meter })
+}
+
+/// A path as it may stand in the log: without the device token that one of them has.
+fn shown(path: &str) -> Cow<'_, str> {
+    const DEVICES: &str = "/api/user/user-apns-device-token/";
+    match path.strip_prefix(DEVICES) {
+        Some(token) if !token.is_empty() => Cow::Owned(format!("{DEVICES}(token)/")),
+        _ => Cow::Borrowed(path),
+    }
 }
 
 /// Where the request came from. A header that is no text ends the list, as a wrong entry does.
@@ -124,6 +133,14 @@ fn name(method: &Method) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_device_token_stays_out_of_the_log() {
+        let devices = "/api/user/user-apns-device-token/";
+        assert_eq!(shown(devices), devices);
+        assert_eq!(shown(&format!("{devices}abcd/")), format!("{devices}(token)/"));
+        assert_eq!(shown("/api/job/"), "/api/job/");
+    }
 
     #[test]
     fn only_ids_that_are_fit_for_a_log_are_taken_over() {

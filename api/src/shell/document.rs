@@ -25,7 +25,7 @@ use crate::{
         AuthorizeApi, DiscoveryApi, IntrospectApi, RevokeApi, TokenApi,
         access::{self, routed},
     },
-    routes::{AccountApi, JobApi, PayApi, PushApi, UserImageApi},
+    routes::{AccountApi, ApnsTokenApi, BindingApi, JobApi, PayApi, PushApi, UserImageApi},
 };
 
 /// Where the OpenAPI document is, the one address of the API without a slash at its end.
@@ -35,7 +35,8 @@ pub(super) const OPENAPI_PATH: &str = "/api/openapi.json";
 pub(super) const DOCS_PATH: &str = "/api/docs/";
 
 /// Every operation.
-pub(super) type Operations = (OAuthApi, AccountApi, UserImageApi, PayApi, PushApi, JobApi);
+pub(super) type Operations =
+    (OAuthApi, AccountApi, UserImageApi, (ApnsTokenApi, PushApi), (PayApi, BindingApi), JobApi);
 
 /// Those of the OAuth2 server.
 pub(super) type OAuthApi = (TokenApi, AuthorizeApi, RevokeApi, IntrospectApi, DiscoveryApi);

@@ -18,7 +18,10 @@ use crate::{
         AUTHORIZE_PATH, AuthorizeApi, AuthorizePage, DiscoveryApi, IntrospectApi, METADATA_PATH,
         RevokeApi, TokenApi, metadata,
     },
-    routes::{AccountApi, JobApi, Media, Notify, PayApi, PushApi, UserImageApi, unbuilt},
+    routes::{
+        AccountApi, ApnsTokenApi, BindingApi, JobApi, Media, Notify, PayApi, PushApi, UserImageApi,
+        unbuilt,
+    },
     state::AppState,
 };
 
@@ -63,8 +66,8 @@ impl Site {
             oauth,
             AccountApi(state.clone()),
             UserImageApi::new(state.clone()),
-            PayApi::new(state.clone()),
-            PushApi::new(state.clone()),
+            (ApnsTokenApi::new(state.clone()), PushApi::new(state.clone())),
+            (PayApi::new(state.clone()), BindingApi(state.clone())),
             JobApi::new(state.clone()),
         );
         let media = Route::new().at("/media/:uid/UserImage/:file", Media::new(state.clone()));

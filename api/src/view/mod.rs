@@ -5,6 +5,7 @@
 
 mod account;
 mod bill;
+mod device_token;
 mod image;
 mod job;
 mod moment;
@@ -17,6 +18,7 @@ use poem_openapi::{
 
 pub(crate) use account::{BasicInfo, UserMeta};
 pub(crate) use bill::{Bill, BillRefund};
+pub(crate) use device_token::Device;
 pub(crate) use image::UserImage;
 pub(crate) use job::Job;
 pub(crate) use moment::Moment;

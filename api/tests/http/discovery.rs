@@ -47,6 +47,7 @@ async fn the_metadata_leads_to_addresses_that_are_there() {
         "n_scopes": [["user_profile", "Your profile"]],
         "ad_scopes": [
             ["user_image", "Your pictures"],
+            ["push_device", "Sending you notifications on this device"],
             ["pay_trade_order", "Your trade bills"],
             ["pay_trade_manage", "Making and refunding your trade bills"],
             ["push_send", "Sending notifications to every user of an app"],

@@ -78,7 +78,9 @@ impl App {
     /// The next job for WeChat Pay.
     async fn next_job(&self) -> JobRecord {
         let message = self.broker.consume(Queue::WechatPay, 1).next().await;
-        let Subject::Job(job) = message::decode(&message.body).unwrap() else { panic!("a job") };
+        let Subject::Job(job) = message::decode(&message.body).unwrap().subject else {
+            panic!("a job")
+        };
         message.ack().await;
         *job
     }

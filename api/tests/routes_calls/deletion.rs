@@ -3,9 +3,9 @@
 use std::time::{Duration, Instant};
 
 use reqwest::{Method, Response};
-use schemas::{JobError, JobRecord, JobState, Timestamp, Verdict, message};
+use schemas::{JobError, JobRecord, JobState, Timestamp, Verdict, image::ImageRecord, message};
 use serde_json::{Value, json};
-use store::JobFilter;
+use store::{JobFilter, Save};
 
 use crate::rig::{App, error, eventually, image_path, job_path, media_path};
 
@@ -33,7 +33,9 @@ async fn a_deletion_is_accepted_published_and_hides_the_picture_at_once() {
     assert_eq!(location, body["data"]["links"]["self"]);
 
     let delivery = messages.next().await;
-    let message::Subject::Job(job) = message::decode(&delivery.body).unwrap() else { panic!() };
+    let message::Subject::Job(job) = message::decode(&delivery.body).unwrap().subject else {
+        panic!()
+    };
     assert_eq!(body["data"]["id"], job.id.to_string());
     assert_eq!(job.request_id.as_deref(), Some("r-41"));
     delivery.ack().await;
@@ -165,7 +167,9 @@ async fn wait_and_settle(app: &App, verdict: Verdict) -> Response {
     let mut messages = app.messages();
     let call = tokio::spawn(app.delete(&image, &app.ada).header("prefer", "wait=10").send());
     let delivery = messages.next().await;
-    let message::Subject::Job(job) = message::decode(&delivery.body).unwrap() else { panic!() };
+    let message::Subject::Job(job) = message::decode(&delivery.body).unwrap().subject else {
+        panic!()
+    };
     delivery.ack().await;
     let start = Instant::now();
     app.settle(*job, verdict).await;
@@ -223,7 +227,9 @@ async fn a_default_wait_serves_callers_of_the_old_synchronous_api() {
     let mut messages = app.messages();
     let call = tokio::spawn(app.delete(&image, &app.ada).send());
     let message = messages.next().await;
-    let message::Subject::Job(job) = message::decode(&message.body).unwrap() else { panic!() };
+    let message::Subject::Job(job) = message::decode(&message.body).unwrap().subject else {
+        panic!()
+    };
     message.ack().await;
     app.settle(*job, done()).await;
 
@@ -279,6 +285,29 @@ async fn a_call_whose_process_died_before_the_hiding_is_made_good_by_the_next() 
     let reply = app.delete(&image, &app.ada).send().await.unwrap();
     assert_eq!(app.job_of(reply).await.id, job.id);
     assert_eq!(app.image(image.id).await.deletion.unwrap().job, job.id);
+}
+
+#[tokio::test]
+async fn a_picture_that_changed_since_this_process_saw_it_is_deleted_as_it_is_now() {
+    let app = App::start().await;
+    let image = app.picture(&app.ada).await;
+    app.read(&image_path(image.id), &app.ada).await;
+    let changed = image.clone().tag(vec!["changed elsewhere".to_owned()]);
+    assert_eq!(app.store.images.save(&changed).await.unwrap(), Save::Stored);
+    let mut messages = app.messages();
+
+    let job = app.job_of(app.delete(&image, &app.ada).send().await.unwrap()).await;
+
+    let hidden = app.store.images.get(image.id).await.unwrap().unwrap();
+    assert_eq!(hidden.deletion.as_ref().map(|deletion| deletion.job), Some(job.id));
+    assert_eq!(hidden.tags, changed.tags);
+    let beside = message::decode(&messages.next().await.body).unwrap().beside.unwrap();
+    assert_eq!(beside.read::<ImageRecord>(), Some(hidden));
+    // Seen by its owner, it is nobody else's.
+    let other = app.picture(&app.ada).await;
+    app.read(&image_path(other.id), &app.ada).await;
+    let reply = app.delete(&other, &app.bob).send().await.unwrap();
+    error("another user's", reply, 404, "NOT_FOUND").await;
 }
 
 #[tokio::test]

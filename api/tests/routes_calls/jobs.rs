@@ -172,7 +172,9 @@ async fn cancelling_is_a_wish_that_workers_hear_of() {
     assert_eq!(body["data"]["cancel_requested"], true);
     assert_eq!(events.recv().await.unwrap(), Event::CancelRequested { id: job.id });
     let message = messages.next().await;
-    let message::Subject::Job(sent) = message::decode(&message.body).unwrap() else { panic!() };
+    let message::Subject::Job(sent) = message::decode(&message.body).unwrap().subject else {
+        panic!()
+    };
     assert!(sent.cancel_requested_at.is_some());
     message.ack().await;
 }

@@ -95,9 +95,8 @@ async fn a_thumbnail_is_made_once_and_kept() {
         let small = image::load_from_memory(&reply.bytes().await.unwrap()).unwrap();
         assert_eq!(small.dimensions(), (128, 85));
     }
-    let folder = image.folder();
-    let files = [format!("{folder}/original.png"), format!("{folder}/w128.png")];
-    assert_eq!(app.blobs.list(&folder).await.unwrap(), files);
+    let files = [image.original(), format!("{}/w128.png", image.variants())];
+    assert_eq!(app.blobs.list(&format!("images/{}", app.ada.id)).await.unwrap(), files);
 
     app.blobs.put(&files[1], "kept".into()).await.unwrap();
     let again = app.anonymous(Method::GET, &path).send().await.unwrap();
@@ -136,8 +135,8 @@ async fn what_names_no_live_picture_is_not_found() {
         ("other name", format!("/media/{ada}/UserImage/x.png")),
         ("other folder", format!("/media/{ada}/Avatar/{name}")),
         ("no owner", format!("/media/x/UserImage/{name}")),
-        ("path tricks", format!("/media/{ada}/UserImage/..%2f{}%2foriginal.png", image.id)),
-        ("file store's own key", format!("/media/{}/original.png", image.folder())),
+        ("path tricks", format!("/media/{ada}/UserImage/..%2f{}.png", image.id)),
+        ("file store's own key", format!("/media/{}", image.original())),
         ("not UTF-8", format!("/media/{ada}/UserImage/%ff%fe")),
         ("NUL", format!("/media/{ada}/UserImage/%00")),
         ("slash at the end", format!("/media/{ada}/UserImage/{name}/")),
@@ -154,7 +153,7 @@ async fn what_names_no_live_picture_is_not_found() {
 async fn a_file_that_is_lost_is_not_found_and_says_nothing_of_keys() {
     let app = App::start().await;
     let image = app.picture_with(&app.ada, |image| image.id = ImageId::generate()).await;
-    app.blobs.remove_folder(&image.folder()).await.unwrap();
+    app.blobs.remove(&image.original(), &image.variants()).await.unwrap();
     for path in [media_path(&image), format!("{}?w=64", media_path(&image))] {
         let reply = app.anonymous(Method::GET, &path).send().await.unwrap();
         let body = error("lost", reply, 404, "NOT_FOUND").await;

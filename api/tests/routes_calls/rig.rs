@@ -137,8 +137,7 @@ impl App {
             deletion: None,
         };
         change(&mut image);
-        let key = format!("{}/original.png", image.folder());
-        self.blobs.put(&key, file.into()).await.unwrap();
+        self.blobs.put(&image.original(), file.into()).await.unwrap();
         assert_eq!(self.store.images.insert(&image).await.unwrap(), Insert::Stored);
         image
     }

@@ -141,7 +141,7 @@ pub(crate) fn job() -> JobRecord {
 
 /// The job that a delivery is about.
 pub(crate) fn id(delivery: &Delivery) -> JobId {
-    match message::decode(&delivery.body).unwrap() {
+    match message::decode(&delivery.body).unwrap().subject {
         Subject::Job(job) => job.id,
         Subject::JobId(id) => id,
     }

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use api::auth::NewKey;
-use schemas::{KeyId, Timestamp, UserId, api_key::KeyRecord, audit::Action};
+use schemas::{
+    KeyId, Timestamp, UserId, api_key::KeyRecord, audit::Action, push_token::PushTokenRecord,
+};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json as object};
 use store::{Insert, Save, Store};
@@ -239,9 +241,20 @@ impl Revocation<'_> {
         Ok(())
     }
 
+    /// Ends the pushes to the devices that were registered with `key`.
+    async fn silence(&self, key: &KeyRecord) -> Result<(), Failure> {
+        if self.dry_run {
+            return Ok(());
+        }
+        let with_it = |device: &PushTokenRecord| device.signed_in.key == Some(key.id);
+        self.store.push_tokens.sign_out(key.owner, with_it, Timestamp::now()).await?;
+        Ok(())
+    }
+
     async fn one(&self, mut key: KeyRecord) -> Result<bool, Failure> {
         for _ in 0..TRIES {
             if key.revoked_at.is_some() {
+                self.silence(&key).await?;
                 self.tell(&key, "revoked before")?;
                 return Ok(false);
             }
@@ -251,6 +264,7 @@ impl Revocation<'_> {
             }
             let revoked = key.clone().revoke(Timestamp::now());
             if self.store.keys.save(&revoked).await? == Save::Stored {
+                self.silence(&key).await?;
                 let entry = self.operator.entry(Action::KeyRevoked).about(key.owner);
                 let entry = entry.subject(key.id).detail(&key.name);
                 self.operator.record(self.store, &entry).await?;

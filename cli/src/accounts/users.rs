@@ -4,6 +4,7 @@ use schemas::{
     Event, SessionId, Timestamp, UserId,
     account::{SessionRecord, UserRecord},
     audit::Action,
+    push_token::PushTokenRecord,
 };
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
@@ -122,6 +123,9 @@ async fn set_open_in(opened: &place::Opened, args: &OneUser, open: bool) -> Resu
     let action = if open { Action::UserEnabled } else { Action::UserDisabled };
     operator.record(store, &operator.entry(action).about(user.id)).await?;
     let ended = if open { 0 } else { end_sessions(opened, user.id).await? };
+    if !open {
+        store.push_tokens.sign_out(user.id, |_| true, Timestamp::now()).await?;
+    }
     match Form::chosen(args.place.json) {
         Form::Json => output::json(&json!({
             "id": user.id,
@@ -264,7 +268,8 @@ fn tell(opened: &place::Opened, id: SessionId) {
     }
 }
 
-/// Ends the sign-ins of a user; says how many. One that moves on meanwhile is read again.
+/// Ends the sign-ins of a user, and the pushes to their devices; says how many. One that moves on
+/// meanwhile is read again.
 async fn end_sessions(opened: &place::Opened, user: UserId) -> Result<u64, Failure> {
     let store = &opened.store;
     opened.broker_ready().await;
@@ -272,6 +277,8 @@ async fn end_sessions(opened: &place::Opened, user: UserId) -> Result<u64, Failu
     for _ in 0..TRIES {
         let sessions = live_sessions(store, user).await?;
         if sessions.is_empty() {
+            let signed_in = |device: &PushTokenRecord| device.signed_in.key.is_none();
+            store.push_tokens.sign_out(user, signed_in, Timestamp::now()).await?;
             return Ok(ended);
         }
         for session in sessions {

@@ -1,9 +1,11 @@
 //! `feat pay`: bills, and what a person decides about them.
 
-use clap::{Args, Subcommand};
-use schemas::BillSn;
+use std::time::Duration;
 
-use super::{Output, Place};
+use clap::{Args, Subcommand};
+use schemas::{BillSn, BookDay, Channel};
+
+use super::{Operator, Output, Place};
 
 /// What can be done with bills.
 #[derive(Debug, Subcommand)]
@@ -26,6 +28,37 @@ Examples:
   feat pay settle SN --attempt 1 --paid --transaction 4200…  --amount 1250 --evidence 'bill of 3 Feb'
   feat pay settle SN --refund 2 --succeeded --evidence 'letter of the bank'")]
     Settle(SettleBill),
+    /// Match the providers' bills of one day with Feat's own, and print in what they differ
+    #[command(after_help = "\
+Exit code 0: the books agree. 3: they differ. 1: not all is matched yet, or something went wrong.
+A bill that is not published yet is matched when it is there.
+
+Examples:
+  feat pay reconcile --date 2026-11-22
+  feat pay reconcile --date 2026-11-22 --provider alipay --json
+  feat pay reconcile --date 2026-11-22 --stored")]
+    Reconcile(Reconcile),
+}
+
+/// Which day's books to match.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Reconcile {
+    /// The day on the provider's books, in Beijing
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    pub(crate) date: BookDay,
+    /// Only this provider: `wechat_pay`, `alipay` or `unionpay`
+    #[arg(long, value_name = "NAME")]
+    pub(crate) provider: Option<Channel>,
+    /// Longest time to wait for the result; 0s to start it and leave
+    #[arg(long, value_name = "SPAN", default_value = "10m", value_parser = crate::config::duration::parse)]
+    pub(crate) wait: Duration,
+    /// Print what an earlier run found and start nothing
+    #[arg(long, conflicts_with = "wait")]
+    pub(crate) stored: bool,
+    #[command(flatten)]
+    pub(crate) operator: Operator,
+    #[command(flatten)]
+    pub(crate) place: Output<Place>,
 }
 
 /// Which bill to show.

@@ -13,10 +13,12 @@ use workers::QueueSettings;
 
 use super::{
     apns::{self, ApnsPart},
+    devices::Devices,
     edge::Edge,
     reader::{Need, Reader},
     setting::Accounts,
     sources::host_name,
+    telemetry::Telemetry,
 };
 use crate::address;
 
@@ -39,6 +41,7 @@ pub(super) struct Groups {
     pub(super) apns: Option<ApnsPart>,
     pub(super) api: Option<ApiPart>,
     pub(super) worker: WorkerPart,
+    pub(super) devices: Devices,
     pub(super) telemetry: Telemetry,
     pub(super) publish_timeout: Duration,
     pub(super) shutdown_deadline: Duration,
@@ -59,6 +62,8 @@ pub(crate) struct Process {
     pub(crate) payments: Option<PayPart>,
     /// Which apps are pushed to, if any.
     pub(crate) apns: Option<ApnsPart>,
+    /// Devices that get pushes, and webhooks.
+    pub(crate) devices: Devices,
     /// Logs and traces.
     pub(crate) telemetry: Telemetry,
     /// How long work in hand may go on after the signal to stop.
@@ -132,15 +137,6 @@ pub(crate) struct WorkerPart {
     pub(crate) settings: workers::Settings,
 }
 
-/// Logs and traces.
-#[derive(Debug, Clone)]
-pub(crate) struct Telemetry {
-    /// Filter of the log, as in `info,store=debug`.
-    pub(crate) log: String,
-    /// Where traces go over OTLP/HTTP, if anywhere.
-    pub(crate) otlp_endpoint: Option<String>,
-}
-
 impl Groups {
     pub(super) fn read(reader: &mut Reader<'_>, needs: Needs) -> Self {
         let shutdown_deadline = span(reader, "shutdown_deadline", 20, 1..=600);
@@ -153,7 +149,8 @@ impl Groups {
             apns: apns::read(reader, needs.apns),
             api: api(reader, needs.api),
             worker: worker(reader, shutdown_deadline),
-            telemetry: telemetry(reader),
+            devices: Devices::read(reader),
+            telemetry: Telemetry::read(reader),
             shutdown_deadline,
         }
     }
@@ -166,6 +163,7 @@ impl Groups {
             files: self.files.clone()?,
             payments: self.payments.clone(),
             apns: self.apns.clone(),
+            devices: self.devices.clone(),
             telemetry: self.telemetry.clone(),
             shutdown_deadline: self.shutdown_deadline,
         })
@@ -360,22 +358,8 @@ fn queue_settings(reader: &mut Reader<'_>, queue: Queue) -> QueueSettings {
     }
 }
 
-fn telemetry(reader: &mut Reader<'_>) -> Telemetry {
-    let log = reader.or("telemetry.log", crate::telemetry::DEFAULT_LOG.to_owned());
-    let filter = tracing_subscriber::EnvFilter::try_new(&log);
-    reader.expect("telemetry.log", filter.is_ok(), || {
-        "expected a filter such as info or info,store=debug".to_owned()
-    });
-    let otlp_endpoint = reader.optional::<String>("telemetry.otlp_endpoint");
-    let web = otlp_endpoint.as_ref().is_none_or(|url| url.starts_with("http"));
-    reader.expect("telemetry.otlp_endpoint", web, || {
-        "expected an address such as http://collector:4318".to_owned()
-    });
-    Telemetry { log, otlp_endpoint }
-}
-
 /// A span of time with its default and its range in seconds.
-fn span(
+pub(super) fn span(
     reader: &mut Reader<'_>,
     key: &str,
     default: u64,

@@ -5,6 +5,7 @@
 //! ([`problem`]). There is no default for a secret or for the address of an outside service.
 
 mod apns;
+mod devices;
 pub(crate) mod duration;
 mod edge;
 mod groups;
@@ -12,6 +13,7 @@ mod problem;
 mod reader;
 mod setting;
 mod sources;
+mod telemetry;
 
 use std::{
     collections::BTreeMap,
@@ -19,6 +21,7 @@ use std::{
 };
 
 pub(crate) use apns::ApnsPart;
+pub(crate) use devices::Devices;
 pub(crate) use groups::{ApiPart, FileStore, MongoDb, PayPart, Process, WorkerPart};
 pub(crate) use problem::{Problem, Problems};
 pub(crate) use reader::Effective;

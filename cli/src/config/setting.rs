@@ -4,6 +4,7 @@ use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use api::Quota;
 use figment::{error::Kind, value::Value};
+use schemas::BundleId;
 use secrecy::SecretString;
 use serde::de::DeserializeOwned;
 
@@ -56,7 +57,7 @@ impl Setting for PathBuf {
     }
 }
 
-/// A list of accounts, each a table of its own.
+/// A list of accounts or endpoints, each a table of its own.
 pub(crate) struct Accounts<T>(pub(crate) Vec<T>);
 
 impl<T: DeserializeOwned> Setting for Accounts<T> {
@@ -76,13 +77,24 @@ impl<T: DeserializeOwned> Setting for Accounts<T> {
     }
 
     fn shown(&self) -> String {
-        format!("({} accounts)", self.0.len())
+        format!("({} of them)", self.0.len())
     }
 }
 
 impl Setting for SocketAddr {
     fn parse(value: &Value) -> Result<Self, String> {
         address::listen(value.as_str().unwrap_or_default())
+    }
+
+    fn shown(&self) -> String {
+        self.to_string()
+    }
+}
+
+impl Setting for BundleId {
+    fn parse(value: &Value) -> Result<Self, String> {
+        let app = value.as_str().and_then(|text| text.trim().parse().ok());
+        app.ok_or_else(|| "expected a bundle id such as com.example.notes".to_owned())
     }
 
     fn shown(&self) -> String {

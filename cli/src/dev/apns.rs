@@ -3,7 +3,7 @@
 use providers::apns::{Apns, AppSettings, CredentialSource, Endpoint, Roots, Settings};
 use schemas::{
     ApnsEnvironment, BundleId, Timestamp,
-    push_token::{PushTokenRecord, Registration},
+    push_token::{PushTokenRecord, Registration, SignedIn},
 };
 use sim::apns::Simulator;
 use store::Store;
@@ -69,7 +69,7 @@ pub(super) async fn add_device(store: &Store, app: &BundleId) -> Result<(), Fail
         environment: ApnsEnvironment::Sandbox,
         token: token.map_err(|error| Failure::setup(error, "Report this"))?,
         device_id: "demo:1".to_owned(),
-        session: None,
+        signed_in: SignedIn::default(),
         locale: Some("en-GB".to_owned()),
         app_version: Some("1.0".to_owned()),
     };

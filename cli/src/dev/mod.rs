@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 
 use api::Api;
 use broker::Broker;
-use providers::blobs::Blobs;
+use providers::{blobs::Blobs, webhook::Webhooks};
 use tokio_util::sync::CancellationToken;
 use workers::Workers;
 
@@ -60,6 +60,7 @@ pub(crate) async fn run(args: &Dev, trace_link: api::TraceLink) -> Result<(), Fa
         blobs: blobs.clone(),
         till: till.clone(),
         apns: Some(pushed.apns.clone()),
+        webhooks: Webhooks::default(),
         settings: workers::Settings::default(),
         registry: workers::registry().into(),
     };

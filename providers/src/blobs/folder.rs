@@ -33,7 +33,14 @@ const ROUNDS: u32 = 4;
 #[derive(Debug, Clone)]
 pub(super) struct Folder {
     root: Arc<PathBuf>,
-    removals: Removals,
+    removals: Removals<Doomed>,
+}
+
+/// What one removal takes away.
+#[derive(Debug)]
+struct Doomed {
+    file: Option<PathBuf>,
+    folder: PathBuf,
 }
 
 impl Folder {
@@ -45,7 +52,7 @@ impl Folder {
         let probe = temporary_in(&root);
         File::create_new(&probe).and_then(|_| fs::remove_file(&probe)).map_err(trouble)?;
 
-        Ok(Self { root: Arc::new(root), removals: Removals::new(remove_all) })
+        Ok(Self { root: Arc::new(root), removals: Removals::new(remove) })
     }
 
     pub(super) async fn put(&self, key: &str, bytes: Bytes) -> Result<(), BlobError> {
@@ -72,10 +79,18 @@ impl Folder {
         Ok(Some(BlobRead { size, bytes: first.chain(rest).boxed() }))
     }
 
+    pub(super) async fn remove(&self, key: &str, folder: &str) -> Result<u32, BlobError> {
+        self.take_away(Some(self.root.join(key)), folder).await
+    }
+
     pub(super) async fn remove_folder(&self, folder: &str) -> Result<u32, BlobError> {
-        let path = self.root.join(folder);
-        let removed = self.removals.remove(path.clone()).await;
-        removed.map_err(|error| failure(&path, &error))
+        self.take_away(None, folder).await
+    }
+
+    async fn take_away(&self, file: Option<PathBuf>, folder: &str) -> Result<u32, BlobError> {
+        let folder = self.root.join(folder);
+        let removed = self.removals.remove(Doomed { file, folder: folder.clone() }).await;
+        removed.map_err(|error| failure(&folder, &error))
     }
 
     pub(super) async fn list(&self, folder: &str) -> Result<Vec<String>, BlobError> {
@@ -212,6 +227,23 @@ impl Reading {
 fn is_absent(error: &io::Error) -> bool {
     let link = error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error());
     link || matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
+}
+
+fn remove(doomed: &Doomed) -> io::Result<u32> {
+    let file = doomed.file.as_deref().map_or(Ok(0), remove_file)?;
+    Ok(file + remove_all(&doomed.folder)?)
+}
+
+/// Removes the file at `path`, and reads back that it is gone.
+fn remove_file(path: &Path) -> io::Result<u32> {
+    let mut removed = 0;
+    for _ in 0..ROUNDS {
+        match unlink(path)? {
+            0 => return Ok(removed),
+            one => removed += one,
+        }
+    }
+    Err(io::Error::other("the file keeps appearing"))
 }
 
 /// Removes the folder at `path` with everything in it, and reads back that it is gone.

@@ -99,6 +99,19 @@ impl Blobs {
         }
     }
 
+    /// Removes the file at `key` and every file below `folder`, and reads back that nothing is
+    /// left.
+    ///
+    /// Answers how many files this call removed: 0 when they were gone before. Again is safe.
+    pub async fn remove(&self, key: &str, folder: &str) -> Result<u32, BlobError> {
+        key::check(key)?;
+        key::check(folder)?;
+        match &self.engine {
+            Engine::Folder(files) => files.remove(key, folder).await,
+            Engine::Bucket(files) => files.remove(key, folder).await,
+        }
+    }
+
     /// Removes every file below `folder` and reads back that nothing is left.
     ///
     /// Answers how many files this call removed: 0 when they were gone before. Again is safe.

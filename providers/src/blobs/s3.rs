@@ -93,11 +93,27 @@ impl Bucket {
         }
     }
 
+    pub(super) async fn remove(&self, key: &str, folder: &str) -> Result<u32, BlobError> {
+        self.take_away(Some(path(key)?), path(folder)?).await
+    }
+
     pub(super) async fn remove_folder(&self, folder: &str) -> Result<u32, BlobError> {
-        let folder = path(folder)?;
+        self.take_away(None, path(folder)?).await
+    }
+
+    async fn take_away(&self, file: Option<Path>, folder: Path) -> Result<u32, BlobError> {
+        let found = async || {
+            let mut found = self.paths(&folder).await?;
+            if let Some(file) = &file
+                && self.nothing_of(file).await?.is_some()
+            {
+                found.push(file.clone());
+            }
+            Ok(found)
+        };
         let mut removed = 0;
         for _ in 0..ROUNDS {
-            let found = self.paths(&folder).await?;
+            let found = found().await?;
             if found.is_empty() {
                 return Ok(removed);
             }
@@ -109,7 +125,7 @@ impl Bucket {
             let gone: Vec<_> = gone.try_collect().await.map_err(failure)?;
             removed += u32::try_from(gone.len()).unwrap_or(u32::MAX);
         }
-        if self.paths(&folder).await?.is_empty() {
+        if found().await?.is_empty() {
             return Ok(removed);
         }
         Err(BlobError::Unavailable("files keep appearing in the folder".into()))

@@ -4,6 +4,8 @@ use std::io::Read;
 
 use flate2::read::{DeflateDecoder, GzDecoder, ZlibDecoder};
 
+use super::ProviderError;
+
 /// Most entries of a zip file.
 const MAX_ENTRIES: usize = 64;
 
@@ -18,6 +20,14 @@ pub(super) struct Entry {
     pub(super) name: Vec<u8>,
     /// Its content.
     pub(super) content: Vec<u8>,
+}
+
+/// Does work on a whole file beside the runtime's own threads, which it would hold up.
+pub(super) async fn aside<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ProviderError> + Send + 'static,
+) -> Result<T, ProviderError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.unwrap_or_else(|_| Err(ProviderError::unknown("file")))
 }
 
 /// Unpacks gzip; nothing when it is broken or larger than `most` bytes.

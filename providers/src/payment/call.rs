@@ -151,6 +151,10 @@ const HARMLESS: &[&str] = &[
     "version",
 ];
 
+/// Harmless in an answer, where it is the provider's word for what happened; in a request it is
+/// what a person's consent is exchanged for.
+const SECRET_WHEN_SENT: &str = "code";
+
 impl Trail {
     /// Notes that a request is about to be sent; nothing when the trail is full.
     pub(crate) fn begin<'f>(
@@ -164,7 +168,9 @@ impl Trail {
         self.exchanges.push(Exchange {
             at: Timestamp::now(),
             operation: cut(operation),
-            sent: masked(sent),
+            sent: masked(sent.into_iter().map(|(name, value)| {
+                if name == SECRET_WHEN_SENT { (name, "…") } else { (name, value) }
+            })),
             status: None,
             received: Vec::new(),
             elapsed_ms: None,
@@ -255,13 +261,18 @@ mod tests {
         let mut trail = Trail::default();
         trail.begin(
             "/pay/orderquery",
-            [("out_trade_no", "20261123000000000001"), ("openid", "oUpF8uMuAJO"), ("sign", "ABC")],
+            [
+                ("out_trade_no", "20261123000000000001"),
+                ("openid", "oUpF8uMuAJO"),
+                ("sign", "ABC"),
+                ("code", "021F1e000"),
+            ],
         );
         trail.received([("refund_fee_0", "1"), ("accNo", "6216"), ("buyer_logon_id", "a@b")]);
 
         let shown = format!("{trail:?}");
         assert!(shown.contains("20261123000000000001") && shown.contains("refund_fee_0"));
-        for secret in ["oUpF8uMuAJO", "ABC", "6216", "a@b"] {
+        for secret in ["oUpF8uMuAJO", "ABC", "6216", "a@b", "021F1e000"] {
             assert!(!shown.contains(secret), "{secret}");
         }
     }

@@ -1,6 +1,6 @@
 //! The port: every account that is configured, and what can be asked of one.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use chrono::NaiveDate;
 use schemas::{Channel, Scene};
@@ -44,6 +44,10 @@ impl Gateways {
         let mut add = |channel: Channel, name: &str, opened: Result<Engine, String>| {
             let what = format!("payments: {channel} {name}");
             match opened {
+                Ok(engine) if fee_is_odd(&engine) => {
+                    let problem = "fee_basis_points: expected at most 10000".to_owned();
+                    problems.push(Finding { what, problem: Some(problem) });
+                }
                 Ok(engine) => all.push(Gateway { engine }),
                 Err(problem) => problems.push(Finding { what, problem: Some(problem) }),
             }
@@ -75,6 +79,32 @@ impl Gateways {
         self.all.iter().find(|gateway| gateway.channel() == channel)
     }
 
+    /// The accounts whose bills together tell of a merchant's day: one for each app at Alipay, which
+    /// makes a file for each, and one elsewhere. Empty when the merchant is not configured.
+    #[must_use]
+    pub fn bill_accounts(&self, channel: Channel, merchant: &str) -> Vec<&Gateway> {
+        let mut found: Vec<&Gateway> = Vec::new();
+        for gateway in self.all.iter() {
+            if gateway.channel() != channel || gateway.merchant_id() != merchant {
+                continue;
+            }
+            let covered = found
+                .iter()
+                .any(|other| channel != Channel::Alipay || other.app_id() == gateway.app_id());
+            if !covered {
+                found.push(gateway);
+            }
+        }
+        found
+    }
+
+    /// Every merchant, once, with its provider.
+    #[must_use]
+    pub fn merchants(&self) -> BTreeSet<(Channel, String)> {
+        let merchant = |one: &Gateway| (one.channel(), one.merchant_id().to_owned());
+        self.all.iter().map(merchant).collect()
+    }
+
     /// All accounts, in the order of the settings.
     pub fn iter(&self) -> impl Iterator<Item = &Gateway> {
         self.all.iter()
@@ -104,6 +134,12 @@ impl Gateways {
             }
         }
     }
+}
+
+/// Whether the agreed fee would be more than the payment.
+fn fee_is_odd(engine: &Engine) -> bool {
+    let gateway = Gateway { engine: engine.clone() };
+    gateway.fee_basis_points().is_some_and(|fee| fee > 10_000)
 }
 
 impl Gateway {
@@ -144,6 +180,17 @@ impl Gateway {
             Engine::WeChatPay(app) => Some(app.app_id()),
             Engine::Alipay(app) => Some(app.app_id()),
             Engine::UnionPay(_) => None,
+        }
+    }
+
+    /// The fee for a payment that was agreed on with the provider, in hundredths of a percent, if
+    /// the settings say it.
+    #[must_use]
+    pub fn fee_basis_points(&self) -> Option<u32> {
+        match &self.engine {
+            Engine::WeChatPay(app) => app.fee_basis_points(),
+            Engine::Alipay(app) => app.fee_basis_points(),
+            Engine::UnionPay(app) => app.fee_basis_points(),
         }
     }
 

@@ -91,6 +91,9 @@ pub struct WeChatPaySettings {
     pub consent_endpoint: Option<String>,
     /// The registered page that H5 payments start from.
     pub h5_site: Option<H5Site>,
+    /// The provider's fee for a payment that was agreed on, in hundredths of a percent (60 for
+    /// 0.60 %). Bills are compared with it; without it fees are not judged.
+    pub fee_basis_points: Option<u32>,
 }
 
 /// One of the two protocols of WeChat Pay.
@@ -196,6 +199,9 @@ pub struct AlipaySettings {
     /// Hosts besides the gateway's own that bill files may be fetched from.
     #[serde(default)]
     pub bill_hosts: Vec<String>,
+    /// The provider's fee for a payment that was agreed on, in hundredths of a percent (60 for
+    /// 0.60 %). Bills are compared with it; without it fees are not judged.
+    pub fee_basis_points: Option<u32>,
 }
 
 /// Certificates of an app in certificate mode.
@@ -236,6 +242,9 @@ pub struct UnionPaySettings {
     /// Owner that UnionPay's signing certificate must name; by default UnionPay itself in live
     /// mode. Only a test account may name another.
     pub certificate_owner: Option<String>,
+    /// The provider's fee for a payment that was agreed on, in hundredths of a percent (60 for
+    /// 0.60 %). Bills are compared with it; without it fees are not judged.
+    pub fee_basis_points: Option<u32>,
 }
 
 /// How requests to UnionPay are signed, and answers judged.

@@ -153,7 +153,10 @@ pub struct BoundAccount {
 pub enum DayBill {
     /// There is no file yet. Ask again later.
     NotReady,
-    /// The provider knows of no trades that day (UnionPay: or it is too early).
+    /// There is no file, and the provider does not say whether it is too early or there were no
+    /// trades that day.
+    Absent,
+    /// The provider knows of no trades that day.
     Empty,
     /// Every line of the file.
     Lines(Vec<BillLine>),

@@ -12,20 +12,23 @@
 //! - Only a provider's word or a named operator ends what is unknown; a clock does not.
 
 mod closing;
+mod listing;
 mod paying;
 mod record;
 mod refunding;
 mod settling;
 mod sn;
+mod states;
 mod status;
 
+pub use listing::Listed;
 pub use paying::{Paid, PaymentNews, Way};
 pub use record::{
-    Attempt, AttemptState, BillRecord, Closing, ClosingReason, Evidence, NewBill, Offer, Payment,
-    Refund, RefundState, Source, Surplus,
+    Attempt, BillRecord, Closing, ClosingReason, Evidence, NewBill, Offer, Payment, Refund, Source,
 };
 pub use refunding::RefundNews;
 pub use sn::BillSn;
+pub use states::{AttemptState, RefundState, Surplus};
 pub use status::BillStatus;
 
 /// Most attempts to pay one bill.

@@ -231,6 +231,7 @@ impl BillRecord {
             paid_at: paid.at,
             heard_at: now,
             surplus,
+            listed_on: None,
         });
         let what = format!("attempt {number} paid: transaction {}", paid.transaction_id);
         self.note(source, by, &what, now);
@@ -271,6 +272,7 @@ impl BillRecord {
             opened_at: now,
             sent_at: None,
             ended_at: None,
+            listed_on: None,
         });
     }
 

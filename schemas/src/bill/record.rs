@@ -4,8 +4,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::{BillRefusal, BillSn, BillStatus, MAX_EVIDENCE, MAX_EVIDENCE_CHARS};
+use super::{
+    AttemptState, BillRefusal, BillSn, BillStatus, MAX_EVIDENCE, MAX_EVIDENCE_CHARS, RefundState,
+    Surplus,
+};
 use crate::{
+    book_day::BookDay,
     id::{JobId, UserId},
     money::{Currency, Fen},
     payment::{Channel, ProviderKey, Scene},
@@ -44,6 +48,10 @@ pub struct BillRecord {
     /// Since when a refund waits for an operator's approval; follows from the refunds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub held_since: Option<Timestamp>,
+    /// When money moved last, and the bill's number behind it, so that the texts sort by time and
+    /// are never alike; follows from payments and refunds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved: Option<String>,
     /// What was learnt, from whom and when: the first pieces and the latest.
     pub evidence: Vec<Evidence>,
     /// When it was made.
@@ -103,22 +111,6 @@ pub struct Attempt {
     pub refused: Option<String>,
 }
 
-/// Where an attempt stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum AttemptState {
-    /// The provider may know of it: the call was or is about to be made.
-    Sent,
-    /// The client has what it needs and may pay at any moment.
-    Open,
-    /// The provider has confirmed a payment.
-    Paid,
-    /// The provider says that it cannot be paid any more, or never knew of it.
-    Closed,
-    /// The provider refused to make it.
-    Refused,
-}
-
 /// What a client pays with.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Offer {
@@ -151,30 +143,9 @@ pub struct Payment {
     /// Why it does not count; absent for the one that does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub surplus: Option<Surplus>,
-}
-
-/// Why a payment does not count and is to be paid back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Surplus {
-    /// Another payment counted before.
-    SecondPayment,
-    /// The bill was closed before.
-    AfterClose,
-    /// It is not the sum that is owed.
-    OtherAmount,
-}
-
-impl Surplus {
-    /// Name in metrics, logs and the store.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::SecondPayment => "second_payment",
-            Self::AfterClose => "after_close",
-            Self::OtherAmount => "other_amount",
-        }
-    }
+    /// The day whose bill of the provider lists it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listed_on: Option<BookDay>,
 }
 
 /// One refund of one payment.
@@ -213,40 +184,9 @@ pub struct Refund {
     /// When it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_at: Option<Timestamp>,
-}
-
-/// Where a refund stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum RefundState {
-    /// Waits for an operator's approval.
-    Held,
-    /// The provider may know of it: the call was or is about to be made.
-    Sent,
-    /// The provider has accepted it; the money is on its way.
-    Processing,
-    /// The provider cannot deliver the money; an operator has to see to it.
-    Abnormal,
-    /// The money went back.
-    Succeeded,
-    /// The provider refused; no money moved.
-    Refused,
-    /// An operator decided against it; it was never sent.
-    Dropped,
-}
-
-impl RefundState {
-    /// Whether its sum is taken from the payment: all but what certainly moves no money.
-    #[must_use]
-    pub const fn takes(self) -> bool {
-        !matches!(self, Self::Refused | Self::Dropped)
-    }
-
-    /// Whether money may be on its way.
-    #[must_use]
-    pub const fn is_under_way(self) -> bool {
-        matches!(self, Self::Sent | Self::Processing | Self::Abnormal)
-    }
+    /// The day whose bill of the provider lists it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub listed_on: Option<BookDay>,
 }
 
 /// That a bill is closed, or being closed.
@@ -318,6 +258,7 @@ impl BillRecord {
             refunds: Vec::new(),
             closing: None,
             held_since: None,
+            moved: None,
             evidence: Vec::new(),
             created_at: now,
             updated_at: now,
@@ -407,6 +348,7 @@ impl BillRecord {
         self.status = self.derive_status();
         let held = self.refunds.iter().filter(|refund| refund.state == RefundState::Held);
         self.held_since = held.map(|refund| refund.opened_at).min();
+        self.moved = self.moved_at().map(|at| Self::moved_mark(at, &self.id));
         self
     }
 

@@ -66,6 +66,7 @@ impl BillRecord {
             opened_at: now,
             sent_at: Some(now),
             ended_at: None,
+            listed_on: None,
         });
         Ok(self.changed(now))
     }
@@ -149,7 +150,7 @@ impl BillRecord {
             _ => Step::Move,
         };
         let said = detail.unwrap_or_default();
-        let what = format!("refund {number} {}: {said}", name(state));
+        let what = format!("refund {number} {}: {said}", state.name());
         match step {
             Step::Stay => Ok(RefundNews::Known),
             Step::Contradict if self.evidence.iter().any(|one| one.what == what) => {
@@ -188,16 +189,4 @@ enum Step {
     Stay,
     Move,
     Contradict,
-}
-
-const fn name(state: RefundState) -> &'static str {
-    match state {
-        RefundState::Held => "held",
-        RefundState::Sent => "sent",
-        RefundState::Processing => "processing",
-        RefundState::Abnormal => "abnormal",
-        RefundState::Succeeded => "succeeded",
-        RefundState::Refused => "refused",
-        RefundState::Dropped => "dropped",
-    }
 }

@@ -47,4 +47,7 @@ pub struct ExpiryReport {
     /// Records of authorization codes removed.
     #[serde(default)]
     pub codes_removed: u64,
+    /// Records of consents under way removed.
+    #[serde(default)]
+    pub consents_removed: u64,
 }

@@ -8,6 +8,9 @@ macro_rules! for_each_job {
         $callback! {
             image_delete::ImageDelete,
             job_expiry::JobExpiry,
+            pay_bill_match::PayBillMatch,
+            pay_bill_round::PayBillRound,
+            pay_bind::PayBind,
             pay_close::PayClose,
             pay_create::PayCreate,
             pay_notify::PayNotify,
@@ -17,6 +20,11 @@ macro_rules! for_each_job {
             push_fan_out::PushFanOut,
             push_shard::PushSend,
             push_wake::PushWake,
+            push_token_prune::PushTokenPrune,
+            push_token_register::PushTokenRegister,
+            push_token_remove::PushTokenRemove,
+            push_token_report::PushTokenReport,
+            webhook_deliver::WebhookDeliver,
         }
     };
 }

@@ -55,7 +55,7 @@ impl PushTokenRecord {
         }
         self.owner = registration.owner;
         self.device_id = registration.device_id;
-        self.session = registration.session;
+        self.signed_in = registration.signed_in;
         self.locale = registration.locale;
         self.app_version = registration.app_version;
         self.registered_at = received;
@@ -107,6 +107,15 @@ impl PushTokenRecord {
     pub fn removed(self, why: PushTokenReason, now: Timestamp) -> Option<Self> {
         (self.state != PushTokenState::Removed)
             .then(|| self.become_state(PushTokenState::Removed, why, now))
+    }
+
+    /// The sign-in that registered it has ended by itself. `None` before that.
+    #[must_use]
+    pub fn signed_out_by_itself(self, now: Timestamp) -> Option<Self> {
+        if self.signed_in.counts_at(now) {
+            return None;
+        }
+        self.removed(PushTokenReason::SignedOut, now)
     }
 
     /// Nobody registered it since `before`: it is put aside. `None` when somebody did, or when it

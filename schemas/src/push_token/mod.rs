@@ -6,6 +6,7 @@
 //! happen to a record is in [`life`]; the times decide between a registration and an answer of
 //! Apple that cross each other.
 
+mod brake;
 mod life;
 #[cfg(test)]
 mod tests;
@@ -15,11 +16,12 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+pub use brake::{BrakePolicy, CohortRecord, Loss, Weighed};
 pub use life::Verdict;
 
 use crate::{
     apns::{ApnsEnvironment, BundleId, DeviceToken},
-    id::{PushTokenId, SessionId, UserId},
+    id::{KeyId, PushTokenId, SessionId, UserId},
     time::Timestamp,
 };
 
@@ -55,11 +57,10 @@ pub struct PushTokenRecord {
     pub corrected_from: Option<ApnsEnvironment>,
     /// Apple's address of the device.
     pub token: DeviceToken,
-    /// The device, as the client names it.
+    /// The device, as the client names it; empty when it has no name.
     pub device_id: String,
-    /// The sign-in that registered it; its end stops the pushes. Absent for a long-lived key.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub session: Option<SessionId>,
+    /// What let the app register it; its end stops the pushes.
+    pub signed_in: SignedIn,
     /// Language and region of the device, such as `zh-Hans-CN`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub locale: Option<String>,
@@ -179,6 +180,29 @@ impl PushTokenReason {
     }
 }
 
+/// What lets an app speak for a user: a sign-in or a long-lived key. Neither for a token of an
+/// issuer elsewhere.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct SignedIn {
+    /// The sign-in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<SessionId>,
+    /// The long-lived key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<KeyId>,
+    /// When it ends by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+}
+
+impl SignedIn {
+    /// Whether it has not ended by itself at `now`.
+    #[must_use]
+    pub fn counts_at(&self, now: Timestamp) -> bool {
+        self.until.is_none_or(|until| now < until)
+    }
+}
+
 /// What an app says about a device when it registers a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Registration {
@@ -192,8 +216,8 @@ pub struct Registration {
     pub token: DeviceToken,
     /// The device, as the client names it.
     pub device_id: String,
-    /// The sign-in, if it is one.
-    pub session: Option<SessionId>,
+    /// What let the app speak for the owner.
+    pub signed_in: SignedIn,
     /// Language and region of the device.
     pub locale: Option<String>,
     /// Version of the app on it.
@@ -218,6 +242,12 @@ impl PushTokenRecord {
     #[must_use]
     pub fn cohort(&self) -> String {
         cohort(&self.app, self.environment)
+    }
+
+    /// Whether a push of its owner may be sent to it at `now`.
+    #[must_use]
+    pub fn is_addressable(&self, now: Timestamp) -> bool {
+        self.state.gets_pushes() && self.signed_in.counts_at(now)
     }
 
     /// Why it is in its state.
@@ -245,7 +275,7 @@ impl PushTokenRecord {
             corrected_from: None,
             token,
             device_id: registration.device_id,
-            session: registration.session,
+            signed_in: registration.signed_in,
             locale: registration.locale,
             app_version: registration.app_version,
             state: to,

@@ -13,7 +13,7 @@ fn registration(owner: i64) -> Registration {
         environment: ApnsEnvironment::Sandbox,
         token: "abcd".parse().unwrap(),
         device_id: "phone".into(),
-        session: None,
+        signed_in: SignedIn::default(),
         locale: None,
         app_version: None,
     }

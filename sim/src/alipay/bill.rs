@@ -7,12 +7,13 @@ use serde_json::json;
 
 use super::gateway::{Call, Done, Fail};
 use crate::{
-    book::{Refund, Trade},
     clock::{beijing, spaced},
     crypto::hmac_sha256,
+    fault::Act,
     http::{Reply, Request, yuan},
     ledger::Provider,
     sim::Sim,
+    statement::{self, Line},
     zip,
 };
 
@@ -37,12 +38,12 @@ pub(super) fn address(call: &Call<'_>) -> Result<Done, Fail> {
         return Err(wrong());
     }
     let now = call.sim.now();
-    if !is_ready(&date, now) {
+    if !is_ready(&date, now) || call.act == Some(&Act::BillNotReady) {
         return Err(Fail::business("BILL_NOT_EXIST", "the bill is not ready"));
     }
     let url = url(call.sim, call.account.app_id(), &date, now);
     let mut node = json!({ "bill_download_url": url });
-    if rows(call.sim, call.account.app_id(), &date).is_empty() {
+    if rows(call.sim, call.account.app_id(), &date, None).is_empty() {
         node["bill_file_code"] = json!("EMPTY_DATA_WITH_BILL_FILE");
     }
     Ok(Done::node(node))
@@ -68,7 +69,7 @@ fn seal(app: &str, date: &str, until: i64) -> String {
 }
 
 /// The file behind an address: a zip with CSV in GBK.
-pub(super) fn file(sim: &Sim, request: &Request) -> Reply {
+pub(super) fn file(sim: &Sim, request: &Request, act: Option<&Act>) -> Reply {
     let parts: Vec<_> = request.path.trim_start_matches("/alipay-bill/").split('/').collect();
     let [app, date, until, given] = parts.as_slice() else {
         return Reply::html(404, "no such bill").because("not a bill's address");
@@ -80,7 +81,7 @@ pub(super) fn file(sim: &Sim, request: &Request) -> Reply {
     if sim.now().timestamp() >= until {
         return Reply::html(403, "the address is too old").because("the address lived 30 seconds");
     }
-    let rows = rows(sim, app, date);
+    let rows = rows(sim, app, date, act);
     let detail = detail(app, date, &rows);
     let summary = format!("#支付宝业务汇总查询\r\n#总笔数：{}\r\n", rows.len());
     let (detail, summary) = (gbk(&detail), gbk(&summary));
@@ -105,28 +106,16 @@ fn gbk(text: &str) -> Vec<u8> {
     encoding_rs::GBK.encode(text).0.into_owned()
 }
 
-fn rows(sim: &Sim, app: &str, date: &str) -> Vec<String> {
+fn rows(sim: &Sim, app: &str, date: &str, act: Option<&Act>) -> Vec<String> {
     let in_time = |at: DateTime<Utc>| spaced(at).starts_with(date);
-    let book = sim.book();
-    let mut rows = Vec::new();
-    for trade in book.trades() {
-        if trade.provider != Provider::Alipay || trade.merchant != app {
-            continue;
-        }
-        if let Some(at) = trade.paid_at().filter(|at| in_time(*at)) {
-            rows.push((at, row(trade, at, None)));
-        }
-        let refunds = trade.refunds.iter().filter(|refund| in_time(refund.at));
-        rows.extend(refunds.map(|refund| (refund.at, row(trade, refund.at, Some(refund)))));
-    }
-    drop(book);
-    rows.sort_by_key(|(at, _)| *at);
-    rows.into_iter().map(|(_, row)| row).collect()
+    statement::lines(sim, Provider::Alipay, app, in_time, act).iter().map(row).collect()
 }
 
-fn row(trade: &Trade, at: DateTime<Utc>, refund: Option<&Refund>) -> String {
+fn row(line: &Line) -> String {
+    let (trade, refund) = (&line.trade, line.refund.as_ref());
     let amount = yuan(refund.map_or(trade.amount, |refund| -refund.amount));
     let fee_fen = refund.map_or(-trade.amount, |refund| refund.amount) * 6 / 1000;
+    let fee_fen = fee_fen - line.fee_error / 1_000;
     let subject = trade.subject.replace([',', '\r', '\n'], " ");
     let zero = || "0.00".to_owned();
     let cells = [
@@ -135,7 +124,7 @@ fn row(trade: &Trade, at: DateTime<Utc>, refund: Option<&Refund>) -> String {
         if refund.is_some() { "退款" } else { "交易" }.to_owned(),
         subject,
         spaced(trade.created),
-        spaced(at),
+        spaced(line.at),
         String::new(),
         String::new(),
         String::new(),

@@ -73,7 +73,7 @@ pub(crate) fn call(request: &Request) -> Option<String> {
 pub(crate) fn answer(sim: &Sim, request: &Request, call: &str, act: Option<&Act>) -> Reply {
     match call {
         "alipay.consent" => page::consent_page(sim, request),
-        "alipay.bill.file" => bill::file(sim, request),
+        "alipay.bill.file" => bill::file(sim, request, act),
         _ => gateway::answer(sim, request, act),
     }
 }

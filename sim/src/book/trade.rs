@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::ledger::Provider;
 
@@ -125,6 +125,17 @@ impl Trade {
         match self.state {
             State::Open if now >= self.expires => State::Closed(self.expires),
             state => state,
+        }
+    }
+
+    /// Moves its payment and its refunds into the past.
+    pub(crate) fn backdate(&mut self, by: TimeDelta) {
+        if let State::Paid(at) = self.state {
+            self.state = State::Paid(at - by);
+        }
+        for refund in &mut self.refunds {
+            refund.at -= by;
+            refund.ended = refund.ended.map(|at| at - by);
         }
     }
 

@@ -7,6 +7,7 @@ mod faults;
 mod money;
 mod schedule;
 mod shop;
+mod sign_in;
 mod unionpay;
 mod wechat_v2;
 mod wechat_v3;

@@ -8,9 +8,10 @@ use flate2::{Compression, write::ZlibEncoder};
 
 use super::{Call, Done, message::Fail, refund::settlement_day};
 use crate::{
-    book::{Refund, Trade},
     clock::beijing,
+    fault::Act,
     ledger::Provider,
+    statement::{self, Line},
     zip,
 };
 
@@ -36,7 +37,8 @@ pub(super) fn settlement(call: &Call<'_>) -> Result<Done, Fail> {
     let day = day.ok_or_else(|| Fail::field("settleDate"))?;
     let none = || Fail::new("98", "no settlement file[settleDate]");
     let yesterday = now.date_naive() - TimeDelta::days(1);
-    if day >= now.date_naive() || (day == yesterday && now.hour() < READY_HOUR) {
+    let early = day >= now.date_naive() || (day == yesterday && now.hour() < READY_HOUR);
+    if early || call.act == Some(&Act::BillNotReady) {
         return Err(none());
     }
     let rows = rows(call, day);
@@ -74,29 +76,18 @@ fn day(text: &str, today: NaiveDate) -> Option<NaiveDate> {
 }
 
 fn rows(call: &Call<'_>, day: NaiveDate) -> Vec<Vec<u8>> {
-    let book = call.sim.book();
-    let mut rows = Vec::new();
-    for trade in book.trades() {
-        if trade.provider != Provider::UnionPay || trade.merchant != call.account.mer_id() {
-            continue;
-        }
-        if let Some(at) = trade.paid_at().filter(|at| settlement_day(*at) == day) {
-            rows.push((at, row(trade, None)));
-        }
-        let refunds = trade.refunds.iter().filter(|refund| settlement_day(refund.at) == day);
-        rows.extend(refunds.map(|refund| (refund.at, row(trade, Some(refund)))));
-    }
-    drop(book);
-    rows.sort_by_key(|(at, _)| *at);
-    rows.into_iter().map(|(_, row)| row).collect()
+    let in_time = |at| settlement_day(at) == day;
+    let merchant = call.account.mer_id();
+    let lines = statement::lines(call.sim, Provider::UnionPay, merchant, in_time, call.act);
+    lines.iter().map(row).collect()
 }
 
-fn row(trade: &Trade, refund: Option<&Refund>) -> Vec<u8> {
+fn row(line: &Line) -> Vec<u8> {
+    let (trade, refund) = (&line.trade, line.refund.as_ref());
     let number = refund.map_or(&trade.number, |refund| &refund.id);
     let amount = refund.map_or(trade.amount, |refund| refund.amount);
-    let at = refund.map_or_else(|| trade.paid_at().unwrap_or(trade.created), |refund| refund.at);
     let fact = |name: &str| refund.map_or_else(|| trade.fact(name), |refund| refund.fact(name));
-    let fee = amount * 6 / 1000;
+    let fee = amount * 6 / 1000 + line.fee_error / 1_000;
     // Money to the merchant is C, from the merchant D.
     let (towards, away) = if refund.is_some() { ('D', 'C') } else { ('C', 'D') };
     let tail = number.get(number.len().saturating_sub(6)..).unwrap_or_default();
@@ -116,7 +107,7 @@ fn row(trade: &Trade, refund: Option<&Refund>) -> Vec<u8> {
         text.clone_into(&mut cells[n]);
     }
     tail.clone_into(&mut cells[3]);
-    cells[4] = beijing(at).format("%m%d%H%M%S").to_string();
+    cells[4] = beijing(line.at).format("%m%d%H%M%S").to_string();
     cells[6] = format!("{amount:012}");
     number.clone_into(&mut cells[9]);
     fact("orderId").clone_into(&mut cells[11]);

@@ -12,12 +12,13 @@ use flate2::{Compression, write::GzEncoder};
 
 use super::{order::NotPlaced, refund_state};
 use crate::{
-    book::{Refund, Trade},
     clock::{beijing, spaced},
     crypto::nonce,
+    fault::Act,
     http::yuan,
     ledger::Provider,
     sim::Sim,
+    statement::{self, Line},
 };
 
 /// How long a download address works.
@@ -89,30 +90,21 @@ pub(super) fn trades(
     mchid: &str,
     date: DateTime<Utc>,
     kind: BillKind,
+    act: Option<&Act>,
 ) -> Result<String, NoBill> {
     let day = ready(sim, date)?;
+    if act == Some(&Act::BillNotReady) {
+        return Err(NoBill::Creating);
+    }
     let on_day = |at: DateTime<Utc>| beijing(at).date_naive() == day;
-    let book = sim.book();
-    let mut rows: Vec<(DateTime<Utc>, Vec<String>)> = Vec::new();
-    let of_merchant =
-        |trade: &&Trade| trade.provider == Provider::Wechat && trade.merchant == mchid;
-    for trade in book.trades().iter().filter(of_merchant) {
-        if let Some(paid) = trade.paid_at().filter(|at| on_day(*at) && kind != BillKind::Refund) {
-            rows.push((paid, row(trade, None)));
-        }
-        let refunds = trade.refunds.iter().filter(|_| kind != BillKind::Success);
-        rows.extend(
-            refunds
-                .filter(|refund| on_day(refund.at))
-                .map(|refund| (refund.at, row(trade, Some(refund)))),
-        );
-    }
-    drop(book);
-    if rows.is_empty() {
-        return Err(NoBill::Empty);
-    }
-    rows.sort_by_key(|(at, _)| *at);
-    Ok(render(kind, &rows))
+    let lines = statement::lines(sim, Provider::Wechat, mchid, on_day, act);
+    let wanted = |line: &&Line| match kind {
+        BillKind::All => true,
+        BillKind::Success => line.refund.is_none(),
+        BillKind::Refund => line.refund.is_some(),
+    };
+    let rows: Vec<_> = lines.iter().filter(wanted).map(|line| (line.at, row(line))).collect();
+    if rows.is_empty() { Err(NoBill::Empty) } else { Ok(render(kind, &rows)) }
 }
 
 fn render(kind: BillKind, rows: &[(DateTime<Utc>, Vec<String>)]) -> String {
@@ -160,21 +152,21 @@ fn hundred_thousandths(text: &str) -> i64 {
     if let (Ok(whole), Ok(cents)) = parts { sign * (whole * 100_000 + cents) } else { 0 }
 }
 
-fn row(trade: &Trade, refund: Option<&Refund>) -> Vec<String> {
+fn row(line: &Line) -> Vec<String> {
+    let (trade, refund) = (&line.trade, line.refund.as_ref());
     let none = || "0.00".to_owned();
     let fee = |fen: i64| {
         // In hundred-thousandths of a yuan: fen * 1000, times the rate.
-        let fee = fen * 1000 * RATE / 10_000;
+        let fee = fen * 1000 * RATE / 10_000 + line.fee_error;
         let (sign, fee) = if fee < 0 { ("-", -fee) } else { ("", fee) };
         format!("{sign}{}.{:05}", fee / 100_000, fee % 100_000)
     };
-    let at = refund.map_or_else(|| trade.paid_at().unwrap_or(trade.created), |refund| refund.at);
     let amount = |fen: i64| if refund.is_some() { none() } else { yuan(fen) };
     let refunded = refund.map_or_else(none, |refund| yuan(refund.amount));
     let state = if refund.is_some() { "REFUND" } else { "SUCCESS" };
     let text = |value: &str| value.replace([',', '\r', '\n'], " ");
     vec![
-        spaced(at),
+        spaced(line.at),
         trade.app.clone(),
         trade.merchant.clone(),
         "0".to_owned(),

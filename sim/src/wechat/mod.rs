@@ -3,6 +3,7 @@
 mod bill;
 mod client;
 mod notify;
+mod oauth;
 mod order;
 mod v2;
 mod v3;
@@ -19,6 +20,7 @@ pub(crate) use self::{
     bill::Files,
     client::pay_in_app,
     notify::{is_acknowledged, payment_parcel, refund_parcel, seal},
+    oauth::{People, consent},
 };
 #[cfg(test)]
 pub(crate) use self::{
@@ -72,21 +74,42 @@ impl WechatAccount {
 
 /// The name of the call that `request` makes, when its path is one of WeChat Pay's.
 pub(crate) fn call(request: &Request) -> Option<String> {
-    v2::call(&request.path).map(str::to_owned).or_else(|| v3::call(request))
+    let plain = v2::call(&request.path).or_else(|| oauth::call(&request.path));
+    plain.map(str::to_owned).or_else(|| v3::call(request))
 }
 
 /// Answers a request whose path is one of WeChat Pay's.
 pub(crate) fn answer(sim: &Sim, request: &Request, call: &str, act: Option<&Act>) -> Reply {
-    if call.starts_with("wechat.v2.") {
-        v2::answer(sim, request, call, act)
-    } else {
-        v3::answer(sim, request, call, act)
+    match generation(call) {
+        Generation::V2 => v2::answer(sim, request, call, act),
+        Generation::V3 => v3::answer(sim, request, call, act),
+        Generation::SignIn => oauth::answer(sim, request, call, act),
     }
 }
 
 /// The answer that leaves the outcome open.
 pub(crate) fn system_error(call: &str) -> Reply {
-    if call.starts_with("wechat.v2.") { v2::system_error() } else { v3::system_error() }
+    match generation(call) {
+        Generation::V2 => v2::system_error(),
+        Generation::V3 => v3::system_error(),
+        Generation::SignIn => oauth::system_error(),
+    }
+}
+
+enum Generation {
+    V2,
+    V3,
+    SignIn,
+}
+
+fn generation(call: &str) -> Generation {
+    if call.starts_with("wechat.v2.") {
+        Generation::V2
+    } else if call.starts_with("wechat.v3.") {
+        Generation::V3
+    } else {
+        Generation::SignIn
+    }
 }
 
 /// A closed trade is `CLOSED`; one with refunds is `REFUND`, whatever became of them.

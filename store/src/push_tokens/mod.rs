@@ -1,18 +1,21 @@
 //! The device tokens for Apple's pushes.
 
+mod cohorts;
 pub(crate) mod queries;
+mod stored;
 
 use futures::future;
 use schemas::{
     ApnsEnvironment, BundleId, DeviceToken, PushTokenId, Timestamp, UserId,
-    push_token::{PushTokenRecord, PushTokenState, Verdict},
+    push_token::{PushTokenReason, PushTokenRecord, Registration, Verdict},
 };
 
 use crate::{Insert, Save, StoreError, aggregate::Key, engine::Engine, repository::Repository};
-use queries::{
-    corrected, listed, next_app, numbered, owned, quiet, reached, standing, standing_since,
-    unreported,
-};
+use queries::{numbered, owned, reached};
+pub(crate) use stored::{COHORTS, TOKENS};
+
+/// Devices of one user in memory at a time.
+const PAGE: usize = 200;
 
 /// How often a change is decided anew because another one was faster.
 const MAX_TRIES: usize = 10;
@@ -26,11 +29,23 @@ pub struct PushTokens(Repository<PushTokenRecord>);
 
 /// What became of a change.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "looked at at once and not kept")]
 pub enum Judged {
     /// There was nothing to change.
     Kept,
     /// The record as it is stored now.
     Changed(PushTokenRecord),
+}
+
+/// What became of a registration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Registered {
+    /// The token was not known before.
+    New(PushTokenRecord),
+    /// It was known and is registered anew.
+    Again(PushTokenRecord),
+    /// What is stored is as new, or newer; it may belong to somebody else by now.
+    Earlier(PushTokenRecord),
 }
 
 /// Which devices of an app get a push.
@@ -137,7 +152,9 @@ impl PushTokens {
         if users.is_empty() {
             return Ok(Vec::new());
         }
-        self.0.find(reached(app, users)).await
+        let mut found = self.0.find(reached(users)).await?;
+        found.retain(|device| device.app == *app);
+        Ok(found)
     }
 
     /// Brings what Apple has said to the records that pushes were sent to, each as it was read
@@ -198,139 +215,68 @@ impl PushTokens {
         self.0.find(owned(owner, after, limit)).await
     }
 
-    /// Up to `limit` devices of an app that get pushes, by rising number; `after` is the last
-    /// number of the page before. What is registered between two pages may be in neither or in
-    /// the later one, and is never in both.
+    /// Stores a registration that reached us at `received`: a new record, or what it makes of the
+    /// one there is. Repeating it changes nothing; of several the latest counts, in whatever order
+    /// they come.
     ///
     /// # Errors
     ///
-    /// See [`PushTokens`].
-    pub async fn segment(
+    /// As [`Self::insert`]; also [`StoreError::Busy`] when the record changes all the time.
+    pub async fn register(
         &self,
-        filter: &PushTokenFilter,
-        after: Option<PushTokenId>,
-        limit: usize,
-    ) -> Result<Vec<PushTokenRecord>, StoreError> {
-        self.0.find(listed(filter, after, limit)).await
-    }
-
-    /// Up to `limit` devices of a cohort that get pushes and that nobody has registered since
-    /// `before`, the oldest first.
-    ///
-    /// # Errors
-    ///
-    /// See [`PushTokens`].
-    pub async fn quiet_since(
-        &self,
-        app: &BundleId,
-        environment: ApnsEnvironment,
-        before: Timestamp,
-        limit: usize,
-    ) -> Result<Vec<PushTokenRecord>, StoreError> {
-        self.0.find(quiet(app, environment, before, limit)).await
-    }
-
-    /// Up to `limit` records of a cohort that are in `state` since before `before`, the longest
-    /// first.
-    ///
-    /// # Errors
-    ///
-    /// See [`PushTokens`].
-    pub async fn in_state(
-        &self,
-        app: &BundleId,
-        environment: ApnsEnvironment,
-        state: PushTokenState,
-        before: Timestamp,
-        limit: usize,
-    ) -> Result<Vec<PushTokenRecord>, StoreError> {
-        self.0.find(standing_since(app, environment, state, before, limit)).await
-    }
-
-    /// How many records of a cohort are in `state`, counted up to `cap`, which is not 0.
-    ///
-    /// # Errors
-    ///
-    /// See [`PushTokens`].
-    pub async fn count(
-        &self,
-        app: &BundleId,
-        environment: ApnsEnvironment,
-        state: PushTokenState,
-        cap: usize,
-    ) -> Result<u64, StoreError> {
-        self.0.count(standing(app, environment, state).limited(cap)).await
-    }
-
-    /// Every app with a record, sorted.
-    ///
-    /// # Errors
-    ///
-    /// See [`PushTokens`].
-    pub async fn apps(&self) -> Result<Vec<BundleId>, StoreError> {
-        let mut found: Vec<BundleId> = Vec::new();
-        while let Some(device) = self.0.first(next_app(found.last())).await? {
-            found.push(device.app);
+        registration: Registration,
+        received: Timestamp,
+    ) -> Result<Registered, StoreError> {
+        for _ in 0..MAX_TRIES {
+            let (app, token) = (&registration.app, &registration.token);
+            let next = match self.get(app, token).await? {
+                None => {
+                    let new = PushTokenRecord::new(registration.clone(), received);
+                    if self.insert(&new).await? == Insert::Stored {
+                        return Ok(Registered::New(new));
+                    }
+                    continue;
+                }
+                Some(known) => match known.clone().registered(registration.clone(), received) {
+                    Some(next) => next,
+                    None => return Ok(Registered::Earlier(known)),
+                },
+            };
+            if self.save(&next).await? == Save::Stored {
+                return Ok(Registered::Again(next));
+            }
         }
-        Ok(found)
+        Err(StoreError::Busy)
     }
 
-    /// Up to `limit` devices of an app whose wrong environment was corrected, in no order.
+    /// Ends the pushes to those devices of `owner` that `which` names, because who registered them
+    /// is signed out; says how many it were. Repeating it changes nothing.
     ///
     /// # Errors
     ///
-    /// See [`PushTokens`].
-    pub async fn corrected(
+    /// As [`Self::change`]; some may be ended then.
+    pub async fn sign_out(
         &self,
-        app: &BundleId,
-        from: ApnsEnvironment,
-        limit: usize,
-    ) -> Result<Vec<PushTokenRecord>, StoreError> {
-        self.0.find(corrected(app, from).limited(limit)).await
-    }
-
-    /// How many devices of an app wrongly say `from`, counted up to `cap`, which is not 0.
-    ///
-    /// # Errors
-    ///
-    /// See [`PushTokens`].
-    pub async fn count_corrected(
-        &self,
-        app: &BundleId,
-        from: ApnsEnvironment,
-        cap: usize,
-    ) -> Result<u64, StoreError> {
-        self.0.count(corrected(app, from).limited(cap)).await
-    }
-
-    /// Up to `limit` records that the app's back end has to be told of, the oldest first.
-    ///
-    /// # Errors
-    ///
-    /// See [`PushTokens`].
-    pub async fn unreported(
-        &self,
+        owner: UserId,
+        which: impl Fn(&PushTokenRecord) -> bool + Sync,
         now: Timestamp,
-        limit: usize,
-    ) -> Result<Vec<PushTokenRecord>, StoreError> {
-        self.0.find(unreported(now, limit)).await
-    }
-
-    /// Forgets up to `limit` records of a cohort that were removed before `before`, and says how
-    /// many.
-    ///
-    /// # Errors
-    ///
-    /// See [`PushTokens`]. Some may be gone already.
-    pub async fn forget_removed(
-        &self,
-        app: &BundleId,
-        environment: ApnsEnvironment,
-        before: Timestamp,
-        limit: usize,
     ) -> Result<u64, StoreError> {
-        let removed = PushTokenState::Removed;
-        self.0.remove(standing_since(app, environment, removed, before, limit)).await
+        let (mut ended, mut after) = (0, None);
+        loop {
+            let page = self.list(owner, after, PAGE).await?;
+            after = page.last().map(|device| device.number);
+            let is_last = page.len() < PAGE;
+            for device in page {
+                let step = |device: PushTokenRecord| {
+                    let meant = device.owner == owner && which(&device);
+                    if meant { device.removed(PushTokenReason::SignedOut, now) } else { None }
+                };
+                ended += u64::from(self.change(device, step).await? != Judged::Kept);
+            }
+            if is_last {
+                return Ok(ended);
+            }
+        }
     }
 
     pub(crate) async fn close(&self) {

@@ -27,12 +27,14 @@ pub(crate) fn numbered(numbers: &[PushTokenId]) -> Query {
     Query::all(vec![Condition::In("number", values)]).limited(numbers.len())
 }
 
-pub(crate) fn reached(app: &BundleId, users: &[UserId]) -> Query {
-    let users: Vec<_> = users.iter().map(|user| (*user).into()).collect();
-    let cohorts = ApnsEnvironment::ALL.map(|environment| cohort(app, environment));
-    let cohorts = cohorts.iter().map(|cohort| cohort.as_str().into()).collect();
+/// The devices of these users that get pushes, of every app: with more conditions an engine might
+/// begin with all devices of the app instead.
+pub(crate) fn reached(users: &[UserId]) -> Query {
     let limit = users.len() * (MAX_DEVICES * 2);
-    Query::all(vec![Condition::In("user", users), Condition::In("reach", cohorts)]).limited(limit)
+    let users = users.iter().map(|user| (*user).into()).collect();
+    let states = PushTokenState::ALL.into_iter().filter(|state| state.gets_pushes());
+    let states = states.map(|state| state.name().into()).collect();
+    Query::all(vec![Condition::In("user", users), Condition::In("state", states)]).limited(limit)
 }
 
 pub(crate) fn listed(filter: &PushTokenFilter, after: Option<PushTokenId>, limit: usize) -> Query {
@@ -60,6 +62,16 @@ pub(crate) fn quiet(
     Query::all(all).sorted("registered_at", Ascending).limited(limit)
 }
 
+pub(crate) fn signed_out(
+    app: &BundleId,
+    environment: ApnsEnvironment,
+    now: Timestamp,
+    limit: usize,
+) -> Query {
+    let all = vec![in_reach(app, environment), Condition::Lte("signed_in.until", now.into())];
+    Query::all(all).sorted("signed_in.until", Ascending).limited(limit)
+}
+
 pub(crate) fn standing(
     app: &BundleId,
     environment: ApnsEnvironment,
@@ -76,10 +88,12 @@ pub(crate) fn standing_since(
     app: &BundleId,
     environment: ApnsEnvironment,
     state: PushTokenState,
+    since: Option<Timestamp>,
     before: Timestamp,
     limit: usize,
 ) -> Query {
     let mut query = standing(app, environment, state);
+    query.all.extend(since.map(|since| Condition::Gte("state_at", since.into())));
     query.all.push(Condition::Lt("state_at", before.into()));
     query.sorted("state_at", Ascending).limited(limit)
 }

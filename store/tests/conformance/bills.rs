@@ -139,3 +139,29 @@ pub(crate) async fn held_refunds_are_found_longest_waiting_first(place: &Place) 
     let later = place.store.bills.held(Some(at(20)), 10).await.unwrap();
     assert_eq!(later.len(), 1);
 }
+
+pub(crate) async fn bills_whose_money_moved_come_once_each_in_the_order_of_time(place: &Place) {
+    // Two of one moment, one earlier, one later, and one whose money never moved.
+    let bills: Vec<_> = (0..5).map(|n| bill_of(user(7 + n % 2), 0)).collect();
+    store_all(place, &bills).await;
+    for (bill, seconds) in bills.iter().zip([30, 20, 30, 40]) {
+        save_as(place, bill, &paid(bill.clone(), 1_250, seconds)).await;
+    }
+    let mut twins = [bills[0].id.clone(), bills[2].id.clone()];
+    twins.sort();
+    let [first, second] = twins;
+    let expected = [bills[1].id.clone(), first, second, bills[3].id.clone()];
+
+    for size in [1, 2, 9] {
+        let (mut found, mut after) = (Vec::new(), at(20).to_string());
+        loop {
+            let page = place.store.bills.moved(&after, size).await.unwrap();
+            let Some(last) = page.last() else { break };
+            after = last.moved.clone().unwrap();
+            found.extend(page.into_iter().map(|bill| bill.id));
+        }
+        assert_eq!(found, expected, "by {size}");
+    }
+    let later = place.store.bills.moved(&at(31).to_string(), 9).await.unwrap();
+    assert_eq!(later.len(), 1);
+}

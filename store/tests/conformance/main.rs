@@ -4,12 +4,14 @@
 
 mod accounts;
 mod bills;
+mod bindings;
 mod content;
 mod identity;
 mod images;
 mod jobs_found;
 mod jobs_written;
 mod load;
+mod matches;
 mod oauth;
 mod place;
 mod push_tokens;
@@ -81,6 +83,11 @@ on_both_engines! {
     bills::of_many_changes_of_one_version_one_wins,
     bills::bills_are_listed_newest_first_by_owner_and_status,
     bills::held_refunds_are_found_longest_waiting_first,
+    bills::bills_whose_money_moved_come_once_each_in_the_order_of_time,
+    bindings::an_account_is_one_for_each_user_and_provider,
+    bindings::a_consent_is_used_once_and_forgotten_in_time,
+    matches::a_report_is_replaced_as_a_whole,
+    matches::reports_are_found_by_their_day,
     accounts::secrets_are_stored_and_come_back,
     accounts::a_username_is_taken_once,
     accounts::a_taken_username_cannot_be_saved,

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use schemas::{
     ApnsEnvironment, PushTokenId, Timestamp, UserId,
-    push_token::{PushTokenReason, PushTokenRecord, PushTokenState, Registration, Verdict},
+    push_token::{
+        PushTokenReason, PushTokenRecord, PushTokenState, Registration, SignedIn, Verdict,
+    },
 };
 use store::{Insert, Judged, PushTokenFilter, Save};
 
@@ -17,7 +19,7 @@ fn registration(owner: UserId, token: &str) -> Registration {
         environment: ApnsEnvironment::Production,
         token: token.parse().unwrap(),
         device_id: "ios:1".to_owned(),
-        session: None,
+        signed_in: SignedIn::default(),
         locale: Some("zh-Hans-CN".to_owned()),
         app_version: None,
     }
@@ -61,7 +63,7 @@ pub(crate) async fn answers_of_apple_and_registrations_that_cross_end_well(place
         sent.push(stored(place, user(7), &format!("{token:02x}")).await);
     }
     // Every second app registers again before the answer is there.
-    let later = now + Duration::from_secs(60);
+    let later = now + Duration::from_mins(1);
     for device in sent.iter().step_by(2) {
         let again = registration(user(8), device.token.as_str());
         let again = device.clone().registered(again, later).unwrap();
@@ -192,9 +194,13 @@ pub(crate) async fn devices_that_nobody_registers_are_found_oldest_first(place: 
     assert_eq!(devices.quiet_since(&app, here, before, 10).await.unwrap(), quiet[1..]);
     assert_eq!(devices.list(user(7), None, 10).await.unwrap().len(), 2);
     let removed = PushTokenState::Removed;
-    assert_eq!(devices.in_state(&app, here, removed, before, 10).await.unwrap(), []);
+    assert_eq!(devices.in_state(&app, here, removed, None, before, 10).await.unwrap(), []);
     let after = before + Duration::from_secs(1);
-    assert_eq!(devices.in_state(&app, here, removed, after, 10).await.unwrap(), [ended]);
+    assert_eq!(
+        devices.in_state(&app, here, removed, Some(before), after, 10).await.unwrap(),
+        [ended]
+    );
+    assert_eq!(devices.count_since(&app, here, removed, Some(after), after, 10).await, Ok(0));
     assert_eq!(devices.forget_removed(&app, here, after, 10).await, Ok(1));
     assert_eq!(devices.count(&app, here, removed, 10).await, Ok(0));
 }

@@ -2,11 +2,15 @@
 
 use schemas::{
     JobError, PushId, Timestamp, UserId,
-    push::{PushCampaign, PushOrder, Tally},
+    push::{PushCampaign, PushCounts, PushOrder, Tally},
+    webhook::{CampaignCounts, CampaignFinished, WebhookEvent},
 };
 use store::{Insert, Save};
 
-use crate::handler::{Context, store_again};
+use crate::{
+    handler::{Context, store_again},
+    webhooks,
+};
 
 /// Saves that are tried when others change the campaign at the same time.
 const TRIES: usize = 50;
@@ -69,7 +73,8 @@ pub(crate) async fn call_off(ctx: &Context, order: &PushOrder) -> Result<bool, J
     if cancelled.started_at.is_some() {
         return Ok(false);
     }
-    settle(ctx, &cancelled, Tally::default()).await?;
+    let settled = settle(ctx, &cancelled, Tally::default()).await?;
+    tell_back_ends(ctx, &settled).await?;
     Ok(true)
 }
 
@@ -81,7 +86,7 @@ pub(crate) async fn finish_if_done(
     owner: UserId,
     id: PushId,
 ) -> Result<(), JobError> {
-    let Some(campaign) = read(ctx, owner, id).await? else { return Ok(()) };
+    let Some(mut campaign) = read(ctx, owner, id).await? else { return Ok(()) };
     if campaign.settled_at.is_none() {
         let Some(shards) = campaign.shards else { return Ok(()) };
         let pushes = &ctx.store.pushes;
@@ -94,20 +99,50 @@ pub(crate) async fn finish_if_done(
             // Another worker has ended it meanwhile and forgets the shards.
             return Ok(());
         }
-        settle(ctx, &campaign, tally).await?;
+        campaign = settle(ctx, &campaign, tally).await?;
     }
+    tell_back_ends(ctx, &campaign).await?;
     forget(ctx, owner, id).await
 }
 
-async fn settle(ctx: &Context, campaign: &PushCampaign, tally: Tally) -> Result<(), JobError> {
+async fn settle(
+    ctx: &Context,
+    campaign: &PushCampaign,
+    tally: Tally,
+) -> Result<PushCampaign, JobError> {
     let now = Timestamp::now();
-    change(ctx, campaign.owner, campaign.id, |campaign| {
+    let settled = change(ctx, campaign.owner, campaign.id, |campaign| {
         let Tally { counts, reasons, repeated, .. } = tally.clone();
         campaign.settle(counts, reasons, repeated, &ctx.worker, now)
     })
     .await?;
     tracing::info!(campaign = %campaign.id, counts = ?tally.counts, "a push campaign has ended");
-    Ok(())
+    Ok(settled)
+}
+
+/// Lets the back ends know that the campaign has ended; a repetition changes nothing.
+async fn tell_back_ends(ctx: &Context, campaign: &PushCampaign) -> Result<(), JobError> {
+    let (Some(finished_at), Some(totals)) = (campaign.settled_at, campaign.totals) else {
+        return Ok(());
+    };
+    let PushCounts { targeted, accepted, invalid, throttled, expired, cancelled, unknown, .. } =
+        totals;
+    let event = WebhookEvent::CampaignFinished(CampaignFinished {
+        id: campaign.id.to_string(),
+        status: campaign.state.name().to_owned(),
+        created_at: campaign.created_at,
+        finished_at,
+        counts: CampaignCounts {
+            targeted,
+            accepted,
+            invalid,
+            throttled,
+            expired,
+            cancelled,
+            unknown,
+        },
+    });
+    webhooks::announce(ctx, &campaign.id.to_string(), &event).await
 }
 
 async fn forget(ctx: &Context, owner: UserId, id: PushId) -> Result<(), JobError> {

@@ -72,9 +72,9 @@ impl Place<'_> {
         worker.finishes(images.len() as u64).await?;
         let outcome = installation.outcome(None)?;
         let mut figures = throughput(&mut report, &outcome, floor);
-        let left = count(installation.folders_left());
+        let left = count(installation.files_left());
         figures.push(
-            Figure::of("pipeline: folders of deleted pictures left", left, "")
+            Figure::of("pipeline: files of deleted pictures left", left, "")
                 .with(Goal::AtMost(0.0)),
         );
         figures.push(Figure::of("pipeline: API, most memory", api.peak_mib(), "MiB").with(MEMORY));

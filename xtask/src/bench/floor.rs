@@ -162,7 +162,7 @@ impl Floor {
     fn outcomes(&self, batch: &[Delivery]) -> Result<(Vec<ImageRecord>, Vec<JobRecord>), Fault> {
         let (mut purging, mut settled) = (Vec::new(), Vec::new());
         for delivery in batch {
-            let Subject::Job(job) = message::decode(&delivery.data)? else {
+            let Subject::Job(job) = message::decode(&delivery.data)?.subject else {
                 return Err("a message without its job".into());
             };
             let id = job.payload["image"].as_i64().ok_or("a job without its picture")?;
@@ -180,7 +180,7 @@ async fn publish(channel: &Channel, jobs: &[JobRecord]) -> Result<(), Fault> {
     for job in jobs {
         let properties = BasicProperties::default().with_delivery_mode(2);
         let options = BasicPublishOptions { mandatory: true, ..BasicPublishOptions::default() };
-        let body = message::encode(job)?;
+        let body = message::encode(job, None)?;
         let sent =
             channel.basic_publish("".into(), QUEUE.into(), options, &body, properties).await?;
         confirms.push(sent);

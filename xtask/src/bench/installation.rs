@@ -230,8 +230,8 @@ impl Installation {
         self.outcome(Some(&self.data()))
     }
 
-    /// Pictures whose folder still lies in the file store.
-    pub(super) fn folders_left(&self) -> u64 {
+    /// Pictures of which something still lies in the file store.
+    pub(super) fn files_left(&self) -> u64 {
         let below = |path: PathBuf| fs::read_dir(path).into_iter().flatten().flatten();
         let owners = below(self.files().join("images"));
         owners.map(|owner| below(owner.path()).count() as u64).sum()

@@ -13,7 +13,7 @@ use store::Save;
 use crate::{
     auth::{
         form::Form,
-        records, sessions,
+        records, sessions, silence,
         token::{Granted, scopes, still_granted},
         token_error::TokenError,
     },
@@ -48,8 +48,10 @@ pub(in crate::auth) async fn refresh_token(
             Refresh::Repeated(session) => return Ok(Granted::to_user(session, scopes, true)),
             Refresh::Reused(session) => {
                 tracing::warn!(session = %session.id, "a refresh token was used twice: session ended");
+                silence::session(state, &session).await?;
                 if let Save::Stored = state.store.sessions.save(&session).await? {
                     sessions::tell(state, session.id);
+                    silence::session(state, &session).await?;
                     records::stolen(state, context, &session).await;
                     return Err(REFUSED);
                 }

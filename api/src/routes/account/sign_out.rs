@@ -10,7 +10,7 @@ use schemas::{
 use store::Save;
 
 use crate::{
-    auth::sessions,
+    auth::{sessions, silence},
     error::ApiError,
     state::{AppState, RequestContext},
 };
@@ -83,10 +83,15 @@ pub(super) async fn key(
 ) -> Result<u64, ApiError> {
     for _ in 0..TRIES {
         let key = state.store.keys.get(id).await?;
-        let Some(key) = key.filter(|key| key.revoked_at.is_none()) else { return Ok(0) };
+        let Some(key) = key else { return Ok(0) };
         let owner = key.owner;
+        silence::key(state, owner, id).await?;
+        if key.revoked_at.is_some() {
+            return Ok(0);
+        }
         if state.store.keys.save(&key.revoke(Timestamp::now())).await? == Save::Stored {
             state.auth.api_keys.forget();
+            silence::key(state, owner, id).await?;
             let entry = context.entry(Action::KeyRevoked, &Actor::User(owner)).subject(id);
             state.audit.note(&entry).await;
             return Ok(1);
@@ -98,12 +103,15 @@ pub(super) async fn key(
 /// Ends a sign-in; false when it had ended before.
 async fn end(state: &AppState, mut session: SessionRecord) -> Result<bool, ApiError> {
     let (owner, id) = (session.owner, session.id);
+    silence::session(state, &session).await?;
     for _ in 0..TRIES {
         if session.revoked_at.is_some() {
             return Ok(false);
         }
-        if state.store.sessions.save(&session.revoke(Timestamp::now())).await? == Save::Stored {
+        let revoked = session.revoke(Timestamp::now());
+        if state.store.sessions.save(&revoked).await? == Save::Stored {
             sessions::tell(state, id);
+            silence::session(state, &revoked).await?;
             return Ok(true);
         }
         match state.store.sessions.get_owned(owner, id).await? {

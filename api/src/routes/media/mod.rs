@@ -23,11 +23,6 @@ use self::variant::Variants;
 use super::conditional::{Etag, Part};
 use crate::{error::ApiError, pictures::thumbnail_format, state::AppState};
 
-/// Key of the original file of `image`.
-pub(crate) fn original_key(image: &ImageRecord) -> String {
-    format!("{}/original.{}", image.folder(), image.format.extension())
-}
-
 /// The files of pictures; serves GET and HEAD.
 pub(crate) struct Media {
     state: AppState,
@@ -47,7 +42,7 @@ struct File {
 impl File {
     fn original(image: &ImageRecord) -> Self {
         Self {
-            key: original_key(image),
+            key: image.original(),
             format: image.format,
             etag: Etag::new(&image.digest),
             width: None,
@@ -57,7 +52,7 @@ impl File {
     fn variant(image: &ImageRecord, width: u32) -> Self {
         let format = thumbnail_format(image.format);
         Self {
-            key: format!("{}/w{width}.{}", image.folder(), format.extension()),
+            key: format!("{}/w{width}.{}", image.variants(), format.extension()),
             format,
             etag: Etag::new(format_args!("{}-w{width}", image.digest)),
             width: Some(width),

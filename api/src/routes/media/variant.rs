@@ -8,7 +8,7 @@ use schemas::image::ImageRecord;
 use tokio::{sync::Mutex, time::timeout};
 use tracing::{Instrument, info};
 
-use super::{File, original_key};
+use super::File;
 use crate::{
     error::ApiError,
     pictures::{Picture, PictureError},
@@ -92,7 +92,7 @@ impl Variants {
     }
 
     async fn original(&self, image: &ImageRecord) -> Result<Bytes, ApiError> {
-        let read = self.state.blobs.get(&original_key(image), None).await?;
+        let read = self.state.blobs.get(&image.original(), None).await?;
         let mut pieces = read.ok_or_else(ApiError::not_found)?.bytes;
         let mut original = BytesMut::new();
         while let Some(piece) = pieces.try_next().await? {
@@ -108,7 +108,7 @@ impl Variants {
             Some(latest) if latest.is_live() => Ok(()),
             Some(latest) if !latest.is_purging() => Err(ApiError::not_found()),
             _ => {
-                self.state.blobs.remove_folder(&image.folder()).await?;
+                self.state.blobs.remove(&image.original(), &image.variants()).await?;
                 Err(ApiError::not_found())
             }
         }
@@ -196,11 +196,11 @@ mod tests {
             created_at: Timestamp::now(),
             deletion: None,
         };
-        state.blobs.put(&original_key(&read), file.into_inner().into()).await.unwrap();
+        state.blobs.put(&read.original(), file.into_inner().into()).await.unwrap();
         let now = ImageRecord { deletion, ..read.clone() };
         assert_eq!(state.store.images.insert(&now).await.unwrap(), Insert::Stored);
         let made = Variants::new(state.clone()).make(&read, &File::variant(&read, 64), 64).await;
-        let left = state.blobs.list(&read.folder()).await.unwrap();
+        let left = state.blobs.list("images/7").await.unwrap();
         (made.map_err(|error| error.code()), left)
     }
 
@@ -209,7 +209,7 @@ mod tests {
         let now = Timestamp::now();
         let hidden = Deletion { at: now, job: JobId::generate(), purge_started_at: None };
         let purging = Deletion { purge_started_at: Some(now), ..hidden.clone() };
-        let both = vec!["images/7/41/original.png".to_owned(), "images/7/41/w64.png".to_owned()];
+        let both = vec!["images/7/41.png".to_owned(), "images/7/41/w64.png".to_owned()];
 
         assert_eq!(made_too_late(None).await, (Ok(()), both.clone()));
         let gone = Err(ErrorCode::NotFound);

@@ -3,6 +3,9 @@
 //! A call that moves money or asks a provider is a job, as everywhere; what is wrong with a
 //! request is said at once, by field.
 
+mod bind_return;
+mod binding;
+mod call;
 mod create;
 mod list;
 mod notify;
@@ -26,12 +29,13 @@ use schemas::{
 };
 use serde_json::{Value, json};
 
-pub(crate) use self::{notify::Notify, unbuilt::unbuilt};
+use self::call::Call;
+pub(crate) use self::{binding::BindingApi, notify::Notify, unbuilt::unbuilt};
 use super::{json_body::JsonBody, path_id::BillPathId};
 use crate::{
     auth::Bearer,
     error::ApiError,
-    intake::{self, IdempotencyKey, Patience, ResultReply},
+    intake::ResultReply,
     state::{AppState, RequestContext},
     view::{Bill, BillRefund, List, Resource},
 };
@@ -362,15 +366,6 @@ impl PayApi {
     }
 }
 
-/// Who calls, how long they wait, and what makes the call repeatable.
-struct Call {
-    user: UserId,
-    patience: Patience,
-    idempotency: Option<schemas::job::Idempotency>,
-    context: RequestContext,
-    payer_ip: Option<std::net::IpAddr>,
-}
-
 impl PayApi {
     fn call(
         &self,
@@ -379,45 +374,7 @@ impl PayApi {
         request: &Request,
         body: &[u8],
     ) -> Result<Call, ApiError> {
-        let settings = &self.state.settings;
-        let key = IdempotencyKey::read(request.headers())?;
-        let path = request.original_uri().path();
-        let what = intake::Request { method: request.method(), path, body };
-        Ok(Call {
-            user,
-            patience: Patience::read(request.headers(), settings.default_wait, settings.max_wait),
-            idempotency: key.map(|key| key.used_for(what)),
-            context: context.clone(),
-            payer_ip: context.address,
-        })
-    }
-}
-
-impl Call {
-    /// Starts `job` for this call and answers with what `body` makes of its output.
-    async fn run(
-        self,
-        state: &AppState,
-        mut job: NewJob,
-        body: impl AsyncFnOnce(Value) -> Result<Value, ApiError>,
-    ) -> Result<ResultReply, ApiError> {
-        job.idempotency = self.idempotency;
-        job.request_id = Some(self.context.request_id);
-        job.trace_parent = self.context.trace_parent;
-        let started = intake::start(state, job, self.patience).await?;
-        ResultReply::of(&started.job, started.patience, started.replayed, body).await
-    }
-
-    /// Starts `job` for this call and answers with the bill as it is then.
-    async fn run_for_bill(
-        self,
-        state: &AppState,
-        job: NewJob,
-        sn: &BillSn,
-    ) -> Result<ResultReply, ApiError> {
-        let user = self.user;
-        let show = async |_| Ok(body_of(&own(state, user, sn).await?));
-        self.run(state, job, show).await
+        Call::of(&self.state, user, context, request, body)
     }
 }
 

@@ -20,12 +20,7 @@ const UNBUILT: &[&str] = &[
     "/api/pay/payment/change-password/",
     "/api/pay/order/*/send_vcode/",
     "/api/pay/order/*/unpay/",
-    "/api/pay/alipay_auth_return/",
-    "/api/user/profile/alipay-binding/",
-    "/api/user/profile/alipay-info/",
-    "/api/user/profile/wechat-binding/",
     "/api/user/profile/wechat-unbinding/",
-    "/api/user/profile/wechat-info/",
 ];
 
 /// The reply of a documented call that this build does not do.

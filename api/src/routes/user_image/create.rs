@@ -15,7 +15,6 @@ use super::{
 use crate::{
     error::ApiError,
     pictures::{Picture, PictureError},
-    routes::media,
     state::AppState,
 };
 
@@ -82,6 +81,7 @@ async fn keep(
             deletion: None,
         };
         if keep_as(state, &image, picture.bytes.clone()).await? {
+            state.seen.note(&image);
             info!(image.id = %image.id, image.bytes = image.bytes, "picture stored");
             return Ok(image);
         }
@@ -91,13 +91,13 @@ async fn keep(
 
 /// Stores file and record under the names in `image`; `false` when a name is taken.
 async fn keep_as(state: &AppState, image: &ImageRecord, file: Bytes) -> Result<bool, ApiError> {
-    state.blobs.put(&media::original_key(image), file).await?;
+    state.blobs.put(&image.original(), file).await?;
     match state.store.images.insert(image).await {
         Ok(Insert::Stored) => Ok(true),
         Ok(Insert::Taken) => {
             let holder = state.store.images.get(image.id).await?;
-            // With the id taken by the same owner, the folder is that picture's.
-            if holder.is_none_or(|holder| holder.folder() != image.folder()) {
+            // With the id taken by the same owner, the files are that picture's.
+            if holder.is_none_or(|holder| holder.owner != image.owner) {
                 forget(state, image).await;
             }
             Ok(false)
@@ -125,7 +125,7 @@ async fn after_doubt(
 }
 
 async fn forget(state: &AppState, image: &ImageRecord) {
-    if let Err(error) = state.blobs.remove_folder(&image.folder()).await {
+    if let Err(error) = state.blobs.remove(&image.original(), &image.variants()).await {
         warn!(image.id = %image.id, %error, "file of a refused upload stays behind");
     }
 }

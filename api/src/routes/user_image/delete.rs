@@ -10,6 +10,7 @@ use schemas::{
     image::ImageRecord,
     job::{Idempotency, NewJob},
     kinds::{ImageDelete, image_delete::ImageDeletion},
+    message::Beside,
 };
 use store::Save;
 use tracing::Instrument;
@@ -66,7 +67,10 @@ impl Deletion {
     }
 
     async fn accept(self, state: &AppState) -> Result<(Accepted, Option<Watcher>), ApiError> {
-        let image = super::own(state, self.caller, self.image).await?;
+        let image = match state.seen.take(self.caller, self.image) {
+            Some(seen) => seen,
+            None => super::own(state, self.caller, self.image).await?,
+        };
         let patient = !self.patience.wait.is_zero();
         let accepted = intake::record(state, self.into_job()?).await?;
         let job = accepted.job();
@@ -75,8 +79,9 @@ impl Deletion {
         match &accepted {
             Accepted::New(job) => {
                 // Hidden first: a worker that meets a visible picture has to come back later.
-                hide(state, image, job).await?;
-                intake::announce(state, job).await;
+                let hidden = hide(state, image, job).await?;
+                let hidden = hidden.as_ref().and_then(Beside::of);
+                intake::announce_with(state, job, hidden.as_ref()).await;
             }
             Accepted::Replayed(job) | Accepted::Same(job) => hide_again(state, image, job).await?,
         }
@@ -95,12 +100,21 @@ impl Deletion {
     }
 }
 
-/// Hides `image` on behalf of the new `job`.
-async fn hide(state: &AppState, image: ImageRecord, job: &JobRecord) -> Result<(), ApiError> {
+/// Hides `image` on behalf of the new `job`; answers it as it was saved, unless it may have been
+/// changed since.
+async fn hide(
+    state: &AppState,
+    image: ImageRecord,
+    job: &JobRecord,
+) -> Result<Option<ImageRecord>, ApiError> {
     let start = Instant::now();
-    save_hidden(state, image, job).await?;
+    let hidden = save_hidden(state, image, job).await?;
     fault::point("api.after_tombstone");
-    if start.elapsed() > LONG { give_back_if_cancelled(state, job).await } else { Ok(()) }
+    if start.elapsed() > LONG {
+        give_back_if_cancelled(state, job).await?;
+        return Ok(None);
+    }
+    Ok(hidden)
 }
 
 /// Makes up for a hiding that an earlier call may not have lived to see.
@@ -112,18 +126,19 @@ async fn hide_again(state: &AppState, image: ImageRecord, job: &JobRecord) -> Re
     give_back_if_cancelled(state, job).await
 }
 
+/// The hidden picture as this call saved it; `None` when another call hid it, or its job is over.
 async fn save_hidden(
     state: &AppState,
     mut image: ImageRecord,
     job: &JobRecord,
-) -> Result<(), ApiError> {
+) -> Result<Option<ImageRecord>, ApiError> {
     for _ in 0..TRIES {
         if !image.is_live() {
-            return Ok(());
+            return Ok(None);
         }
         let hidden = image.delete(job.id, Timestamp::now());
         if state.store.images.save(&hidden).await? == Save::Stored {
-            return Ok(());
+            return Ok(Some(hidden));
         }
         // Somebody else changed it: other tags, or the worker, which may even be done.
         let (changed, latest) = tokio::try_join!(
@@ -133,7 +148,7 @@ async fn save_hidden(
         let over = latest.is_none_or(|job| job.state.is_settled());
         match changed {
             Some(changed) if !over => image = changed,
-            _ => return Ok(()),
+            _ => return Ok(None),
         }
     }
     Err(ApiError::unavailable(Duration::from_secs(1)))

@@ -133,7 +133,9 @@ impl UserImageApi {
     ) -> Result<Json<Resource<UserImage>>, ApiError> {
         let image = self.state.store.images.get(id.0.get()?).await?;
         let visible = |image: &ImageRecord| image.is_live() || image.owner == caller.user;
-        image.filter(visible).map(|image| self.resource(image)).ok_or_else(ApiError::not_found)
+        let image = image.filter(visible).ok_or_else(ApiError::not_found)?;
+        self.state.seen.note(&image);
+        Ok(self.resource(image))
     }
 
     /// Change a picture's tags
@@ -192,8 +194,9 @@ fn path(id: ImageId) -> String {
     format!("/api/user/user-image/{id}/")
 }
 
-/// The caller's idempotency key, if it sent one, with the fingerprint of the request.
-async fn idempotency(
+/// The caller's idempotency key, if it sent one, with the fingerprint of a request whose body says
+/// nothing.
+pub(super) async fn idempotency(
     request: &Request,
     path: &str,
     body: Body,

@@ -10,7 +10,7 @@ use url::Url;
 use super::{Alipay, answer::text_of, sign::Asked};
 use crate::payment::{
     BillLine, BillLineKind, Call, DayBill, ProviderError,
-    archive::unzip,
+    archive::{aside, unzip},
     beijing,
     operation::{Operation, Outcome},
     transport::{FILE_BYTES, Request},
@@ -27,7 +27,7 @@ impl Alipay {
         let content = json!({ "bill_type": "trade", "bill_date": day.to_string() });
         let node = match self.ask(Operation::Fetch, &Asked::plain(METHOD, content), call).await {
             Ok(node) => node,
-            Err(Outcome::NoBill) => return Ok(DayBill::Empty),
+            Err(Outcome::NoBill) => return Ok(DayBill::Absent),
             Err(other) => return Err(other.into_error()),
         };
         if text_of(&node, "bill_file_code") == Some("EMPTY_DATA_WITH_BILL_FILE") {
@@ -49,11 +49,7 @@ impl Alipay {
         if answer.status != 200 {
             return Err(ProviderError::unknown("http_status"));
         }
-        let broken = || ProviderError::unknown("file");
-        let entries = unzip(&answer.body, FILE_BYTES).ok_or_else(broken)?;
-        let texts = entries.iter().map(|entry| GBK.decode(&entry.content).0);
-        let details = texts.into_iter().find(|text| text.contains("业务类型"));
-        read(&details.ok_or_else(broken)?)
+        aside(move || unpack(&answer.body)).await
     }
 
     /// Bill files come from the gateway's own host, or from one of those that are known.
@@ -67,6 +63,14 @@ impl Alipay {
         let trusted = own || ((known || named) && url.scheme() == "https");
         if trusted { Ok(url) } else { Err(foreign()) }
     }
+}
+
+/// Finds the file of details in the zip and reads it.
+fn unpack(file: &[u8]) -> Result<DayBill, ProviderError> {
+    let broken = || ProviderError::unknown("file");
+    let entries = unzip(file, FILE_BYTES).ok_or_else(broken)?;
+    let mut texts = entries.iter().map(|entry| GBK.decode(&entry.content).0);
+    read(&texts.find(|text| text.contains("业务类型")).ok_or_else(broken)?)
 }
 
 /// Reads the file of details. Lines that begin with `#` are titles and totals.
@@ -100,7 +104,8 @@ fn line<'v>(value: impl Fn(&str) -> Option<&'v str>) -> Option<BillLine> {
         transaction_id: value("支付宝交易号")?.to_owned(),
         refund_id: None,
         amount_fen: fen_of_yuan(value("订单金额（元）")?)?.abs(),
-        fee_thousandths: value("服务费（元）").and_then(fee_of_yuan),
+        // Alipay writes what it takes with a minus.
+        fee_thousandths: value("服务费（元）").and_then(fee_of_yuan).map(|fee| -fee),
         state: value("业务类型")?.to_owned(),
         at: value("完成时间").and_then(|at| beijing::read(at, beijing::SPACED)),
     })
@@ -129,7 +134,7 @@ mod tests {
             seen,
             [(BillLineKind::Payment, 8_888, None), (BillLineKind::Refund, 888, Some("R0000001"))]
         );
-        assert_eq!(lines[0].fee_thousandths, Some(-53_000));
+        assert_eq!(lines[0].fee_thousandths, Some(53_000));
         assert!(read("").is_err());
     }
 }

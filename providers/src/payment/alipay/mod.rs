@@ -49,6 +49,7 @@ pub(super) struct Alipay {
     gateway: Reachable,
     consent: Reachable,
     bill_hosts: Vec<String>,
+    fee_basis_points: Option<u32>,
     transport: Transport,
     keys: Kept<Keys>,
 }
@@ -68,6 +69,7 @@ impl Alipay {
             gateway: place(&settings.reach.endpoint, GATEWAY)?,
             consent: place(&settings.consent_url, CONSENT)?,
             bill_hosts: settings.bill_hosts.clone(),
+            fee_basis_points: settings.fee_basis_points,
             transport: Transport::new(client, &settings.reach, Channel::Alipay, &settings.name),
             keys: keys::open(&account, settings)?,
             account,
@@ -80,6 +82,10 @@ impl Alipay {
 
     pub(super) fn merchant_id(&self) -> &str {
         &self.seller_id
+    }
+
+    pub(super) const fn fee_basis_points(&self) -> Option<u32> {
+        self.fee_basis_points
     }
 
     pub(super) fn app_id(&self) -> &str {

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::payment::{
     BillLine, BillLineKind, Call, DayBill, ProviderError,
-    archive::{Entry, inflate, unzip},
+    archive::{Entry, aside, inflate, unzip},
     beijing,
     fields::Fields,
     operation::{Operation, Outcome},
@@ -57,14 +57,18 @@ impl UnionPay {
         let asked = (Operation::Fetch, "file transfer", at(&self.files, "/")?, FILE_BYTES);
         let answer = match self.exchange(asked, &fields, &keys, call).await {
             Ok(answer) => answer,
-            Err(Outcome::NoBill) => return Ok(DayBill::Empty),
+            Err(Outcome::NoBill) => return Ok(DayBill::Absent),
             Err(other) => return Err(other.into_error()),
         };
         if !answer.is("merId", self.merchant_id()) {
             return Err(ProviderError::unknown("other_merchant"));
         }
-        let entries = unpacked(answer.need("fileContent")?);
-        read(&entries.ok_or_else(|| ProviderError::unknown("file"))?, day)
+        let content = answer.need("fileContent")?.to_owned();
+        aside(move || {
+            let entries = unpacked(&content).ok_or_else(|| ProviderError::unknown("file"))?;
+            read(&entries, day)
+        })
+        .await
     }
 }
 

@@ -55,6 +55,7 @@ pub(super) struct UnionPay {
     endpoint: Reachable,
     files: Reachable,
     front_url: Option<String>,
+    fee_basis_points: Option<u32>,
     transport: Transport,
     keys: Kept<Keys>,
 }
@@ -73,6 +74,7 @@ impl UnionPay {
             endpoint: place(&settings.reach.endpoint, ENDPOINT)?,
             files: place(&settings.file_endpoint, FILES)?,
             front_url: settings.front_url.clone(),
+            fee_basis_points: settings.fee_basis_points,
             transport: Transport::new(client, &settings.reach, Channel::UnionPay, &settings.name),
             keys: keys::open(&account, settings)?,
             account,
@@ -85,6 +87,10 @@ impl UnionPay {
 
     pub(super) fn merchant_id(&self) -> &str {
         &self.merchant_id
+    }
+
+    pub(super) const fn fee_basis_points(&self) -> Option<u32> {
+        self.fee_basis_points
     }
 
     pub(super) async fn create(

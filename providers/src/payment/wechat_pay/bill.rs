@@ -3,7 +3,20 @@
 
 use schemas::money::{fee_of_yuan, fen_of_yuan};
 
-use crate::payment::{BillLine, BillLineKind, DayBill, ProviderError, beijing};
+use crate::payment::{
+    BillLine, BillLineKind, DayBill, ProviderError, archive::gunzip, beijing, transport::FILE_BYTES,
+};
+
+/// How gzip begins.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+
+/// The text of a bill, which may be packed.
+pub(super) fn unpacked(file: Vec<u8>) -> Result<Vec<u8>, ProviderError> {
+    if !file.starts_with(&GZIP) {
+        return Ok(file);
+    }
+    gunzip(&file, FILE_BYTES).ok_or_else(|| ProviderError::unknown("file"))
+}
 
 /// Reads a bill of all trades and refunds.
 pub(super) fn read(file: &[u8]) -> Result<DayBill, ProviderError> {

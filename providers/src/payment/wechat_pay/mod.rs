@@ -42,6 +42,7 @@ pub(super) struct WeChatPay {
     sign_in: Reachable,
     consent: Reachable,
     h5_site: Option<H5Site>,
+    fee_basis_points: Option<u32>,
     transport: Transport,
     /// Of its own, so that trouble with signing people in does not stop payments.
     sign_in_transport: Transport,
@@ -73,6 +74,7 @@ impl WeChatPay {
             sign_in: place(&settings.sign_in_endpoint, SIGN_IN)?,
             consent: place(&settings.consent_endpoint, CONSENT)?,
             h5_site: settings.h5_site.clone(),
+            fee_basis_points: settings.fee_basis_points,
             sign_in_transport: transport(client.clone(), &format!("{}_sign_in", settings.name)),
             transport: transport(client, &settings.name),
             keys: keys::open(&account, settings)?,
@@ -87,6 +89,10 @@ impl WeChatPay {
 
     pub(super) fn merchant_id(&self) -> &str {
         &self.merchant_id
+    }
+
+    pub(super) const fn fee_basis_points(&self) -> Option<u32> {
+        self.fee_basis_points
     }
 
     pub(super) fn app_id(&self) -> &str {

@@ -61,6 +61,7 @@ impl Desk for Alipay {
             consent_url: None,
             content_key: None,
             bill_hosts: Vec::new(),
+            fee_basis_points: None,
         };
         PaymentSettings { alipay: vec![alipay], ..Default::default() }
     }

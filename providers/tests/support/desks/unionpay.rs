@@ -60,6 +60,7 @@ impl Desk for UnionPay {
             root_certificate: Some(source("root_certificate")),
             middle_certificate: Some(source("middle_certificate")),
             certificate_owner: None,
+            fee_basis_points: None,
         };
         PaymentSettings { unionpay: vec![unionpay], ..Default::default() }
     }

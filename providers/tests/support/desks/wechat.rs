@@ -157,6 +157,7 @@ fn wechat(
         sign_in_endpoint: Some(url.to_owned()),
         consent_endpoint: None,
         h5_site: Some(H5Site { name: "Shop".into(), url: "https://shop.example.test".into() }),
+        fee_basis_points: None,
     }
 }
 

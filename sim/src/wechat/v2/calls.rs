@@ -94,7 +94,7 @@ pub(super) fn download_bill(call: &Call<'_>) -> Result<Outcome, Fail> {
         Some("GZIP") => true,
         Some(_) => return Err(bad("tar_type", "is not GZIP")),
     };
-    let bill = bill::trades(call.sim, call.account.mchid(), date, kind);
+    let bill = bill::trades(call.sim, call.account.mchid(), date, kind, call.act);
     match bill {
         Ok(text) if gzip => {
             Ok(Outcome::File(Reply::new(200, "application/x-gzip", bill::gzip(text.as_bytes()))))

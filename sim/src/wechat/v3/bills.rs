@@ -55,7 +55,8 @@ pub(super) fn trade_bill(call: &Call<'_>) -> Result<Done, Problem> {
         Some("REFUND") => BillKind::Refund,
         Some(other) => return Err(unknown("bill_type", other)),
     };
-    let text = bill::trades(call.sim, call.account.mchid(), date, kind).map_err(refusal)?;
+    let text = bill::trades(call.sim, call.account.mchid(), date, kind, call.act);
+    let text = text.map_err(refusal)?;
     offer(call, &text)
 }
 

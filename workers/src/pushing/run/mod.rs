@@ -282,7 +282,7 @@ impl<'c> Run<'c> {
         let refusal = match (&device, &message) {
             (None, _) => Some("NotRegistered"),
             (Some(device), _) if device.owner != target.user => Some("ChangedHands"),
-            (Some(device), _) if !device.state.gets_pushes() => Some("NotReachable"),
+            (Some(device), _) if !device.is_addressable(Timestamp::now()) => Some("NotReachable"),
             (_, None) => Some("MessageUnreadable"),
             _ => None,
         };

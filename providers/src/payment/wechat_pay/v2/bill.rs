@@ -6,7 +6,7 @@ use reqwest::Method;
 use super::{V2, xml};
 use crate::payment::{
     Call, DayBill, ProviderError,
-    archive::gunzip,
+    archive::aside,
     fields::Fields,
     transport::{FILE_BYTES, Request},
     wechat_pay::bill,
@@ -41,9 +41,7 @@ impl V2<'_> {
         if answer.body.trim_ascii_start().starts_with(b"<xml") {
             return failure(&answer.body, call);
         }
-        let packed = answer.body.starts_with(&[0x1f, 0x8b]);
-        let file = if packed { gunzip(&answer.body, FILE_BYTES) } else { Some(answer.body) };
-        bill::read(&file.ok_or_else(|| ProviderError::unknown("file"))?)
+        aside(move || bill::read(&bill::unpacked(answer.body)?)).await
     }
 }
 
@@ -51,12 +49,12 @@ fn failure(body: &[u8], call: &mut Call) -> Result<DayBill, ProviderError> {
     let fields = xml::read(body, &["xml"]).map_err(|_| ProviderError::unknown("unreadable"))?;
     call.trail.received(fields.iter());
     let code = fields.get("error_code").unwrap_or_default();
-    let said = fields.get("return_msg").unwrap_or_default();
-    let says = |word: &str| said.contains(word);
-    if says("No Bill Exist") {
+    let said = fields.get("return_msg").unwrap_or_default().to_ascii_lowercase();
+    let says = |words: &str| said.contains(words);
+    if says("no bill exist") {
         return Ok(DayBill::Empty);
     }
-    if says("Bill Creating") {
+    if says("bill creating") {
         return Ok(DayBill::NotReady);
     }
     Err(ProviderError::unknown(if code.is_empty() { "no_file" } else { code }))

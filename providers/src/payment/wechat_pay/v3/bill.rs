@@ -8,7 +8,7 @@ use url::Url;
 use super::V3;
 use crate::payment::{
     Call, DayBill, ProviderError,
-    archive::gunzip,
+    archive::aside,
     crypto::{same, sha1_hex},
     operation::{Operation, Outcome},
     transport::FILE_BYTES,
@@ -42,15 +42,16 @@ impl V3<'_> {
         if answer.status != 200 {
             return Err(ProviderError::unknown("http_status"));
         }
-        let packed = answer.body.starts_with(&[0x1f, 0x8b]);
-        let file = if packed { gunzip(&answer.body, FILE_BYTES) } else { Some(answer.body) };
-        let file = file.ok_or_else(|| ProviderError::unknown("file"))?;
-        // The file is not signed; its digest is. It is over the unpacked file.
-        let digest = download.hash_value.to_ascii_lowercase();
-        if download.hash_type != "SHA1" || !same(&digest, &sha1_hex(&file)) {
-            return Err(ProviderError::unknown("digest"));
-        }
-        bill::read(&file)
+        aside(move || {
+            let file = bill::unpacked(answer.body)?;
+            // The file is not signed; its digest is. It is over the unpacked file.
+            let digest = download.hash_value.to_ascii_lowercase();
+            if download.hash_type != "SHA1" || !same(&digest, &sha1_hex(&file)) {
+                return Err(ProviderError::unknown("digest"));
+            }
+            bill::read(&file)
+        })
+        .await
     }
 
     /// Path and query of an address in a message; another host than ours is not called.

@@ -3,10 +3,13 @@
 //! A decision is a guarded save of the bill and stays in its record. The jobs that waited for it
 //! are then made due, so that a worker brings them to their end.
 
+mod reconcile;
+
 use std::fmt::Write;
 
 use schemas::{
     BillRecord, BillSn, Fen, Job, JobRecord, JobState, Queue, Timestamp, UserId,
+    audit::Action,
     bill::{BillRefusal, MAX_EVIDENCE_CHARS, Paid, PaymentNews, RefundNews, RefundState},
     job::NewJob,
     kinds::{
@@ -18,6 +21,7 @@ use store::{Insert, JobFilter, Save};
 
 use crate::{
     args::{self, DecideRefund, SettleBill, ShowBill, Word},
+    audit,
     failure::Failure,
     output::{self, Form},
     place::{self, Opened},
@@ -40,6 +44,7 @@ pub(crate) async fn run(command: args::Pay) -> Result<(), Failure> {
         args::Pay::Held(args) => &args.inner,
         args::Pay::Approve(args) | args::Pay::Drop(args) => &args.place.inner,
         args::Pay::Settle(args) => &args.place.inner,
+        args::Pay::Reconcile(args) => &args.place.inner,
     };
     let opened = place::open(at).await?;
     let outcome = match &command {
@@ -48,6 +53,7 @@ pub(crate) async fn run(command: args::Pay) -> Result<(), Failure> {
         args::Pay::Approve(args) => approve(&opened, args).await,
         args::Pay::Drop(args) => drop_refund(&opened, args).await,
         args::Pay::Settle(args) => settle(&opened, args).await,
+        args::Pay::Reconcile(args) => reconcile::run(&opened, args).await,
     };
     opened.close().await;
     outcome
@@ -112,15 +118,19 @@ async fn approve(opened: &Opened, args: &DecideRefund) -> Result<(), Failure> {
         return Err(Failure::setup("it is approved already", "`feat jobs list` shows its job"));
     }
     publish(opened, &job).await;
+    let what = format!("refund {}: {}", refund.number, word.evidence);
+    word.record(opened, Action::RefundApproved, &bill, &what).await?;
     Ok(output::line(format!("refund {} is sent by job {}", refund.number, job.id))?)
 }
 
 async fn drop_refund(opened: &Opened, args: &DecideRefund) -> Result<(), Failure> {
     let word = Operator::of(&args.word)?;
-    change(opened, &args.sn, |bill| {
+    let bill = change(opened, &args.sn, |bill| {
         bill.drop_refund(args.refund, &word.name, &word.evidence, Timestamp::now())
     })
     .await?;
+    let what = format!("refund {}: {}", args.refund, word.evidence);
+    word.record(opened, Action::RefundDropped, &bill, &what).await?;
     Ok(output::line(format!("refund {} is dropped", args.refund))?)
 }
 
@@ -154,6 +164,11 @@ async fn settle(opened: &Opened, args: &SettleBill) -> Result<(), Failure> {
         }
         (None, None) => return Err(Failure::Misuse("name an attempt or a refund".to_owned())),
     };
+    let what = match (args.attempt, args.refund) {
+        (Some(attempt), _) => format!("attempt {attempt}: {}", word.evidence),
+        (None, refund) => format!("refund {}: {}", refund.unwrap_or_default(), word.evidence),
+    };
+    word.record(opened, Action::BillSettled, &bill, &what).await?;
     let woken = wake(opened, &bill, &word.name).await?;
     let status = bill.status.number();
     Ok(output::line(format!(
@@ -177,6 +192,7 @@ fn paid(args: &SettleBill) -> Result<Option<Paid>, Failure> {
 struct Operator {
     name: String,
     evidence: String,
+    person: audit::Operator,
 }
 
 impl Operator {
@@ -190,7 +206,20 @@ impl Operator {
         let name = named.filter(|name| !name.trim().is_empty()).ok_or_else(|| {
             Failure::Misuse("say who decides, with --as NAME: it stays in the record".to_owned())
         })?;
-        Ok(Self { name: format!("operator {}", name.trim()), evidence })
+        let person = audit::Operator::of(Some(&name));
+        Ok(Self { name: format!("operator {}", name.trim()), evidence, person })
+    }
+
+    /// Writes down what was decided about `bill`.
+    async fn record(
+        &self,
+        opened: &Opened,
+        action: Action,
+        bill: &BillRecord,
+        what: &str,
+    ) -> Result<(), Failure> {
+        let entry = self.person.entry(action).about(bill.owner).subject(&bill.id).detail(what);
+        self.person.record(&opened.store, &entry).await
     }
 }
 

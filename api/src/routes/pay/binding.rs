@@ -1,0 +1,295 @@
+//! `/api/user/profile/…-binding/` and what belongs to it: a user's accounts at Alipay and WeChat.
+//!
+//! Alipay's is bound by a consent in the browser; WeChat's by the code that WeChat gave to an app, or by
+//! a consent in WeChat that a QR code leads to. What comes back from a consent belongs to the user who
+//! began it, by a state that counts once. The ids of people never leave Feat.
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use poem::{Request, web::Data};
+use poem_openapi::{
+    ApiResponse, Object, OpenApi,
+    param::{Header, Query},
+    payload::Json,
+};
+use providers::payment::Gateway;
+use schemas::{
+    Channel, ErrorCode, Queue, UserId,
+    binding::{BindingRecord, BoundProfile, SEALED_CODE, SEALED_PROFILE},
+    job::NewJob,
+    kinds::{PayBind, pay_bind::BindOrder},
+};
+use secrecy::ExposeSecret;
+use serde_json::{Value, json};
+
+use super::{
+    bind_return::{self, Consent},
+    call::Call,
+    qr,
+};
+use crate::{
+    auth::Bearer,
+    error::ApiError,
+    intake::ResultReply,
+    routes::json_body::{JsonBody, OptionalJsonBody},
+    state::{AppState, RequestContext},
+    view::Resource,
+};
+
+/// The app that WeChat accounts are bound under unless the caller names another.
+const WECHAT_APP: &str = "official_account";
+
+/// Longest code of a provider, in bytes.
+const MAX_CODE: usize = 512;
+
+/// The calls about bound accounts.
+pub(crate) struct BindingApi(pub(crate) AppState);
+
+/// Where to go after the consent.
+#[derive(Object)]
+struct NewBinding {
+    /// Where the browser goes after a successful binding; an address of a registered origin. Feat's
+    /// own address unless it is given.
+    redirect_to: Option<String>,
+}
+
+/// Where to consent.
+#[derive(Object)]
+struct AuthUrl {
+    /// Alipay's page for that.
+    auth_url: String,
+}
+
+/// The code that WeChat gave for a person.
+#[derive(Object)]
+struct WechatCode {
+    /// The code; it works once, for five minutes.
+    code: String,
+    /// Name of the configured app; `official_account` unless it is given.
+    wx_app_type: Option<String>,
+}
+
+/// A bound account.
+#[derive(Object)]
+struct AlipayAccount {
+    /// When it was bound.
+    bound_at: String,
+}
+
+/// A bound account, as far as the person shows it.
+#[derive(Object)]
+struct WechatAccount {
+    /// The person's name at WeChat; empty when the consent did not cover it.
+    nickname: String,
+    /// Address of the person's picture; empty when the consent did not cover it.
+    headimgurl: String,
+}
+
+#[derive(ApiResponse)]
+enum Sent {
+    /// Back to where the consent was asked for. With `binding_error` when nothing was bound.
+    #[oai(status = 302)]
+    Back(
+        /// The address.
+        #[oai(header = "Location")]
+        String,
+    ),
+}
+
+#[OpenApi]
+impl BindingApi {
+    /// Begin to bind one's Alipay account
+    #[oai(path = "/api/user/profile/alipay-binding", method = "post", operation_id = "bind_alipay")]
+    async fn bind_alipay(
+        &self,
+        Bearer(caller): Bearer,
+        body: OptionalJsonBody<NewBinding>,
+    ) -> Result<Json<AuthUrl>, ApiError> {
+        let gateway = alipay(&self.0)?;
+        let redirect_to = match body.get("redirect_to") {
+            None => None,
+            Some(Value::String(address)) => Some(address.as_str()),
+            Some(_) => return Err(ApiError::invalid("redirect_to", "Send an address.")),
+        };
+        let redirect_to = bind_return::address(&self.0, &caller, redirect_to).await?;
+        let auth_url = bind_return::begin(&self.0, caller.user, gateway, redirect_to).await?;
+        Ok(Json(AuthUrl { auth_url }))
+    }
+
+    /// See whether one's Alipay account is bound
+    ///
+    /// 400 `ALIPAY_BIND_FIRST` with `data.auth_url` when it is not.
+    #[oai(path = "/api/user/profile/alipay-info", method = "get", operation_id = "alipay_info")]
+    async fn alipay_info(
+        &self,
+        Bearer(caller): Bearer,
+    ) -> Result<Json<Resource<AlipayAccount>>, ApiError> {
+        let bound = self.0.store.bindings.get(caller.user, Channel::Alipay).await?;
+        if let Some(bound) = bound {
+            return Ok(Json(Resource {
+                data: AlipayAccount { bound_at: bound.bound_at.to_string() },
+            }));
+        }
+        let gateway = alipay(&self.0)?;
+        let redirect_to = bind_return::address(&self.0, &caller, None).await?;
+        let auth_url = bind_return::begin(&self.0, caller.user, gateway, redirect_to).await?;
+        let error = ApiError::of(ErrorCode::AlipayBindFirst, "Bind an Alipay account first.");
+        Err(error.with_data(json!({ "auth_url": auth_url })))
+    }
+
+    /// Come back from Alipay's page
+    ///
+    /// For browsers; the state names whose account it is.
+    #[oai(
+        path = "/api/pay/alipay_auth_return",
+        method = "get",
+        operation_id = "alipay_auth_return"
+    )]
+    async fn alipay_return(
+        &self,
+        /// What the consent is exchanged for.
+        auth_code: Query<Option<String>>,
+        /// Which consent it is.
+        state: Query<Option<String>>,
+        /// The app that was consented to.
+        app_id: Query<Option<String>>,
+        Data(context): Data<&RequestContext>,
+    ) -> Result<Sent, ApiError> {
+        let consent = Consent { state: state.0, code: auth_code.0, app_id: app_id.0 };
+        let back = bind_return::finish(&self.0, Channel::Alipay, consent, context).await?;
+        Ok(Sent::Back(back))
+    }
+
+    /// Come back from WeChat's page
+    ///
+    /// For browsers; the state names whose account it is.
+    #[oai(
+        path = "/api/pay/wechat_auth_return",
+        method = "get",
+        operation_id = "wechat_auth_return"
+    )]
+    async fn wechat_return(
+        &self,
+        /// What the consent is exchanged for.
+        code: Query<Option<String>>,
+        /// Which consent it is.
+        state: Query<Option<String>>,
+        Data(context): Data<&RequestContext>,
+    ) -> Result<Sent, ApiError> {
+        let consent = Consent { state: state.0, code: code.0, app_id: None };
+        let back = bind_return::finish(&self.0, Channel::WeChatPay, consent, context).await?;
+        Ok(Sent::Back(back))
+    }
+
+    /// Bind one's WeChat account with a code
+    #[oai(path = "/api/user/profile/wechat-binding", method = "post", operation_id = "bind_wechat")]
+    async fn bind_wechat(
+        &self,
+        Bearer(caller): Bearer,
+        body: JsonBody<WechatCode>,
+        /// `wait=N` holds the request for up to N seconds until the work is done (RFC 7240).
+        #[oai(name = "Prefer")]
+        _prefer: Header<Option<String>>,
+        /// The caller's own name for this request: 1 to 255 visible ASCII characters.
+        #[oai(name = "Idempotency-Key")]
+        _key: Header<Option<String>>,
+        Data(context): Data<&RequestContext>,
+        request: &Request,
+    ) -> Result<ResultReply, ApiError> {
+        let call = Call::of(&self.0, caller.user, context, request, body.raw())?;
+        let code = body.required("code")?.as_str().filter(|code| is_code(code));
+        let code = code.ok_or_else(|| ApiError::invalid("code", "Send the code of WeChat."))?;
+        let app = match body.get("wx_app_type") {
+            None => WECHAT_APP,
+            Some(Value::String(app)) => app,
+            Some(_) => return Err(ApiError::invalid("wx_app_type", "Send a text.")),
+        };
+        let gateway = wechat(&self.0, app)?;
+        let job = exchange(&self.0, caller.user, gateway, code)?;
+        let user = caller.user;
+        call.run(&self.0, job, async |_| {
+            let bound = self.0.store.bindings.get(user, Channel::WeChatPay).await?;
+            let bound = bound.ok_or_else(ApiError::not_found)?;
+            let WechatAccount { nickname, headimgurl } = shown(&self.0, &bound);
+            Ok(json!({ "data": { "nickname": nickname, "headimgurl": headimgurl } }))
+        })
+        .await
+    }
+
+    /// Read one's WeChat account
+    ///
+    /// 400 `WX_BIND_FIRST` with `data.code_url`, a picture to scan with WeChat, when none is bound.
+    #[oai(path = "/api/user/profile/wechat-info", method = "get", operation_id = "wechat_info")]
+    async fn wechat_info(
+        &self,
+        Bearer(caller): Bearer,
+    ) -> Result<Json<Resource<WechatAccount>>, ApiError> {
+        let bound = self.0.store.bindings.get(caller.user, Channel::WeChatPay).await?;
+        if let Some(bound) = bound {
+            return Ok(Json(Resource { data: shown(&self.0, &bound) }));
+        }
+        let gateway = wechat(&self.0, WECHAT_APP)?;
+        let redirect_to = bind_return::address(&self.0, &caller, None).await?;
+        let page = bind_return::begin(&self.0, caller.user, gateway, redirect_to).await?;
+        let picture = STANDARD.encode(qr::svg(&page)?);
+        let error = ApiError::of(ErrorCode::WxBindFirst, "Bind a WeChat account first.");
+        Err(error.with_data(json!({ "code_url": format!("data:image/svg+xml;base64,{picture}") })))
+    }
+}
+
+/// The job that exchanges `code` for the account of `user`.
+///
+/// # Errors
+///
+/// 500 when it cannot be sealed.
+pub(super) fn exchange(
+    state: &AppState,
+    user: UserId,
+    gateway: &Gateway,
+    code: &str,
+) -> Result<NewJob, ApiError> {
+    let sealed = state.till.sealer.seal(SEALED_CODE, code).map_err(ApiError::internal)?;
+    let (channel, app) = (gateway.channel(), gateway.name().to_owned());
+    let order = BindOrder { channel, app, code: sealed };
+    let mut job = NewJob::of::<PayBind>(user, &order).map_err(ApiError::internal)?;
+    job.queue = Some(Queue::of_channel(channel));
+    Ok(job)
+}
+
+/// Whether the text can be a code of a provider.
+pub(super) fn is_code(text: &str) -> bool {
+    (1..=MAX_CODE).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
+}
+
+fn alipay(state: &AppState) -> Result<&Gateway, ApiError> {
+    let found = state.till.gateways.first(Channel::Alipay);
+    found.ok_or_else(|| not_set_up(Channel::Alipay))
+}
+
+fn wechat<'a>(state: &'a AppState, app: &str) -> Result<&'a Gateway, ApiError> {
+    let gateways = &state.till.gateways;
+    gateways.get(Channel::WeChatPay, app).ok_or_else(|| {
+        if gateways.first(Channel::WeChatPay).is_some() {
+            return ApiError::invalid("wx_app_type", "There is no such app.");
+        }
+        not_set_up(Channel::WeChatPay)
+    })
+}
+
+/// No account of this provider can bind people here.
+pub(super) fn not_set_up(channel: Channel) -> ApiError {
+    let text = format!("Binding with {channel} is not set up here.");
+    ApiError::of(ErrorCode::NotImplemented, text)
+}
+
+/// What the person shows of themselves; nothing of it is known with another key than it was sealed.
+fn shown(state: &AppState, bound: &BindingRecord) -> WechatAccount {
+    let opened = bound.profile.as_ref().and_then(|profile| {
+        let text = state.till.sealer.open(SEALED_PROFILE, profile).ok()?;
+        serde_json::from_str::<BoundProfile>(text.expose_secret()).ok()
+    });
+    let profile = opened.unwrap_or_default();
+    WechatAccount {
+        nickname: profile.nickname.unwrap_or_default(),
+        headimgurl: profile.picture.unwrap_or_default(),
+    }
+}

@@ -1,0 +1,92 @@
+//! What every call that starts work knows of its request.
+
+use std::net::IpAddr;
+
+use poem::Request;
+use schemas::{
+    BillSn, UserId,
+    job::{Idempotency, NewJob},
+};
+use serde_json::Value;
+
+use super::{body_of, own};
+use crate::{
+    error::ApiError,
+    intake::{self, IdempotencyKey, Patience, ResultReply},
+    state::{AppState, RequestContext},
+};
+
+/// Who calls, how long they wait, and what makes the call repeatable.
+pub(super) struct Call {
+    /// The caller.
+    pub(super) user: UserId,
+    /// How long the request is held.
+    pub(super) patience: Patience,
+    /// The caller's own name for the request.
+    pub(super) idempotency: Option<Idempotency>,
+    /// The request's name.
+    pub(super) context: RequestContext,
+    /// Where the caller is.
+    pub(super) payer_ip: Option<IpAddr>,
+}
+
+impl Call {
+    /// Reads `request`, whose body is `body`.
+    ///
+    /// # Errors
+    ///
+    /// 400 for a key that cannot be one.
+    pub(super) fn of(
+        state: &AppState,
+        user: UserId,
+        context: &RequestContext,
+        request: &Request,
+        body: &[u8],
+    ) -> Result<Self, ApiError> {
+        let settings = &state.settings;
+        let key = IdempotencyKey::read(request.headers())?;
+        let path = request.original_uri().path();
+        let what = intake::Request { method: request.method(), path, body };
+        Ok(Self {
+            user,
+            patience: Patience::read(request.headers(), settings.default_wait, settings.max_wait),
+            idempotency: key.map(|key| key.used_for(what)),
+            context: context.clone(),
+            payer_ip: context.address,
+        })
+    }
+
+    /// Starts `job` for this call and answers with what `body` makes of its output.
+    ///
+    /// # Errors
+    ///
+    /// See [`intake::start`], and what `body` answers.
+    pub(super) async fn run(
+        self,
+        state: &AppState,
+        mut job: NewJob,
+        body: impl AsyncFnOnce(Value) -> Result<Value, ApiError>,
+    ) -> Result<ResultReply, ApiError> {
+        job.idempotency = self.idempotency;
+        job.request_id = Some(self.context.request_id);
+        job.trace_parent = self.context.trace_parent;
+        let started = intake::start(state, job, self.patience).await?;
+        ResultReply::of(&started.job, started.patience, started.replayed, body).await
+    }
+
+    /// Starts `job` for this call and answers with the bill as it is then.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::run`].
+    pub(super) async fn run_for_bill(
+        self,
+        state: &AppState,
+        job: NewJob,
+        sn: &BillSn,
+    ) -> Result<ResultReply, ApiError> {
+        let user = self.user;
+        let show = async |_| Ok(body_of(&own(state, user, sn).await?));
+        self.run(state, job, show).await
+    }
+}
