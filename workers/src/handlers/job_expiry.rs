@@ -25,7 +25,8 @@ impl Handler for JobExpiry {
             guesses_removed: all(ctx, || store.guesses.remove_expired(Timestamp::now(), BATCH))
                 .await?,
             codes_removed: all(ctx, || store.codes.remove_expired(before, BATCH)).await?,
-            consents_removed: all(ctx, || store.bindings.remove_expired(before, BATCH)).await?,
+            consents_removed: all(ctx, || store.bindings.remove_expired(Timestamp::now(), BATCH))
+                .await?,
         })
     }
 
