@@ -26,7 +26,8 @@ impl Handler for JobExpiry {
                 .await?,
             pushes_removed: all(ctx, || store.pushes.remove_settled(before, BATCH)).await?,
             codes_removed: all(ctx, || store.codes.remove_expired(before, BATCH)).await?,
-            consents_removed: all(ctx, || store.bindings.remove_expired(before, BATCH)).await?,
+            consents_removed: all(ctx, || store.bindings.remove_expired(Timestamp::now(), BATCH))
+                .await?,
         })
     }
 
