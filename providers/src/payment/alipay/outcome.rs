@@ -74,24 +74,10 @@ fn of_business(operation: Operation, code: &str) -> Outcome {
     match (code, operation) {
         ("TRADE_NOT_EXIST", Op::Query | Op::QueryRefund) => Outcome::NotFound,
         ("TRADE_HAS_CLOSE", Op::Close) => Outcome::AlreadySo,
-        ("BILL_NOT_EXIST" | "NO_BILL_DATA", Op::Fetch) => Outcome::NoBill,
-        ("SYSTEM_RATE_LIMIT" | "USER_RATE_LIMIT", Op::Fetch) => throttled(),
-        (
-            "CONTEXT_INCONSISTENT"
-            | "APPLY_PC_MERCHANT_CODE_ERROR"
-            | "TRADE_HAS_SUCCESS"
-            | "TRADE_HAS_CLOSE"
-            | "TRADE_NOT_EXIST"
-            | "TRADE_STATUS_ERROR"
-            | "REASON_TRADE_STATUS_INVALID"
-            | "REASON_ILLEGAL_STATUS",
-            _,
-        )
-        | ("TRADE_HAS_FINISHED", Op::Close) => failed(ProviderError::Conflict(code.to_owned())),
-        ("SELLER_BALANCE_NOT_ENOUGH", _) => {
-            failed(ProviderError::NotNow { code: code.to_owned(), after: Duration::from_mins(10) })
-        }
-        (
+        // Nobody has opened the trade so far, and until its expiry somebody may; or the request is
+        // not right.
+        ("TRADE_NOT_EXIST", Op::Close)
+        | (
             "INVALID_PARAMETER"
             | "EXIST_FORBIDDEN_WORD"
             | "TOTAL_FEE_EXCEED"
@@ -109,6 +95,23 @@ fn of_business(operation: Operation, code: &str) -> Outcome {
             | "INVAILID_ARGUMENTS",
             _,
         ) => failed(ProviderError::Refused(code.to_owned())),
+        ("BILL_NOT_EXIST" | "NO_BILL_DATA", Op::Fetch) => Outcome::NoBill,
+        ("SYSTEM_RATE_LIMIT" | "USER_RATE_LIMIT", Op::Fetch) => throttled(),
+        (
+            "CONTEXT_INCONSISTENT"
+            | "APPLY_PC_MERCHANT_CODE_ERROR"
+            | "TRADE_HAS_SUCCESS"
+            | "TRADE_HAS_CLOSE"
+            | "TRADE_NOT_EXIST"
+            | "TRADE_STATUS_ERROR"
+            | "REASON_TRADE_STATUS_INVALID"
+            | "REASON_ILLEGAL_STATUS",
+            _,
+        )
+        | ("TRADE_HAS_FINISHED", Op::Close) => failed(ProviderError::Conflict(code.to_owned())),
+        ("SELLER_BALANCE_NOT_ENOUGH", _) => {
+            failed(ProviderError::NotNow { code: code.to_owned(), after: Duration::from_mins(10) })
+        }
         ("ACCESS_FORBIDDEN" | "PARTNER_ERROR" | "MERCHANT_STATUS_NOT_NORMAL", _) => setup(code),
         // SYSTEM_ERROR, and codes that are not listed: final for the request, and nothing is known
         // about the trade.
@@ -193,7 +196,7 @@ mod tests {
         let cases = [
             ("no trade", Op::Query, "TRADE_NOT_EXIST", Outcome::NotFound),
             ("no refund", Op::QueryRefund, "TRADE_NOT_EXIST", Outcome::NotFound),
-            ("nothing to close", Op::Close, "TRADE_NOT_EXIST", conflict("TRADE_NOT_EXIST")),
+            ("nothing to close", Op::Close, "TRADE_NOT_EXIST", refused("TRADE_NOT_EXIST")),
             ("nothing to refund", Op::Refund, "TRADE_NOT_EXIST", conflict("TRADE_NOT_EXIST")),
             ("closed before", Op::Close, "TRADE_HAS_CLOSE", Outcome::AlreadySo),
             ("closed", Op::Create, "TRADE_HAS_CLOSE", conflict("TRADE_HAS_CLOSE")),
