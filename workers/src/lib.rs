@@ -33,6 +33,8 @@ use store::Store;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+#[cfg(feature = "fault-points")]
+pub use fault::{Trap, arm_thread};
 pub use handler::{Context, Handler, Undo};
 pub use registry::{Registry, registry};
 pub use settings::{PayPace, QueueSettings, Settings};
@@ -124,6 +126,7 @@ pub async fn run(workers: Workers, shutdown: CancellationToken) -> Drained {
 /// Counters that somebody watches for their first increment: they have to be there before it.
 fn begin_counters() {
     metrics::counter!("feat_messages_parked_total").increment(0);
+    paying::begin_counters();
     for queue in Queue::ALL {
         for why in [scheduler::DUE, scheduler::LEASE_ENDED, sweep::MESSAGE_LOST] {
             metrics::counter!("feat_jobs_republished_total", "why" => why, "queue" => queue.name())

@@ -1,7 +1,7 @@
 //! Removes the files of one deleted picture.
 
 use schemas::{
-    JobError, Timestamp,
+    Job, JobError, Timestamp,
     image::ImageRecord,
     kinds::{
         ImageDelete,
@@ -29,7 +29,7 @@ impl Handler for ImageDelete {
         let folder = image.folder();
         mark_purging(ctx, image).await?;
 
-        fault::point("worker.in_effect");
+        fault::point("worker.in_effect", Self::KIND).await;
         let files_removed = ctx.blobs.remove_folder(&folder).await.map_err(JobError::again)?;
         Ok(DeletionReceipt { image: deletion.image, files_removed })
     }
