@@ -74,27 +74,8 @@ fn of_business(operation: Operation, code: &str) -> Outcome {
     match (code, operation) {
         ("TRADE_NOT_EXIST", Op::Query | Op::QueryRefund) => Outcome::NotFound,
         ("TRADE_HAS_CLOSE", Op::Close) => Outcome::AlreadySo,
-        // Nobody has opened the trade so far, and until its expiry somebody may; or the request is
-        // not right.
-        ("TRADE_NOT_EXIST", Op::Close)
-        | (
-            "INVALID_PARAMETER"
-            | "EXIST_FORBIDDEN_WORD"
-            | "TOTAL_FEE_EXCEED"
-            | "BUYER_SELLER_EQUAL"
-            | "BEYOND_PAY_RESTRICTION"
-            | "NOW_TIME_AFTER_EXPIRE_TIME_ERROR"
-            | "TRADE_HAS_FINISHED"
-            | "REFUND_AMT_NOT_EQUAL_TOTAL"
-            | "REASON_TRADE_REFUND_FEE_ERR"
-            | "NOT_ALLOW_PARTIAL_REFUND"
-            | "TRADE_NOT_ALLOW_REFUND"
-            | "DISCORDANT_REPEAT_REQUEST"
-            | "BILL_DATE_BEFORE_REGISTRATION"
-            | "TYPE_NOT_SUPPORTED"
-            | "INVAILID_ARGUMENTS",
-            _,
-        ) => failed(ProviderError::Refused(code.to_owned())),
+        // Nobody has opened it so far; until its expiry somebody may.
+        ("TRADE_NOT_EXIST", Op::Close) => failed(ProviderError::Refused(code.to_owned())),
         ("BILL_NOT_EXIST" | "NO_BILL_DATA", Op::Fetch) => Outcome::NoBill,
         ("SYSTEM_RATE_LIMIT" | "USER_RATE_LIMIT", Op::Fetch) => throttled(),
         (
@@ -112,6 +93,24 @@ fn of_business(operation: Operation, code: &str) -> Outcome {
         ("SELLER_BALANCE_NOT_ENOUGH", _) => {
             failed(ProviderError::NotNow { code: code.to_owned(), after: Duration::from_mins(10) })
         }
+        (
+            "INVALID_PARAMETER"
+            | "EXIST_FORBIDDEN_WORD"
+            | "TOTAL_FEE_EXCEED"
+            | "BUYER_SELLER_EQUAL"
+            | "BEYOND_PAY_RESTRICTION"
+            | "NOW_TIME_AFTER_EXPIRE_TIME_ERROR"
+            | "TRADE_HAS_FINISHED"
+            | "REFUND_AMT_NOT_EQUAL_TOTAL"
+            | "REASON_TRADE_REFUND_FEE_ERR"
+            | "NOT_ALLOW_PARTIAL_REFUND"
+            | "TRADE_NOT_ALLOW_REFUND"
+            | "DISCORDANT_REPEAT_REQUEST"
+            | "BILL_DATE_BEFORE_REGISTRATION"
+            | "TYPE_NOT_SUPPORTED"
+            | "INVAILID_ARGUMENTS",
+            _,
+        ) => failed(ProviderError::Refused(code.to_owned())),
         ("ACCESS_FORBIDDEN" | "PARTNER_ERROR" | "MERCHANT_STATUS_NOT_NORMAL", _) => setup(code),
         // SYSTEM_ERROR, and codes that are not listed: final for the request, and nothing is known
         // about the trade.
