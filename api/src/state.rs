@@ -66,6 +66,7 @@ impl AppState {
     pub(crate) fn new(api: Api, shutdown: CancellationToken) -> Self {
         let Api { store, broker, blobs, till, settings, metrics } = api;
         crate::intake::begin_counters();
+        crate::routes::Notify::begin_counters(&till.gateways);
         let auth = Auth::new(&settings);
         let pictures = Pictures::new(settings.pictures.clone());
         auth.sessions.follow(&broker, shutdown.clone());

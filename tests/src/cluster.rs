@@ -14,7 +14,7 @@ use secrecy::ExposeSecret;
 use tempfile::TempDir;
 
 use crate::{
-    eventually,
+    accounts, eventually,
     http::Client,
     services::{Corner, announced},
 };
@@ -127,20 +127,47 @@ impl Cluster {
         self.folder.path().join("files")
     }
 
+    /// Gives every process that starts from now on these payment accounts, in the form of the
+    /// section `payments` of the settings.
+    ///
+    /// # Panics
+    ///
+    /// When they cannot be written down.
+    pub fn open_accounts(&mut self, payments: &serde_json::Value) {
+        let file = self.folder.path().join("feat.toml");
+        std::fs::write(file, accounts::section(payments)).expect("settings");
+        let key = format!("{:064x}", rand::random::<u128>());
+        self.environment.insert("FEAT_PAYMENTS__SEALING_KEY".to_owned(), key);
+    }
+
     /// Starts an API; `fault` names a point and a count as in `api.after_insert:3`.
     pub async fn api(&self, fault: Option<&str>) -> Process {
-        self.start("api", "FEAT_API__LISTEN", fault).await
+        self.start("api", "FEAT_API__LISTEN", free_address(), fault).await
+    }
+
+    /// Starts an API that is reached from outside, by providers for example, where it listens.
+    /// What starts later knows that address.
+    pub async fn public_api(&mut self) -> Process {
+        let address = free_address();
+        let url = format!("http://{address}");
+        self.environment.insert("FEAT_API__PUBLIC_URL".to_owned(), url);
+        self.start("api", "FEAT_API__LISTEN", address, None).await
     }
 
     /// Starts a worker.
     pub async fn worker(&self, fault: Option<&str>) -> Process {
-        self.start("worker", "FEAT_WORKER__LISTEN", fault).await
+        self.start("worker", "FEAT_WORKER__LISTEN", free_address(), fault).await
     }
 
-    async fn start(&self, role: &str, listen: &str, fault: Option<&str>) -> Process {
+    async fn start(
+        &self,
+        role: &str,
+        listen: &str,
+        address: SocketAddr,
+        fault: Option<&str>,
+    ) -> Process {
         self.logs.set(self.logs.get() + 1);
         let log = self.folder.path().join(format!("{role}-{}.log", self.logs.get()));
-        let address = free_address();
         let mut command = self.command(&[role]);
         command.env(listen, address.to_string());
         if let Some(fault) = fault {

@@ -5,19 +5,26 @@
 
 #![expect(clippy::expect_used, reason = "a panic is how a test fails")]
 
+pub mod accounts;
 pub mod apns;
 pub mod browser;
 pub mod cluster;
 pub mod collector;
 pub mod devices;
+pub mod front;
 pub mod hooks;
 pub mod http;
+#[cfg(feature = "fault-points")]
+pub mod mortal;
 pub mod notified;
+pub mod payer;
 pub mod picture;
 pub mod pushed;
+pub mod relay;
 pub mod rig;
 pub mod scripted;
 pub mod services;
+pub mod shop;
 pub mod simulated;
 
 use std::{fmt::Display, time::Duration};

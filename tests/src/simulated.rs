@@ -11,9 +11,12 @@ use providers::{
 };
 use schemas::{
     BillRecord, BillSn, Channel, Currency, Fen, Job, JobRecord, Queue, Scene, Timestamp,
-    bill::NewBill,
+    bill::{ClosingReason, NewBill},
     job::NewJob,
-    kinds::{PayCreate, PayRefund, pay_create::PayOrder, pay_refund::RefundWish},
+    kinds::{
+        PayClose, PayCreate, PayQuery, PayRefund, pay_close::PayClosing, pay_create::PayOrder,
+        pay_query::PayLook, pay_refund::RefundWish,
+    },
 };
 use sim::{Quotas, Running, Settings};
 use store::Insert;
@@ -74,7 +77,15 @@ impl Simulated {
     ///
     /// When something does not start.
     pub async fn with(engine: Engine, settings: Settings) -> Self {
-        let mut rig = Rig::new(engine).await;
+        Self::over(Rig::new(engine).await, settings).await
+    }
+
+    /// The same on top of a rig that is there.
+    ///
+    /// # Panics
+    ///
+    /// When something does not start.
+    pub async fn over(mut rig: Rig, settings: Settings) -> Self {
         let sim = sim::start(settings).await.expect("simulators");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("address"));
@@ -143,7 +154,7 @@ impl Simulated {
             sn: sn.clone(),
             channel,
             scene,
-            code: channel == Channel::WeChatPay,
+            code: scene == Scene::Native,
             app: app.to_owned(),
             ordinal: 0,
             payer: None,
@@ -158,6 +169,19 @@ impl Simulated {
     pub async fn refund(&self, sn: &BillSn, amount: Fen, channel: Channel) -> JobRecord {
         let wish = RefundWish { sn: sn.clone(), amount, reason: "test".to_owned(), held: None };
         self.submit::<PayRefund>(&wish, None, channel).await
+    }
+
+    /// Submits a look at every open attempt, as a client that asks for the bill's state does.
+    pub async fn refresh(&self, sn: &BillSn, channel: Channel) -> JobRecord {
+        let look = PayLook { sn: sn.clone(), attempt: None, look: None };
+        self.submit::<PayQuery>(&look, None, channel).await
+    }
+
+    /// Submits a job that closes the bill.
+    pub async fn close(&self, sn: &BillSn, channel: Channel) -> JobRecord {
+        let closing = PayClosing { sn: sn.clone(), reason: ClosingReason::Cancelled };
+        let unique_key = Some(closing.unique_key());
+        self.submit::<PayClose>(&closing, unique_key, channel).await
     }
 
     async fn submit<J: Job>(

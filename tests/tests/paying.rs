@@ -4,8 +4,13 @@
 
 use futures::future::join_all;
 use schemas::{
-    BillRecord, BillStatus, Channel, Fen, JobState, Scene,
-    bill::{AttemptState, RefundState},
+    BillRecord, BillStatus, Channel, Fen, JobRecord, JobState, Scene,
+    bill::{AttemptState, RefundState, Surplus},
+    kinds::{
+        PayNotify, PayRefundQuery,
+        pay_notify::{Told, ToldNews},
+        pay_refund_query::RefundLook,
+    },
 };
 use sim::{Act, Effect, Fault};
 use tests::{
@@ -16,6 +21,7 @@ use tests::{
 const WECHAT_V2: Way = (Channel::WeChatPay, Scene::Native, "official_account");
 const WECHAT_V3: Way = (Channel::WeChatPay, Scene::Native, "official_account_v3");
 const ALIPAY: Way = (Channel::Alipay, Scene::Native, "web");
+const UNIONPAY: Way = (Channel::UnionPay, Scene::Native, "web");
 
 fn key(bill: &BillRecord, attempt: usize) -> &str {
     bill.attempts[attempt].key.as_str()
@@ -69,25 +75,34 @@ async fn a_bill_is_paid_heard_of_and_paid_back() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn fifty_calls_to_pay_make_one_trade_for_each_way() {
-    let at = Simulated::start(Engine::Embedded).await;
-    let workers = [at.rig.worker(), at.rig.worker()];
-    let sn = at.bill().await;
-    let ways = [WECHAT_V2, WECHAT_V3];
-    let calls = (0..50).map(|n| at.pay(&sn, ways[n % 2]));
-    let jobs = join_all(calls).await;
-    for job in &jobs {
-        assert_eq!(at.ended(job).await.state, JobState::Succeeded);
-    }
-    let bill = at.read(&sn).await;
+    for engine in [Engine::Embedded, Engine::Distributed] {
+        let at = Simulated::start(engine).await;
+        let workers = [at.rig.worker(), at.rig.worker()];
+        let sn = at.bill().await;
+        let ways = [WECHAT_V2, WECHAT_V3, ALIPAY, UNIONPAY];
+        let calls = (0..50).map(|n| at.pay(&sn, ways[n % ways.len()]));
+        let jobs = join_all(calls).await;
+        for job in &jobs {
+            let job = at.ended(job).await;
+            assert_eq!(job.state, JobState::Succeeded, "{engine:?}: {:?}", job.error);
+        }
+        let bill = at.read(&sn).await;
 
-    assert_eq!(bill.attempts.len(), 2, "one attempt for each way");
-    assert_eq!(at.sim.trades().len(), 2, "one trade for each attempt");
-    join_all(workers.map(tests::rig::Worker::stop)).await;
+        assert_eq!(bill.attempts.len(), ways.len(), "{engine:?}: one attempt for each way");
+        assert_eq!(at.sim.trades().len(), ways.len(), "{engine:?}: one trade for each attempt");
+        join_all(workers.map(tests::rig::Worker::stop)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_hundred_refunds_at_once_never_exceed_what_was_paid() {
-    let at = Simulated::start(Engine::Embedded).await;
+    for engine in [Engine::Embedded, Engine::Distributed] {
+        refund_two_hundred_times(engine).await;
+    }
+}
+
+async fn refund_two_hundred_times(engine: Engine) {
+    let at = Simulated::start(engine).await;
     let workers = [at.rig.worker(), at.rig.worker()];
     let bill = open(&at, WECHAT_V2).await;
     at.sim.approve(key(&bill, 0)).expect("the payer pays");
@@ -100,7 +115,7 @@ async fn two_hundred_refunds_at_once_never_exceed_what_was_paid() {
         let why = job.error.map(|error| error.code).unwrap_or_default();
         *states.entry((job.state, why)).or_insert(0) += 1;
     }
-    println!("{states:?}");
+    println!("{engine:?}: {states:?}");
     let none_open = |bill: &BillRecord| !bill.refunds.iter().any(|one| one.state.is_under_way());
     let bill = at.bill_becomes(&bill.id, "settled", none_open).await;
     let ledger = at.sim.ledger();
@@ -153,10 +168,14 @@ async fn notices_that_are_not_right_change_nothing() {
         ("signed by nobody", Act::BadSignature),
         ("repeated", Act::Duplicate { copies: 5 }),
     ];
+    let ways = [
+        (WECHAT_V2, "wechat.v2.notify.pay"),
+        (WECHAT_V3, "wechat.v3.notify.pay"),
+        (ALIPAY, "alipay.notify.pay"),
+        (UNIONPAY, "unionpay.notify.pay"),
+    ];
     for (name, act) in cases {
-        for (way, call) in
-            [(WECHAT_V2, "wechat.v2.notify.pay"), (WECHAT_V3, "wechat.v3.notify.pay")]
-        {
+        for (way, call) in ways {
             let bill = open(&at, way).await;
             at.sim.fault(Fault::once(call, act.clone())).expect("script");
             at.sim.approve(key(&bill, 0)).expect("the payer pays");
@@ -173,6 +192,57 @@ async fn notices_that_are_not_right_change_nothing() {
         .expect("answer");
     let text = reply.text().await.expect("text");
     assert!(text.contains("FAIL") && !text.contains("root:"), "{text}");
+    worker.stop().await;
+}
+
+/// Takes in a notice that its provider has signed and that says something else than the truth.
+async fn told(at: &Simulated, bill: &BillRecord, app: &str, amount: i64) -> JobRecord {
+    let attempt = &bill.attempts[0];
+    let news = ToldNews::Paid {
+        key: attempt.key.clone(),
+        transaction_id: "4200000000202611240000000001".to_owned(),
+        amount: Fen::new(amount).expect("sum"),
+        paid_at: None,
+    };
+    let event = format!("{amount} {app}");
+    let told = Told { channel: attempt.channel, app: app.to_owned(), event, news };
+    at.ended(&at.rig.submit::<PayNotify>(&told).await).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_payment_of_another_sum_or_account_pays_no_bill() {
+    let at = Simulated::start(Engine::Embedded).await;
+    let worker = at.rig.worker();
+    let bill = open(&at, WECHAT_V2).await;
+    let foreign = told(&at, &bill, WECHAT_V3.2, amount().get()).await;
+    let code = foreign.error.map(|error| error.code);
+    assert_eq!((foreign.state, code.as_deref()), (JobState::Failed, Some("nothing_of_ours")));
+    assert!(at.read(&bill.id).await.payments.is_empty());
+
+    let less = told(&at, &bill, WECHAT_V2.2, amount().get() - 1).await;
+    assert_eq!(less.state, JobState::Succeeded, "{:?}", less.error);
+    let bill = at.read(&bill.id).await;
+    assert_eq!(bill.payments[0].surplus, Some(Surplus::OtherAmount));
+    assert_eq!((bill.status, bill.refunds[0].state), (BillStatus::Created, RefundState::Held));
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refund_that_never_ends_is_left_to_a_person() {
+    let at = Simulated::start(Engine::Embedded).await;
+    let worker = at.rig.worker();
+    let bill = open(&at, WECHAT_V3).await;
+    at.sim.approve(key(&bill, 0)).expect("the payer pays");
+    at.bill_becomes(&bill.id, "paid", paid).await;
+    at.sim.fault(Fault::once("wechat.v3.refund", Act::RefundAbnormal)).expect("script");
+    at.ended(&at.refund(&bill.id, amount(), WECHAT_V3.0).await).await;
+
+    // The last look of the schedule, days later.
+    let look = RefundLook { sn: bill.id.clone(), refund: 1, look: Some(399) };
+    let job = at.rig.submit::<PayRefundQuery>(&look).await;
+    let job = at.rig.in_state(job.id, JobState::Unknown).await;
+    assert_eq!(job.wake_at, None, "nobody asks any more");
+    assert!(at.read(&bill.id).await.refunds[0].state.is_under_way());
     worker.stop().await;
 }
 

@@ -36,6 +36,8 @@ use store::Store;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+#[cfg(feature = "fault-points")]
+pub use fault::{Trap, arm_thread};
 pub use handler::{Context, Handler, Undo};
 pub use registry::{Registry, registry};
 pub use settings::{PayPace, QueueSettings, Settings, TokenLife};
@@ -146,6 +148,7 @@ fn begin_counters() {
             .increment(0);
         }
     }
+    paying::begin_counters();
     for queue in Queue::ALL {
         for why in [scheduler::DUE, scheduler::LEASE_ENDED, sweep::MESSAGE_LOST] {
             metrics::counter!("feat_jobs_republished_total", "why" => why, "queue" => queue.name())

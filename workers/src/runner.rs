@@ -136,7 +136,7 @@ impl Runner {
     ) -> Result<(), Leave> {
         let Message { job, again, beside } = message;
         let started = Instant::now();
-        fault::point("worker.before_run");
+        fault::point("worker.before_run", entry.spec.kind).await;
         let unheard = !job.wake_at.is_some_and(|at| self.0.in_flight.hears_of(at));
         let repeat =
             again || job.republished > 0 || job.cancel_requested_at.is_some() || in_hand.wished;
@@ -144,7 +144,7 @@ impl Runner {
             || entry.spec.claim == Claim::Always
             || (unheard && self.is_cancelled(job.id).await?);
         let job = if claim {
-            let claimed = self.claim(job.id).await?;
+            let claimed = self.claim(job, again).await?;
             hold.let_go();
             claimed
         } else {
@@ -160,9 +160,9 @@ impl Runner {
             tracing::warn!("a run lost its lease");
             return Err(CARED_FOR);
         };
-        fault::point("worker.after_effect");
+        fault::point("worker.after_effect", entry.spec.kind).await;
         let label = self.settle(entry, job, verdict, &ctx).await?;
-        fault::point("worker.after_settle");
+        fault::point("worker.after_settle", entry.spec.kind).await;
         metrics::histogram!("feat_job_run_seconds", "kind" => entry.spec.kind, "verdict" => label)
             .record(started.elapsed());
         Ok(())
@@ -174,11 +174,14 @@ impl Runner {
         if job.state.is_settled() { Err(CARED_FOR) } else { Ok(job.cancel_requested_at.is_some()) }
     }
 
-    /// Takes the job under a lease, as its record stands now.
-    async fn claim(&self, id: JobId) -> Result<JobRecord, Leave> {
+    /// Takes the job under a lease. The record of a message that comes for the first time is most
+    /// likely the latest; if it is not, the guarded save says so.
+    async fn claim(&self, seen: JobRecord, again: bool) -> Result<JobRecord, Leave> {
         let settings = &self.0.workers.settings;
+        let id = seen.id;
+        let fresh = !again && seen.state == JobState::Queued && seen.cancel_requested_at.is_none();
+        let mut job = if fresh { seen } else { self.read(id).await? };
         loop {
-            let job = self.read(id).await?;
             let now = Timestamp::now();
             let next = if job.lease.is_some() {
                 job.lose_lease(&settings.name, now)
@@ -189,7 +192,7 @@ impl Runner {
             match self.save(&next).await? {
                 Save::Stored if next.state == JobState::Running => return Ok(next),
                 // Saved another step, or somebody else did: look again.
-                Save::Stored | Save::Stale => {}
+                Save::Stored | Save::Stale => job = self.read(id).await?,
             }
         }
     }

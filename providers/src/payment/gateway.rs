@@ -244,6 +244,8 @@ impl Gateway {
     /// # Errors
     ///
     /// [`ProviderError::Conflict`] when it may be paid: query it and settle.
+    /// [`ProviderError::Refused`] when there is nothing to close, which at Alipay is so until the
+    /// payer has opened the trade: it can be paid until its expiry.
     pub async fn close(&self, trade: &TradeRef, call: &mut Call) -> Result<(), ProviderError> {
         match &self.engine {
             Engine::WeChatPay(app) => app.close(trade, call).await,

@@ -46,6 +46,9 @@ pub enum Surplus {
 }
 
 impl Surplus {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::SecondPayment, Self::AfterClose, Self::OtherAmount];
+
     /// Name in metrics, logs and the store.
     #[must_use]
     pub const fn name(self) -> &'static str {

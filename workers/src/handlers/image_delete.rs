@@ -1,7 +1,7 @@
 //! Removes the files of one deleted picture.
 
 use schemas::{
-    JobError, Timestamp,
+    Job, JobError, Timestamp,
     image::ImageRecord,
     kinds::{
         ImageDelete,
@@ -23,7 +23,7 @@ impl Handler for ImageDelete {
         };
         let (original, variants) = (image.original(), image.variants());
 
-        fault::point("worker.in_effect");
+        fault::point("worker.in_effect", Self::KIND).await;
         let files_removed = ctx.blobs.remove(&original, &variants).await;
         let files_removed = files_removed.map_err(JobError::again)?;
         Ok(DeletionReceipt { image: deletion.image, files_removed })

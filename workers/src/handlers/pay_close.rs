@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use providers::payment::{Call, ProviderError};
 use schemas::{
-    BillRecord, JobError, Timestamp,
+    BillRecord, Job, JobError, Timestamp,
     bill::{Attempt, AttemptState, BillRefusal, ClosingReason, Source},
     kinds::{PayClose, pay_close::PayClosing, pay_query::PayStanding},
 };
@@ -95,12 +95,16 @@ async fn close_attempt(
         Standing::NotFound if is_in_flight(attempt) => {
             return Err(JobError::Throttled { until: attempt.sent_at + IN_FLIGHT });
         }
+        // Nobody has anything to pay it with, and no call is under way that could make it.
+        Standing::NotFound if attempt.offer.is_none() => {
+            return close(ctx, bill, attempt.number, Source::Query).await;
+        }
         Standing::Open | Standing::NotFound => {}
     }
     let mut call = Call::default();
-    fault::point("worker.before_call");
+    fault::point("worker.before_call", PayClose::KIND).await;
     let closed = at.gateway.close(&trade, &mut call).await;
-    fault::point("worker.in_effect");
+    fault::point("worker.in_effect", PayClose::KIND).await;
     at.note(call);
     match closed {
         Ok(()) => close(ctx, bill, attempt.number, Source::Answer).await,

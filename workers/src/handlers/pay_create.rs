@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use providers::payment::{Call, Created, Order, Payer, Presentation, ProviderError};
 use schemas::{
-    BillRecord, Channel, JobError, Scene, Timestamp,
+    BillRecord, Channel, Job, JobError, Scene, Timestamp,
     bill::{Attempt, AttemptState, BillRefusal, Offer, Source},
     kinds::{
         PayCreate,
@@ -39,8 +39,6 @@ impl Handler for PayCreate {
         if let Some(attempt) = bill.attempt_by(&way, order.ordinal).cloned() {
             return resume(ctx, order, bill, attempt).await;
         }
-        // Whoever made the bill may have died before it was scheduled.
-        close_expired(ctx, &bill).await?;
         let (bill, ()) = change(ctx, bill, |bill| {
             if bill.attempt_by(&way, order.ordinal).is_some() {
                 return Ok(Step::Keep(()));
@@ -116,12 +114,17 @@ async fn create(
     let at = provider(ctx, attempt.channel, &attempt.app)?;
     let trade = trade_order(ctx, order, &bill, attempt)?;
     let mut call = Call::default();
-    fault::point("worker.before_call");
-    let made = at.gateway.create(&trade, &mut call).await;
-    fault::point("worker.in_effect");
+    fault::point("worker.before_call", PayCreate::KIND).await;
+    // What comes later is scheduled meanwhile: the payer waits for the sum of all that is done.
+    let (made, followed) =
+        tokio::join!(at.gateway.create(&trade, &mut call), follow(ctx, &bill, attempt));
+    fault::point("worker.in_effect", PayCreate::KIND).await;
     at.note(call);
     match made {
-        Ok(created) => offer(ctx, order, bill, attempt, created).await,
+        Ok(created) => {
+            let offer = offer(ctx, order, bill, attempt, created).await?;
+            followed.map(|()| offer)
+        }
         Err(ProviderError::Refused(code)) => {
             refuse(ctx, bill, attempt, &code).await?;
             Err(JobError::Rejected("provider_refused"))
@@ -137,6 +140,14 @@ async fn create(
             | ProviderError::Misconfigured(_)),
         ) => Err(question_failed(other)),
     }
+}
+
+/// Schedules the first look at the trade, and the end of the bill: whoever made it may have died
+/// before that was done.
+async fn follow(ctx: &Context, bill: &BillRecord, attempt: &Attempt) -> Result<(), JobError> {
+    let (end, look) =
+        tokio::join!(close_expired(ctx, bill), look_at_trade(ctx, bill, attempt, Some(0)));
+    end.and(look)
 }
 
 fn trade_order(
@@ -168,7 +179,7 @@ fn trade_order(
     })
 }
 
-/// Keeps what the client pays with, and begins to look whether it does.
+/// Keeps what the client pays with.
 async fn offer(
     ctx: &Context,
     order: &PayOrder,
@@ -195,7 +206,6 @@ async fn offer(
         })
         .await?;
     if kept {
-        look_at_trade(ctx, &bill, attempt, Some(0)).await?;
         return Ok(answer(order, attempt, &offer));
     }
     // It was paid, or closed while the provider made it. The latter must not stay open there.
@@ -224,7 +234,7 @@ async fn refuse(
 }
 
 /// The provider knows the number already and gives nothing to pay with: what it says of the trade
-/// decides. A trade whose offer is lost is closed, so that the next attempt can take its place.
+/// decides. An attempt whose offer is lost is given up, so that the next one can take its place.
 async fn settle_conflict(
     ctx: &Context,
     bill: BillRecord,
@@ -242,6 +252,8 @@ async fn settle_conflict(
     }
 }
 
+/// Closes a trade whose offer no client has. One that its provider cannot close ends there at its
+/// expiry, and nobody can pay it until then.
 async fn close_at_provider(
     ctx: &Context,
     bill: &BillRecord,
@@ -252,7 +264,7 @@ async fn close_at_provider(
     let closed = at.gateway.close(&trade_ref(bill, attempt), &mut call).await;
     at.note(call);
     match closed {
-        Ok(()) => Ok(()),
+        Ok(()) | Err(ProviderError::Refused(_)) => Ok(()),
         Err(ProviderError::Conflict(_) | ProviderError::OutcomeUnknown(_)) => {
             Err(ask_again(ctx, format!("trade {}", attempt.key)))
         }

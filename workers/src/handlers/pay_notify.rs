@@ -11,7 +11,7 @@ use schemas::{
 
 use crate::{
     handler::{Context, Handler, Undo, store_again},
-    paying::{Heard, hear_of_refund, look_at_refund, look_at_trade, pay},
+    paying::{Heard, foreign_notice, hear_of_refund, look_at_refund, look_at_trade, pay},
 };
 
 impl Handler for PayNotify {
@@ -69,7 +69,7 @@ fn own_refund(told: &Told, bill: &BillRecord, key: &str) -> Result<u32, JobError
 
 /// Genuine, and about nothing that Feat has begun at this account.
 fn foreign(told: &Told) -> JobError {
-    metrics::counter!("feat_notices_foreign_total", "channel" => told.channel.name()).increment(1);
+    foreign_notice(told.channel);
     JobError::Rejected("nothing_of_ours")
 }
 

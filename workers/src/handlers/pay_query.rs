@@ -3,7 +3,7 @@
 use providers::payment::{Call, ProviderError};
 use schemas::{
     BillRecord, JobError,
-    bill::{Attempt, Source},
+    bill::{Attempt, AttemptState, Source},
     kinds::{
         PayQuery,
         pay_query::{PayLook, PayStanding},
@@ -20,9 +20,7 @@ use crate::{
 impl Handler for PayQuery {
     async fn run(ctx: &Context, look: &PayLook) -> Result<PayStanding, JobError> {
         let mut bill = load(ctx, &look.sn).await?;
-        let wanted = |attempt: &&Attempt| look.attempt.is_none_or(|one| one == attempt.number);
-        let attempts: Vec<_> = bill.payable().filter(wanted).cloned().collect();
-        for attempt in attempts {
+        for attempt in wanted(&bill, look) {
             bill = look_at(ctx, bill, &attempt, look.look).await?;
         }
         Ok(PayStanding { sn: bill.id, status: bill.status })
@@ -31,6 +29,17 @@ impl Handler for PayQuery {
     async fn undo(_: &Context, _: &PayLook) -> Result<Undo, JobError> {
         Ok(Undo::Undone)
     }
+}
+
+/// The attempts that a look is about. Whoever asks about one out of turn has heard of it from its
+/// provider: then one that was given up is asked about, too, because it may be paid after all.
+fn wanted(bill: &BillRecord, look: &PayLook) -> Vec<Attempt> {
+    if let (Some(number), None) = (look.attempt, look.look) {
+        let unpaid = |attempt: &&Attempt| attempt.state != AttemptState::Paid;
+        return bill.attempt(number).filter(unpaid).cloned().into_iter().collect();
+    }
+    let named = |attempt: &&Attempt| look.attempt.is_none_or(|one| one == attempt.number);
+    bill.payable().filter(named).cloned().collect()
 }
 
 async fn look_at(

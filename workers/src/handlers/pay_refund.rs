@@ -2,7 +2,7 @@
 
 use providers::payment::{self, Call, ProviderError, RefundOrder};
 use schemas::{
-    BillRecord, JobError, Timestamp,
+    BillRecord, Job, JobError, Timestamp,
     bill::{Refund, RefundState, Source},
     kinds::{
         PayRefund,
@@ -98,9 +98,9 @@ async fn send(
     let at = provider(ctx, attempt.channel, &attempt.app)?;
     let order = refund_order(ctx, &bill, refund)?;
     let mut call = Call::default();
-    fault::point("worker.before_call");
+    fault::point("worker.before_call", PayRefund::KIND).await;
     let answer = at.gateway.refund(&order, &mut call).await;
-    fault::point("worker.in_effect");
+    fault::point("worker.in_effect", PayRefund::KIND).await;
     at.note(call);
     let number = refund.number;
     match answer {

@@ -10,7 +10,10 @@ use schemas::{
 use super::pay_refund::standing;
 use crate::{
     handler::{Context, Handler, Undo},
-    paying::{load, look_at_refund, provider, question_failed, refund_ref, take_in_refund},
+    paying::{
+        is_last_refund_look, leave_to_operator, load, look_at_refund, provider, question_failed,
+        refund_ref, take_in_refund,
+    },
 };
 
 impl Handler for PayRefundQuery {
@@ -30,8 +33,12 @@ impl Handler for PayRefundQuery {
         let heard = heard.map_err(question_failed)?;
         let bill = take_in_refund(ctx, bill, look.refund, &heard, Source::Query).await?;
         let refund = bill.refund(look.refund).ok_or(NONE)?;
-        if let (true, Some(number)) = (refund.state.is_under_way(), look.look) {
-            look_at_refund(ctx, &bill, refund, Some(number + 1)).await?;
+        match look.look.filter(|_| refund.state.is_under_way()) {
+            Some(number) if is_last_refund_look(number) => {
+                return Err(leave_to_operator(format!("refund {}", refund.key)));
+            }
+            Some(number) => look_at_refund(ctx, &bill, refund, Some(number + 1)).await?,
+            None => {}
         }
         Ok(standing(&bill, refund))
     }

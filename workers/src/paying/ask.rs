@@ -10,6 +10,7 @@ use schemas::{
 };
 use serde_json::Value;
 
+use super::counters;
 use crate::handler::Context;
 
 /// Pause before a call that cannot be made because an account is not set up.
@@ -86,10 +87,16 @@ pub(crate) fn question_failed(error: ProviderError) -> JobError {
     }
 }
 
+/// What became of `what` is not known after all questions: an operator has to find out.
+pub(crate) fn leave_to_operator(what: String) -> JobError {
+    counters::unknown();
+    JobError::Unknown { ask: what, again: None }
+}
+
 /// The job's outcome is not known: ask about `what` after a while, or leave it to an operator.
 pub(crate) fn ask_again(ctx: &Context, what: String) -> JobError {
     let now = Timestamp::now();
     let elapsed = now.since(ctx.unknown_since.unwrap_or(now));
-    metrics::counter!("feat_pay_unknown_total").increment(1);
+    counters::unknown();
     JobError::Unknown { ask: what, again: ctx.pace.again(elapsed) }
 }

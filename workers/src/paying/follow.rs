@@ -17,8 +17,17 @@ use store::Insert;
 
 use crate::handler::{Context, store_again};
 
-/// Most looks of one schedule. At the default pace that is about a day.
-const MAX_LOOKS: u32 = 60;
+/// Most looks at one trade. At the default pace that is about a day, and far longer than a bill can
+/// be paid.
+const MAX_TRADE_LOOKS: u32 = 60;
+
+/// Most looks at one refund. At the default pace that is about eight days: banks take their time.
+const MAX_REFUND_LOOKS: u32 = 400;
+
+/// Whether a refund that is still under way at look number `look` is an operator's from here on.
+pub(crate) const fn is_last_refund_look(look: u32) -> bool {
+    look + 1 >= MAX_REFUND_LOOKS
+}
 
 /// Schedules look number `look` at an attempt; without a number one that stands alone, at once.
 ///
@@ -31,7 +40,7 @@ pub(crate) async fn look_at_trade(
     attempt: &Attempt,
     look: Option<u32>,
 ) -> Result<(), JobError> {
-    let Some(pause) = pause(ctx, look) else { return Ok(()) };
+    let Some(pause) = pause(ctx, look, MAX_TRADE_LOOKS) else { return Ok(()) };
     let payload = PayLook { sn: bill.id.clone(), attempt: Some(attempt.number), look };
     let mut job = NewJob::of::<PayQuery>(UserId::FEAT, &payload).map_err(JobError::again)?;
     job.unique_key = payload.unique_key();
@@ -50,7 +59,7 @@ pub(crate) async fn look_at_refund(
     look: Option<u32>,
 ) -> Result<(), JobError> {
     let Some(attempt) = bill.attempt(refund.attempt) else { return Ok(()) };
-    let Some(pause) = pause(ctx, look) else { return Ok(()) };
+    let Some(pause) = pause(ctx, look, MAX_REFUND_LOOKS) else { return Ok(()) };
     let payload = RefundLook { sn: bill.id.clone(), refund: refund.number, look };
     let mut job = NewJob::of::<PayRefundQuery>(UserId::FEAT, &payload).map_err(JobError::again)?;
     job.unique_key = payload.unique_key();
@@ -71,10 +80,10 @@ pub(crate) async fn close_expired(ctx: &Context, bill: &BillRecord) -> Result<()
 }
 
 /// `None` when there have been enough looks.
-fn pause(ctx: &Context, look: Option<u32>) -> Option<Duration> {
+fn pause(ctx: &Context, look: Option<u32>, most: u32) -> Option<Duration> {
     match look {
         None => Some(Duration::ZERO),
-        Some(look) => (look < MAX_LOOKS).then(|| ctx.pace.pause(look)),
+        Some(look) => (look < most).then(|| ctx.pace.pause(look)),
     }
 }
 

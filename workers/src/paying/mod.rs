@@ -6,12 +6,16 @@
 
 mod ask;
 mod bills;
+mod counters;
 mod follow;
 mod news;
 
-pub(crate) use ask::{ask_again, provider, question_failed, refund_ref, trade_ref};
+pub(crate) use ask::{
+    ask_again, leave_to_operator, provider, question_failed, refund_ref, trade_ref,
+};
 pub(crate) use bills::{Step, change, load};
-pub(crate) use follow::{close_expired, look_at_refund, look_at_trade};
+pub(crate) use counters::{begin as begin_counters, foreign_notice};
+pub(crate) use follow::{close_expired, is_last_refund_look, look_at_refund, look_at_trade};
 pub(crate) use news::{
     Heard, Standing, close, hear_of_refund, pay, refused, take_in_refund, take_in_trade,
 };

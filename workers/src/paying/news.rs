@@ -6,7 +6,10 @@ use schemas::{
     bill::{BillRefusal, Paid, PaymentNews, RefundNews, RefundState, Source, Surplus},
 };
 
-use super::bills::{Step, change};
+use super::{
+    bills::{Step, change},
+    counters,
+};
 use crate::handler::Context;
 
 /// How an attempt stands after its provider was heard.
@@ -186,11 +189,11 @@ fn tell(bill: &BillRecord, heard: Heard) {
     match heard {
         Heard::Known | Heard::Recorded => {}
         Heard::Surplus(why) => {
-            metrics::counter!("feat_bill_surplus_total", "why" => why.name()).increment(1);
+            counters::surplus(why);
             tracing::error!(sn = %bill.id, why = why.name(), "a payment does not count; its refund is held");
         }
         Heard::Contradiction => {
-            metrics::counter!("feat_bill_contradictions_total").increment(1);
+            counters::contradiction();
             tracing::error!(sn = %bill.id, "a provider contradicts what is recorded");
         }
     }

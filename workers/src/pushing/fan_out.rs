@@ -9,9 +9,9 @@ use std::{
 };
 
 use schemas::{
-    BundleId, JobError, JobRecord, Timestamp, UserId,
+    BundleId, Job, JobError, JobRecord, Timestamp, UserId,
     job::NewJob,
-    kinds::{PushSend, push_fan_out::FanOutReport, push_shard::ShardName},
+    kinds::{PushFanOut, PushSend, push_fan_out::FanOutReport, push_shard::ShardName},
     push::{
         Addressee, Audience, Cursor, PushAddress, PushCampaign, PushOrder, PushShard, PushState,
         PushTarget, PushTargets, Segment, shard_size,
@@ -135,7 +135,7 @@ async fn advance(
             earlier.map_err(store_again)?.ok_or_else(|| JobError::again("a shard has vanished"))?
         }
     };
-    fault::point("push.after_targets");
+    fault::point("push.after_targets", PushFanOut::KIND).await;
     place(ctx, campaign, &targets).await?;
     Ok(Progress::behind(&targets))
 }

@@ -47,7 +47,7 @@ pub(super) struct Process {
 pub(super) struct Outcome {
     /// Jobs that have succeeded.
     pub(super) succeeded: u64,
-    /// From the first acceptance to the last end, by the records.
+    /// From their first acceptance to their last end, by the records.
     pub(super) span: Duration,
 }
 
@@ -126,6 +126,20 @@ impl Installation {
         let (address, data) = (free_address()?, self.data().display().to_string());
         let arguments = ["dev", "--data", &data, "--listen", &address.to_string()];
         self.start(&arguments, &[], address, "/livez").await
+    }
+
+    /// Starts the simulated payment providers and waits until they answer.
+    pub(super) async fn simulators(&self) -> Result<Process, Fault> {
+        let address = free_address()?;
+        self.start(&["sim", "--listen", &address.to_string()], &[], address, "/").await
+    }
+
+    /// Gives processes that start from now on these settings beside the environment.
+    pub(super) fn settle(&mut self, settings: &str) -> Result<(), Fault> {
+        fs::write(self.folder.join("feat.toml"), settings)?;
+        let key = format!("{:064x}", rand::random::<u128>());
+        self.environment.insert("FEAT_PAYMENTS__SEALING_KEY", key);
+        Ok(())
     }
 
     async fn start(
@@ -208,7 +222,12 @@ impl Installation {
 
     /// What the store says; of an embedded one only when its process has ended.
     pub(super) fn outcome(&self, data: Option<&Path>) -> Result<Outcome, Fault> {
-        let mut arguments = vec!["jobs", "list", "--kind", "image.delete", "--all", "--json"];
+        self.outcome_of("image.delete", data)
+    }
+
+    /// The same of the jobs of another kind.
+    pub(super) fn outcome_of(&self, kind: &str, data: Option<&Path>) -> Result<Outcome, Fault> {
+        let mut arguments = vec!["jobs", "list", "--kind", kind, "--all", "--json"];
         let data = data.map(|data| data.display().to_string());
         arguments.extend(data.iter().flat_map(|data| ["--data", data]));
         let (mut succeeded, mut first, mut last) = (0, None, None);
@@ -217,7 +236,10 @@ impl Installation {
                 continue;
             }
             let job: JobRecord = serde_json::from_slice(line)?;
-            succeeded += u64::from(job.state == JobState::Succeeded);
+            if job.state != JobState::Succeeded {
+                continue;
+            }
+            succeeded += 1;
             first = Some(first.map_or(job.created_at, |first| job.created_at.min(first)));
             last = last.max(job.settled_at);
         }
@@ -239,24 +261,31 @@ impl Installation {
 }
 
 impl Process {
-    /// Jobs whose end this worker has recorded since its start.
-    pub(super) async fn finished(&self) -> Result<u64, Fault> {
+    /// Jobs of `kind` that this worker has done since its start.
+    async fn finished_of(&self, kind: &str) -> Result<u64, Fault> {
         let reply = self.get("/metrics").await?;
         let text = String::from_utf8_lossy(&reply.body);
+        let (kind, done) = (format!("\"{kind}\""), "\"done\"");
         let jobs = text.lines().filter(|line| {
-            line.starts_with("feat_jobs_run_total") && line.contains("image.delete")
+            let ended = line.starts_with("feat_jobs_run_total") && line.contains(done);
+            ended && line.contains(&kind)
         });
         let counts = jobs.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok());
         Ok(counts.sum())
     }
 
-    /// Waits until this worker has recorded the end of `count` jobs, or of none any more for a
+    /// Waits until this worker has done `count` deletions, or of none any more for a
     /// minute, which is not an error here.
     pub(super) async fn finishes(&self, count: u64) -> Result<(), Fault> {
+        self.finishes_of("image.delete", count).await
+    }
+
+    /// The same of the jobs of another kind.
+    pub(super) async fn finishes_of(&self, kind: &str, count: u64) -> Result<(), Fault> {
         let (mut seen, mut since) = (0, Instant::now());
         while seen < count && since.elapsed() < STALLED {
             sleep(Duration::from_millis(100)).await;
-            let now = self.finished().await?;
+            let now = self.finished_of(kind).await?;
             if now != seen {
                 (seen, since) = (now, Instant::now());
             }

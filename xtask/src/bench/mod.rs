@@ -13,6 +13,7 @@ mod http;
 mod identity;
 mod installation;
 mod load;
+mod payments;
 mod push;
 
 use std::{fs, path::PathBuf, process::ExitCode};
@@ -45,6 +46,9 @@ pub(crate) struct Arguments {
     /// Connections over which they are deleted
     #[arg(long, value_name = "N", default_value_t = 64, value_parser = positive())]
     connections: u32,
+    /// Bills to pay
+    #[arg(long, value_name = "N", default_value_t = 4_000, value_parser = positive())]
+    bills: u32,
     /// Pushes to send
     #[arg(long, value_name = "N", default_value_t = 200_000, value_parser = positive())]
     pushes: u32,
@@ -90,6 +94,8 @@ enum Part {
     Identity,
     /// All in one process
     Embedded,
+    /// Bills through the simulated providers
+    Payments,
     /// Apple pushes against the simulator, by themselves and in campaigns
     Push,
 }
@@ -140,7 +146,15 @@ async fn measure(arguments: &Arguments, folder: &std::path::Path) -> Result<Vec<
     let progress = Progress::shown();
     let mut figures = Vec::new();
     let with_services =
-        [Part::Floor, Part::Pipeline, Part::Latency, Part::Backlog, Part::Identity, Part::Push];
+        [
+            Part::Floor,
+            Part::Pipeline,
+            Part::Latency,
+            Part::Backlog,
+            Part::Identity,
+            Part::Payments,
+            Part::Push,
+        ];
     if with_services.into_iter().any(wanted) {
         progress.step("starting RabbitMQ and MongoDB");
         let rabbit = RabbitMq::start(&folder.join("rabbitmq"), RabbitMqVersion::Any).await?;
@@ -164,6 +178,10 @@ async fn measure(arguments: &Arguments, folder: &std::path::Path) -> Result<Vec<
         }
         if wanted(Part::Identity) {
             figures.extend(place.identity(connections).await?);
+        }
+        if wanted(Part::Payments) {
+            let bills = usize::try_from(arguments.bills)?;
+            figures.extend(place.payments(bills, connections).await?);
         }
         if wanted(Part::Push) {
             let management = rabbit.management_url();

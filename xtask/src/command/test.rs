@@ -164,7 +164,7 @@ async fn features() -> Result<&'static [&'static str], Box<dyn std::error::Error
     let has_points = packages.any(|package| {
         package["name"] == "cli" && package["features"].get("fault-points").is_some()
     });
-    Ok(if has_points { &["--features", "cli/fault-points"] } else { &[] })
+    Ok(if has_points { &["--features", "cli/fault-points,tests/fault-points"] } else { &[] })
 }
 
 /// Cargo, in the workspace.

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use poem::{Request, Response, http::Method};
 use providers::payment::{
-    Gateway, MAX_NOTICE_BYTES, News, Notice, NoticeAnswer, NotifyError, RawNotify, RawReply,
-    RefundState as Heard, TradeState,
+    Gateway, Gateways, MAX_NOTICE_BYTES, News, Notice, NoticeAnswer, NotifyError, RawNotify,
+    RawReply, RefundState as Heard, TradeState,
 };
 use schemas::{
     Channel, UserId,
@@ -43,6 +43,17 @@ impl Notify {
     /// Its addresses, for metrics.
     pub(crate) const PATTERN: &str = "/api/pay/notify/{provider}/{app}/";
 
+    /// Begins the counter of every account and outcome at zero, so that an alert sees its first
+    /// increment.
+    pub(crate) fn begin_counters(gateways: &Gateways) {
+        metrics::describe_counter!(COUNTER, "Notices of providers, by what became of them.");
+        for gateway in gateways.iter() {
+            for outcome in OUTCOMES {
+                counter(gateway, outcome).increment(0);
+            }
+        }
+    }
+
     /// The door, on top of `state`.
     pub(crate) const fn new(state: AppState) -> Self {
         Self { state }
@@ -69,6 +80,7 @@ impl Notify {
         }
         let body = request.take_body().into_bytes_limit(MAX_NOTICE_BYTES).await;
         let Ok(body) = body else {
+            count(gateway, Outcome::Refused("malformed"));
             return Some(ApiError::too_large(MAX_NOTICE_BYTES as u64).to_response());
         };
         let raw = RawNotify { headers: request.headers(), body: &body };
@@ -140,6 +152,28 @@ enum Outcome {
     Unavailable,
 }
 
+const COUNTER: &str = "feat_notices_total";
+
+/// Every name of an outcome.
+const OUTCOMES: [&str; 11] = [
+    "taken",
+    "replayed",
+    "nothing",
+    "late",
+    "unavailable",
+    "forged",
+    "probe",
+    "foreign",
+    "stale",
+    "malformed",
+    "unready",
+];
+
+fn counter(gateway: &Gateway, outcome: &'static str) -> metrics::Counter {
+    let (channel, app) = (gateway.channel().name(), gateway.name().to_owned());
+    metrics::counter!(COUNTER, "channel" => channel, "app" => app, "outcome" => outcome)
+}
+
 fn count(gateway: &Gateway, outcome: Outcome) {
     let outcome = match outcome {
         Outcome::Taken => "taken",
@@ -149,11 +183,7 @@ fn count(gateway: &Gateway, outcome: Outcome) {
         Outcome::Late => "late",
         Outcome::Unavailable => "unavailable",
     };
-    let (channel, app) = (gateway.channel().name(), gateway.name().to_owned());
-    metrics::counter!(
-        "feat_notices_total", "channel" => channel, "app" => app, "outcome" => outcome
-    )
-    .increment(1);
+    counter(gateway, outcome).increment(1);
 }
 
 const fn name(error: &NotifyError) -> &'static str {

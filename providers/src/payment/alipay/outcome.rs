@@ -74,6 +74,8 @@ fn of_business(operation: Operation, code: &str) -> Outcome {
     match (code, operation) {
         ("TRADE_NOT_EXIST", Op::Query | Op::QueryRefund) => Outcome::NotFound,
         ("TRADE_HAS_CLOSE", Op::Close) => Outcome::AlreadySo,
+        // Nobody has opened it so far; until its expiry somebody may.
+        ("TRADE_NOT_EXIST", Op::Close) => failed(ProviderError::Refused(code.to_owned())),
         ("BILL_NOT_EXIST" | "NO_BILL_DATA", Op::Fetch) => Outcome::NoBill,
         ("SYSTEM_RATE_LIMIT" | "USER_RATE_LIMIT", Op::Fetch) => throttled(),
         (
@@ -193,7 +195,7 @@ mod tests {
         let cases = [
             ("no trade", Op::Query, "TRADE_NOT_EXIST", Outcome::NotFound),
             ("no refund", Op::QueryRefund, "TRADE_NOT_EXIST", Outcome::NotFound),
-            ("nothing to close", Op::Close, "TRADE_NOT_EXIST", conflict("TRADE_NOT_EXIST")),
+            ("nothing to close", Op::Close, "TRADE_NOT_EXIST", refused("TRADE_NOT_EXIST")),
             ("nothing to refund", Op::Refund, "TRADE_NOT_EXIST", conflict("TRADE_NOT_EXIST")),
             ("closed before", Op::Close, "TRADE_HAS_CLOSE", Outcome::AlreadySo),
             ("closed", Op::Create, "TRADE_HAS_CLOSE", conflict("TRADE_HAS_CLOSE")),

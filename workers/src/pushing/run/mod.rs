@@ -13,8 +13,8 @@ use std::{
 
 use providers::apns::Message;
 use schemas::{
-    DeviceToken, JobError, Timestamp,
-    kinds::push_shard::ShardName,
+    DeviceToken, Job, JobError, Timestamp,
+    kinds::{PushSend, push_shard::ShardName},
     push::{PushCampaign, PushCounts, PushShard, PushState, PushTargets},
     push_token::{PushTokenRecord, Verdict},
 };
@@ -233,7 +233,7 @@ impl<'c> Run<'c> {
         );
         saved?;
         self.dirty = false;
-        fault::point("push.marked");
+        fault::point("push.marked", PushSend::KIND).await;
         self.depart(picked, devices, campaign);
         Ok(())
     }

@@ -40,6 +40,18 @@ fn of_code(operation: Operation, code: &str) -> Outcome {
     match (code, operation) {
         ("ORDERNOTEXIST", Op::Query) | ("REFUNDNOTEXIST", Op::QueryRefund) => Outcome::NotFound,
         ("ORDERCLOSED", Op::Close) => Outcome::AlreadySo,
+        // There is nothing to close, or the request is not right.
+        ("ORDERNOTEXIST", Op::Close)
+        | (
+            "TRADE_OVERDUE"
+            | "USER_ACCOUNT_ABNORMAL"
+            | "INVALID_TRANSACTIONID"
+            | "REFUND_FEE_MISMATCH"
+            | "ERROR"
+            | "PARAM_ERROR"
+            | "LACK_PARAMS",
+            _,
+        ) => Outcome::Failed(ProviderError::Refused(code.to_owned())),
         ("FREQUENCY_LIMITED" | "INVALID_REQ_TOO_MUCH", _) => {
             Outcome::Failed(ProviderError::Throttled(Duration::from_mins(1)))
         }
@@ -50,16 +62,6 @@ fn of_code(operation: Operation, code: &str) -> Outcome {
         ) => Outcome::Failed(ProviderError::Conflict(code.to_owned())),
         ("ORDER_NOT_READY", Op::Refund) => not_now(code, Duration::from_mins(1)),
         ("NOTENOUGH", Op::Refund) => not_now(code, Duration::from_mins(10)),
-        (
-            "TRADE_OVERDUE"
-            | "USER_ACCOUNT_ABNORMAL"
-            | "INVALID_TRANSACTIONID"
-            | "REFUND_FEE_MISMATCH"
-            | "ERROR"
-            | "PARAM_ERROR"
-            | "LACK_PARAMS",
-            _,
-        ) => Outcome::Failed(ProviderError::Refused(code.to_owned())),
         (
             "NOAUTH"
             | "APPID_NOT_EXIST"
@@ -118,12 +120,13 @@ mod tests {
         let throttled = |_: &str| Outcome::Failed(ProviderError::Throttled(Duration::from_mins(1)));
         let soon = |code: &str| not_now(code, Duration::from_mins(1));
         let after_topping_up = |code: &str| not_now(code, Duration::from_mins(10));
-        let rows: [(Op, &[&str], Sorted<'_>); 17] = [
+        let rows: [(Op, &[&str], Sorted<'_>); 18] = [
             (Op::Create, &["SYSTEMERROR", "NEW_CODE", ""], &unknown),
             (Op::Refund, &["SYSTEMERROR", "BIZERR_NEED_RETRY"], &unknown),
             (Op::Refund, &["FREQUENCY_LIMITED", "INVALID_REQ_TOO_MUCH"], &throttled),
             (Op::Create, &["ORDERPAID", "ORDERCLOSED", "OUT_TRADE_NO_USED"], &conflict),
-            (Op::Close, &["ORDERPAID", "TRADE_STATE_ERROR", "ORDERNOTEXIST"], &conflict),
+            (Op::Close, &["ORDERPAID", "TRADE_STATE_ERROR"], &conflict),
+            (Op::Close, &["ORDERNOTEXIST"], &refused),
             (Op::Close, &["ORDERCLOSED"], &|_| Outcome::AlreadySo),
             (Op::Query, &["ORDERNOTEXIST"], &|_| Outcome::NotFound),
             (Op::Refund, &["ORDERNOTEXIST"], &conflict),

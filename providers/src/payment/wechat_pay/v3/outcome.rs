@@ -51,6 +51,18 @@ fn of_code(operation: Operation, code: &str) -> Outcome {
             Outcome::NotFound
         }
         ("ORDER_CLOSED" | "ORDERCLOSED", Op::Close) => Outcome::AlreadySo,
+        // There is nothing to close, or the request is not right.
+        ("ORDER_NOT_EXIST" | "RESOURCE_NOT_EXISTS", Op::Close)
+        | (
+            "PARAM_ERROR"
+            | "INVALID_REQUEST"
+            | "RULE_LIMIT"
+            | "TRADE_ERROR"
+            | "USER_ACCOUNT_ABNORMAL"
+            | "TRADE_OVERDUE"
+            | "REFUND_FEE_MISMATCH",
+            _,
+        ) => Outcome::Failed(ProviderError::Refused(code.to_owned())),
         ("NO_STATEMENT_EXIST", _) => Outcome::NoBill,
         ("STATEMENT_CREATING", _) => Outcome::BillNotReady,
         (
@@ -68,16 +80,6 @@ fn of_code(operation: Operation, code: &str) -> Outcome {
             code: code.to_owned(),
             after: Duration::from_mins(10),
         }),
-        (
-            "PARAM_ERROR"
-            | "INVALID_REQUEST"
-            | "RULE_LIMIT"
-            | "TRADE_ERROR"
-            | "USER_ACCOUNT_ABNORMAL"
-            | "TRADE_OVERDUE"
-            | "REFUND_FEE_MISMATCH",
-            _,
-        ) => Outcome::Failed(ProviderError::Refused(code.to_owned())),
         ("APPID_MCHID_NOT_MATCH" | "MCH_NOT_EXISTS" | "NO_AUTH" | "SIGN_ERROR", _) => setup(code),
         // Limits and trouble under a status that is not theirs, and codes that are not listed.
         _ => unknown(code),
@@ -132,6 +134,7 @@ mod tests {
             ),
             ("closed", Op::Create, 400, code("ORDER_CLOSED"), conflict("ORDER_CLOSED")),
             ("closed before", Op::Close, 400, code("ORDER_CLOSED"), Outcome::AlreadySo),
+            ("not there", Op::Close, 404, code("ORDER_NOT_EXIST"), refused("ORDER_NOT_EXIST")),
             ("no trades", Op::Fetch, 400, code("NO_STATEMENT_EXIST"), Outcome::NoBill),
             ("not yet", Op::Fetch, 400, code("STATEMENT_CREATING"), Outcome::BillNotReady),
             ("signature", Op::Create, 401, code("SIGN_ERROR"), setup("SIGN_ERROR")),

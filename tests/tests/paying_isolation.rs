@@ -1,0 +1,148 @@
+//! A provider that hangs, and a store that does, hold nobody else up.
+
+#![expect(clippy::expect_used, reason = "a panic is how a test fails")]
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use schemas::{BillSn, BillStatus, Channel, JobRecord, JobState, Scene};
+use sim::{Act, Fault, Quotas, Settings};
+use store::Store;
+use tests::{
+    eventually,
+    relay::Relay,
+    rig::{Engine, Rig, quick},
+    scripted::{Repeatable, Script, Step},
+    simulated::{Simulated, Way},
+};
+use tokio::time::Instant;
+
+const ALIPAY: Way = (Channel::Alipay, Scene::Native, "web");
+const WECHAT: Way = (Channel::WeChatPay, Scene::Native, "official_account");
+const UNIONPAY: Way = (Channel::UnionPay, Scene::Native, "web");
+
+/// Jobs for the provider that hangs. With the slots below they need two minutes to fail once.
+const HANGING: usize = 100;
+
+/// Slots of each queue.
+const SLOTS: usize = 4;
+
+/// Jobs of every other kind.
+const OTHERS: usize = 60;
+
+async fn pay_many(at: &Simulated, way: Way, count: usize) -> Vec<JobRecord> {
+    let mut jobs = Vec::new();
+    for _ in 0..count {
+        let sn = at.bill().await;
+        jobs.push(at.pay(&sn, way).await);
+    }
+    jobs
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_provider_that_hangs_holds_only_its_own_jobs() {
+    let at = Simulated::start(Engine::Embedded).await;
+    let hangs = Act::Late { ms: 60_000 };
+    at.sim.fault(Fault::times(u32::MAX, "alipay.*", hangs)).expect("script");
+    let held = pay_many(&at, ALIPAY, HANGING).await;
+    // All of them wait before the first job of anybody else is there.
+    let mut settings = quick();
+    for queue in settings.queues.values_mut() {
+        (queue.concurrency, queue.prefetch) = (SLOTS, 8);
+    }
+    let worker = at.rig.worker_with(at.rig.broker.clone(), settings);
+
+    let payload = Script::new(&[Step::Done]).payload();
+    let images = (0..OTHERS).map(|_| at.rig.submit::<Repeatable>(&payload));
+    let mut others = join_all(images).await;
+    others.extend(pay_many(&at, WECHAT, OTHERS).await);
+    others.extend(pay_many(&at, UNIONPAY, OTHERS).await);
+    for job in &others {
+        let job = at.ended(job).await;
+        assert_eq!(job.state, JobState::Succeeded, "{}: {:?}", job.kind, job.error);
+    }
+
+    let mut untouched = 0;
+    for job in &held {
+        let job = at.rig.job(job.id).await;
+        assert!(!job.state.is_settled(), "{}", job.state);
+        untouched += usize::from(job.state == JobState::Queued);
+    }
+    println!("{} jobs done while {untouched} of {HANGING} wait for their turn", others.len());
+    assert!(untouched > 0, "the others came after the jobs of the provider that hangs");
+    worker.stop().await;
+}
+
+/// Longest that a provider waits for the answer to its notice.
+const ANSWER: Duration = Duration::from_secs(1);
+
+/// Feat over a MongoDB that can be brought to a standstill.
+async fn over_a_relay() -> (Simulated, Relay) {
+    let mut rig = Rig::new(Engine::Distributed).await;
+    let corner = rig.corner.as_ref().expect("services");
+    let address: reqwest::Url = corner.mongodb_url.parse().expect("address of MongoDB");
+    let host = address.host_str().expect("host");
+    let port = address.port().unwrap_or(27_017);
+    let relay = Relay::start(format!("{host}:{port}")).await;
+    let uri = format!("mongodb://{}/?directConnection=true", relay.address);
+    rig.store = Store::mongo(&uri.into(), &corner.database).await.expect("MongoDB");
+    let mut settings = Settings::fixture().expect("fixtures");
+    settings.quotas = Quotas::unlimited();
+    (Simulated::over(rig, settings).await, relay)
+}
+
+/// Opens a trade in each way and answers with the bills and the keys.
+async fn open_trades(at: &Simulated) -> Vec<(BillSn, String)> {
+    let mut opened = Vec::new();
+    for way in [WECHAT, ALIPAY, UNIONPAY] {
+        let sn = at.bill().await;
+        let job = at.ended(&at.pay(&sn, way).await).await;
+        assert_eq!(job.state, JobState::Succeeded, "{way:?}: {:?}", job.error);
+        let key = at.read(&sn).await.attempts[0].key.to_string();
+        opened.push((sn, key));
+    }
+    opened
+}
+
+/// Lets the payer pay; answers with how long the notice took and whether it was taken.
+async fn notice(at: &Simulated, key: &str) -> (Duration, bool) {
+    let begun = Instant::now();
+    at.sim.approve(key).expect("the payer pays");
+    let accepted = eventually(format!("a notice of {key}"), 10 * ANSWER, async || {
+        let notices = at.sim.notifies();
+        notices.iter().find(|one| one.trade.starts_with(key)).map(|one| one.accepted)
+    })
+    .await;
+    (begun.elapsed(), accepted)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_notice_is_answered_within_a_second_whatever_stands_still() {
+    let (at, relay) = over_a_relay().await;
+    let worker = at.rig.worker();
+    let (without_worker, without_store) = (open_trades(&at).await, open_trades(&at).await);
+    worker.stop().await;
+    let mut times = Vec::new();
+    for (_, key) in &without_worker {
+        let (time, taken) = notice(&at, key).await;
+        assert!(taken, "{key}: it is recorded without a worker");
+        times.push(time);
+    }
+    relay.stall(true);
+    for (_, key) in &without_store {
+        let (time, taken) = notice(&at, key).await;
+        assert!(!taken, "{key}: it could not be recorded");
+        times.push(time);
+    }
+    relay.stall(false);
+    println!("answered after {times:?}");
+    // A machine that is busy with other tests may add to one of them.
+    let late = times.iter().filter(|time| **time > ANSWER).count();
+    assert!(late <= 1, "{times:?}");
+
+    let worker = at.rig.worker();
+    for (sn, _) in without_worker.iter().chain(&without_store) {
+        at.bill_becomes(sn, "paid", |bill| bill.status == BillStatus::Paid).await;
+    }
+    worker.stop().await;
+}

@@ -1,0 +1,225 @@
+//! Bills through the simulated providers: how many, what Feat adds to a provider's own time, and
+//! what a provider that hangs costs the others.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::{
+    Fault,
+    distributed::Place,
+    figures::{Figure, Goal, count, millis, percentile},
+    http::{Connection, Reply, Request},
+    installation::{Installation, Process},
+    load::Load,
+};
+
+/// Clients that wait for their replies at a time.
+const CLIENTS: usize = 16;
+/// Bills that they pay.
+const WAITED: usize = 1_600;
+/// Bills that wait for a provider that hangs: more than it has slots.
+const HANGING: usize = 400;
+/// How long it hangs, in milliseconds.
+const HANGS_MS: u64 = 60_000;
+
+const CREATE: &str = "pay.create";
+const WECHAT: (i64, i64) = (200, 0);
+/// With a code, for which Feat calls the provider.
+const ALIPAY: (i64, i64) = (100, 0);
+
+/// Feat with one API, one worker and providers.
+struct Shop {
+    installation: Installation,
+    simulators: Process,
+    worker: Process,
+    load: Load,
+    _api: Process,
+}
+
+impl Place<'_> {
+    /// Many bills at a time, then bills of waiting clients, then beside a provider that hangs.
+    pub(super) async fn payments(
+        &self,
+        bills: usize,
+        connections: usize,
+    ) -> Result<Vec<Figure>, Fault> {
+        let mut figures = self.rate(bills, connections).await?;
+        figures.extend(self.added_time().await?);
+        figures.extend(self.isolation(bills, connections).await?);
+        Ok(figures)
+    }
+
+    async fn rate(&self, bills: usize, connections: usize) -> Result<Vec<Figure>, Fault> {
+        let shop = self.shop("payments", connections).await?;
+        let sns = shop.bills(bills).await?;
+        self.progress.step(&format!("payments: beginning to pay {bills} bills"));
+        let errors = shop.pay(&sns, WECHAT).await?;
+        shop.worker.finishes_of(CREATE, sns.len() as u64).await?;
+        let outcome = shop.installation.outcome_of(CREATE, None)?;
+        let lost = (sns.len() as u64).saturating_sub(outcome.succeeded + errors);
+        Ok(vec![
+            Figure::of(
+                "payments: pay jobs finished",
+                count(outcome.succeeded) / outcome.span.as_secs_f64(),
+                "/s",
+            ),
+            Figure::of("payments: accepted jobs that did not succeed", count(lost), "")
+                .with(Goal::AtMost(0.0)),
+        ])
+    }
+
+    /// From the request to its reply, less what the worker's call to the provider took on average.
+    async fn added_time(&self) -> Result<Vec<Figure>, Fault> {
+        let shop = self.shop("payments-wait", CLIENTS).await?;
+        let sns = shop.bills(WAITED).await?;
+        self.progress.step(&format!("payments: {CLIENTS} clients wait for {WAITED} replies"));
+        let name = "feat_payment_call_seconds";
+        let load = shop.load.clone();
+        let request = move |n: usize| pay(&load, &sns[n], WECHAT, &["prefer: wait=30"]);
+        let mut report = shop.load.each(WAITED, 200, request, |_| Some(()), &mut Vec::new()).await;
+        let (sum, calls) = shop.worker.summary(name, "/pay/unifiedorder").await?;
+        let provider = Duration::from_secs_f64(sum / calls.max(1.0));
+        let mut added =
+            |percent| millis(percentile(&mut report.times, percent).saturating_sub(provider));
+        Ok(vec![
+            Figure::of("payments, 16 clients: added to the provider's time, p50", added(50), "ms")
+                .with(Goal::AtMost(15.0)),
+            Figure::of("payments, 16 clients: added to the provider's time, p99", added(99), "ms")
+                .with(Goal::AtMost(40.0)),
+            Figure::of("payments, 16 clients: the provider's own time", millis(provider), "ms"),
+            Figure::of("payments, 16 clients: requests that failed", count(report.errors), "")
+                .with(Goal::AtMost(0.0)),
+        ])
+    }
+
+    /// Bills and deletions beside a provider that is well, and beside one that hangs.
+    async fn isolation(&self, bills: usize, connections: usize) -> Result<Vec<Figure>, Fault> {
+        let mut rates = Vec::new();
+        for hangs in [false, true] {
+            let name = if hangs { "payments-hanging" } else { "payments-well" };
+            let shop = self.shop(name, connections).await?;
+            let (sns, images) = (shop.bills(bills).await?, shop.load.upload(bills).await?);
+            self.progress.step(&format!("payments: {name}"));
+            if hangs {
+                shop.let_alipay_hang().await?;
+                let waiting = shop.bills(HANGING).await?;
+                shop.pay(&waiting, ALIPAY).await?;
+            }
+            shop.pay(&sns, WECHAT).await?;
+            shop.load.delete(&images).await;
+            shop.worker.finishes(images.len() as u64).await?;
+            shop.worker.finishes_of(CREATE, sns.len() as u64).await?;
+            let deleted = shop.installation.outcome(None)?;
+            let paid = shop.installation.outcome_of(CREATE, None)?;
+            let rate = |succeeded, span: Duration| count(succeeded) / span.as_secs_f64();
+            rates.push((rate(deleted.succeeded, deleted.span), rate(paid.succeeded, paid.span)));
+        }
+        let [(deletions, payments), (beside_deletions, beside_payments)] = rates[..] else {
+            return Err("two runs were to be made".into());
+        };
+        Ok(vec![
+            Figure::of(
+                "deletions beside a hanging provider ÷ beside a well one",
+                beside_deletions / deletions,
+                "",
+            )
+            .with(Goal::AtLeast(0.9)),
+            Figure::of(
+                "payments beside a hanging provider ÷ beside a well one",
+                beside_payments / payments,
+                "",
+            )
+            .with(Goal::AtLeast(0.9)),
+        ])
+    }
+
+    async fn shop(&self, name: &str, connections: usize) -> Result<Shop, Fault> {
+        let mut installation = self.installation(name)?;
+        let simulators = installation.simulators().await?;
+        installation.settle(&accounts(&simulators).await?)?;
+        let (api, worker) = (installation.api().await?, installation.worker().await?);
+        let load = installation.sign_in(&api, connections).await?;
+        Ok(Shop { installation, simulators, worker, load, _api: api })
+    }
+}
+
+impl Shop {
+    /// Makes `count` bills and returns their numbers.
+    async fn bills(&self, count: usize) -> Result<Vec<String>, Fault> {
+        let body = json!({ "amount": 1250, "subject": "tea" });
+        let load = self.load.clone();
+        let request = move |_| posted(&load, "/api/pay/order/", &body, &[]);
+        let read = |reply: &Reply| {
+            let body: Value = serde_json::from_slice(&reply.body).ok()?;
+            body["data"]["sn"].as_str().map(str::to_owned)
+        };
+        let mut sns = Vec::with_capacity(count);
+        let report = self.load.each(count, 201, request, read, &mut sns).await;
+        match report.first_error {
+            Some(error) => Err(format!("a bill was not made: {error}").into()),
+            None => Ok(sns),
+        }
+    }
+
+    /// Begins to pay the bills without waiting; gives how many calls failed.
+    async fn pay(&self, sns: &[String], way: (i64, i64)) -> Result<u64, Fault> {
+        let (load, sns) = (self.load.clone(), sns.to_vec());
+        let count = sns.len();
+        let request = move |n: usize| pay(&load, &sns[n], way, &[]);
+        let report = self.load.each(count, 202, request, |_| Some(()), &mut Vec::new()).await;
+        match report.first_error {
+            Some(error) if report.times.is_empty() => Err(error.into()),
+            _ => Ok(report.errors),
+        }
+    }
+
+    async fn let_alipay_hang(&self) -> Result<(), Fault> {
+        let script =
+            json!({ "call": "alipay.*", "times": 1_000_000, "act": "late", "ms": HANGS_MS });
+        let kind = "content-type: application/json";
+        let body = script.to_string();
+        let request = Request::new("POST", "/_sim/faults", &[kind], body.as_bytes());
+        let reply = Connection::open(self.simulators.address).await?.send(&request).await?;
+        if reply.status == 201 { Ok(()) } else { Err("the fault was not taken".into()) }
+    }
+}
+
+fn pay(load: &Load, sn: &str, (method, end): (i64, i64), headers: &[&str]) -> Request {
+    let code = json!({ "presentation": "code" });
+    let body = json!({ "pay_method": method, "end_type": end, "extra_params": code });
+    posted(load, &format!("/api/pay/order/{sn}/pay/"), &body, headers)
+}
+
+fn posted(load: &Load, path: &str, body: &Value, headers: &[&str]) -> Request {
+    let authorization = load.authorization();
+    let own = ["content-type: application/json", authorization.as_str()];
+    let headers = [&own, headers].concat();
+    Request::new("POST", path, &headers, body.to_string().as_bytes())
+}
+
+/// The settings of one account at WeChat Pay and one at Alipay, as the simulators know them.
+async fn accounts(simulators: &Process) -> Result<String, Fault> {
+    let request = Request::new("GET", "/_sim/merchant", &[], b"");
+    let reply = Connection::open(simulators.address).await?.send(&request).await?;
+    let told: Value = serde_json::from_slice(&reply.body)?;
+    let merchant = &told["merchants"][0];
+    let (wechat, alipay) = (&merchant["wechat"], &merchant["alipay"]);
+    // A text of JSON is one of TOML, too.
+    Ok(format!(
+        "[[payments.wechat_pay]]\nname = \"official_account\"\nmode = \"test\"\napp_id = {}\n\
+         merchant_id = {}\nreach = {{ endpoint = \"http://{address}\" }}\n\
+         v2 = {{ api_key = {{ value = {} }} }}\n\
+         [[payments.alipay]]\nname = \"web\"\nmode = \"test\"\napp_id = {}\nseller_id = {}\n\
+         reach = {{ endpoint = \"http://{address}/gateway.do\" }}\n\
+         private_key = {{ value = {} }}\nalipay_public_key = {{ value = {} }}\n",
+        wechat["apps"][0],
+        wechat["mchid"],
+        wechat["api_key"],
+        alipay["app_id"],
+        alipay["seller_id"],
+        alipay["private_key"],
+        alipay["alipay_public_key"],
+        address = simulators.address,
+    ))
+}
