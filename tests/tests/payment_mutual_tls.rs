@@ -39,6 +39,7 @@ fn gateway(sim: &Running, front: &Front, with_certificate: bool) -> Gateway {
         v3: None,
         create_with: None,
         app_secret: None,
+        fee_basis_points: None,
         sign_in_endpoint: None,
         consent_endpoint: None,
         h5_site: Some(H5Site { name: "Shop".into(), url: "https://shop.example.test".into() }),
