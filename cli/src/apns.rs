@@ -270,8 +270,8 @@ async fn take_back(
         let step = |device: PushTokenRecord| device.restored(Timestamp::now());
         Ok::<_, Failure>(store.push_tokens.change(device, step).await? != Judged::Kept)
     };
-    let changes = stream::iter(devices).map(restore).buffer_unordered(AT_ONCE);
-    changes.try_fold(0, |sum, changed| async move { Ok(sum + u64::from(changed)) }).await
+    let all = stream::iter(devices).map(restore).buffer_unordered(AT_ONCE);
+    all.try_fold(0, |sum, changed| async move { Ok(sum + u64::from(changed)) }).await
 }
 
 async fn release(store: &Store, args: &Release) -> Result<(), Failure> {

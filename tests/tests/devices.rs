@@ -346,10 +346,10 @@ async fn a_fleet_in_the_wrong_environment_is_corrected_and_none_lost(engine: Eng
     assert!(judged.iter().all(|one| matches!(one, Ok(Judged::Changed(_)))));
 
     let filter = |environment| PushTokenFilter::of(app(), environment);
-    let there = tokens.segment(&filter(ApnsEnvironment::Production), None, 1_000).await;
-    assert_eq!(there.expect("store").len(), 300);
-    let here = tokens.segment(&filter(ApnsEnvironment::Sandbox), None, 1_000).await;
-    assert_eq!(here, Ok(Vec::new()));
+    let found = tokens.segment(&filter(ApnsEnvironment::Production), None, 1_000).await;
+    assert_eq!(found.expect("store").len(), 300);
+    let left = tokens.segment(&filter(ApnsEnvironment::Sandbox), None, 1_000).await;
+    assert_eq!(left, Ok(Vec::new()));
     assert_eq!(tokens.count_corrected(&app(), ApnsEnvironment::Sandbox, 1_000).await, Ok(300));
 }
 

@@ -161,8 +161,8 @@ async fn what_is_gone_or_not_configured_is_not_tried_again() {
 
     let message = WebhookMessage::new("other", finished(), Timestamp::now());
     let job = rig.submit::<WebhookDeliver>(&message).await;
-    let none = rig.in_state(job.id, JobState::Failed).await;
-    assert_eq!(none.error.expect("an error").code, "no_such_endpoint");
+    let unknown = rig.in_state(job.id, JobState::Failed).await;
+    assert_eq!(unknown.error.expect("an error").code, "no_such_endpoint");
     assert_eq!(back_end.told().len(), 1);
     worker.stop().await;
 }

@@ -8,7 +8,7 @@ use super::Moment;
 /// One device of a user that gets Apple's pushes for an app.
 #[derive(Debug, Clone, Object)]
 #[oai(rename = "UserAPNsDeviceToken")]
-pub(crate) struct Device {
+pub(crate) struct PushDevice {
     /// Its number, below 2^53.
     id: i64,
     /// `uid` of its owner.
@@ -35,7 +35,7 @@ pub(crate) struct Device {
     updated_at: Moment,
 }
 
-impl Device {
+impl PushDevice {
     /// The view of `device`.
     pub(crate) fn of(device: PushTokenRecord) -> Self {
         let named = !device.device_id.is_empty();

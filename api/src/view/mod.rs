@@ -18,7 +18,7 @@ use poem_openapi::{
 
 pub(crate) use account::{BasicInfo, UserMeta};
 pub(crate) use bill::{Bill, BillRefund};
-pub(crate) use device_token::Device;
+pub(crate) use device_token::PushDevice;
 pub(crate) use image::UserImage;
 pub(crate) use job::Job;
 pub(crate) use moment::Moment;

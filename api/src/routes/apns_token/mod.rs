@@ -26,7 +26,7 @@ use crate::{
     error::ApiError,
     intake::{self, MadeReply, Patience, WorkReply},
     state::{AppState, RequestContext},
-    view::{Device, List, Pagination},
+    view::{List, Pagination, PushDevice},
 };
 
 /// Devices of a page, unless the caller names another number.
@@ -60,7 +60,7 @@ impl ApnsTokenApi {
         page: Query<Option<i64>>,
         /// Devices of a page, at most 100.
         page_size: Query<Option<i64>>,
-    ) -> Result<Json<List<Device>>, ApiError> {
+    ) -> Result<Json<List<PushDevice>>, ApiError> {
         let devices = own(&self.state, &caller).await?;
         let wanted = wanted(page.0, page_size.0)?;
         let Some((page, size)) = wanted else {
@@ -93,7 +93,7 @@ impl ApnsTokenApi {
         _key: Header<Option<String>>,
         Data(context): Data<&RequestContext>,
         request: &Request,
-    ) -> Result<MadeReply<Device>, ApiError> {
+    ) -> Result<MadeReply<PushDevice>, ApiError> {
         let default_app = self.state.settings.default_push_app.as_ref();
         let wish = form::registration(&body, &caller, default_app)?;
         let path = request.original_uri().path();
@@ -104,7 +104,7 @@ impl ApnsTokenApi {
             let receipt: RegistrationReceipt =
                 serde_json::from_value(output).map_err(ApiError::internal)?;
             let device = shown(&self.state, &caller, receipt.id).await?;
-            Ok((Device::of(device), receipt.created))
+            Ok((PushDevice::of(device), receipt.created))
         })
         .await
     }
@@ -200,8 +200,8 @@ async fn shown(
     mine.ok_or_else(ApiError::not_found)
 }
 
-fn views(devices: impl IntoIterator<Item = PushTokenRecord>) -> Vec<Device> {
-    devices.into_iter().map(Device::of).collect()
+fn views(devices: impl IntoIterator<Item = PushTokenRecord>) -> Vec<PushDevice> {
+    devices.into_iter().map(PushDevice::of).collect()
 }
 
 /// Number and size of the page that is asked for, if any is.
