@@ -1,8 +1,6 @@
 //! Worker processes are killed while they pay bills and pay them back, over RabbitMQ and MongoDB:
 //! the next one finishes, and money moves once.
 
-#![expect(clippy::expect_used, reason = "a panic is how a test fails")]
-
 use std::time::Duration;
 
 use serde_json::{Value, json};

@@ -2,8 +2,6 @@
 //! client is given has the documented fields and satisfies the provider's own library or page;
 //! the payer pays with it, the notice arrives, the bill is paid, and a part is paid back.
 
-#![expect(clippy::expect_used, reason = "a panic is how a test fails")]
-
 use std::collections::BTreeMap;
 
 use futures::future::join_all;
