@@ -56,9 +56,9 @@ impl Mortal {
         *lock(&self.doom) = Some(doom);
     }
 
-    /// Takes the doom back; answers whether it came to pass.
-    pub fn disarm(&self) -> bool {
-        lock(&self.doom).take().is_none()
+    /// Takes the doom back, if it has not come to pass.
+    pub fn disarm(&self) {
+        *lock(&self.doom) = None;
     }
 
     /// Lets the worker die after `life`, wherever it is then.

@@ -1,8 +1,6 @@
 //! Worker processes are killed while they pay bills and pay them back, over RabbitMQ and MongoDB:
 //! the next one finishes, and money moves once.
 
-#![expect(clippy::expect_used, reason = "a panic is how a test fails")]
-
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -39,13 +37,13 @@ async fn walk(name: &str, wish: &Value, pays: Pays, points: [&str; 2]) {
     let pay = format!("{ORDERS}{sn}/pay/");
     let first = killed_at(&shop, points[0], &pay, wish).await;
     assert_ne!(first["status"], "dead", "{name}: {first}");
-    let _worker = shop.cluster.worker(None).await;
+    let worker = shop.cluster.worker(None).await;
     // What was lost with the worker is given up, and the client calls again.
     let (_, reply) = shop.post(&pay, wish).await;
     assert!(reply["data"].is_object(), "{name}: {reply}");
     Payer::new(&shop.sim).pay(pays, &reply["data"]).await;
     shop.bill_becomes(&sn, "paid", |bill| bill["status"] == 200).await;
-    drop(_worker);
+    drop(worker);
 
     let refund = format!("{ORDERS}{sn}/refund/");
     let second = killed_at(&shop, points[1], &refund, &json!({ "amount": 250 })).await;

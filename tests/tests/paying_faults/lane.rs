@@ -69,12 +69,11 @@ impl Lane {
         if plan.stage != stage {
             return;
         }
-        match plan.point.name() {
-            Some(point) => self.worker.arm(Doom { point, kinds: stage.kinds() }),
-            None => {
-                let life = Duration::from_millis(random.random_range(0..ANYWHERE_MS));
-                self.worker.kill_after(life);
-            }
+        if let Some(point) = plan.point.name() {
+            self.worker.arm(Doom { point, kinds: stage.kinds() });
+        } else {
+            let life = Duration::from_millis(random.random_range(0..ANYWHERE_MS));
+            self.worker.kill_after(life);
         }
     }
 
