@@ -58,7 +58,7 @@ pub(crate) async fn user(command: User) -> Result<(), Failure> {
         User::Enable(args) => users::set_open(&args, true).await,
         User::Password(args) => users::change_password(&args).await,
         User::SignOut(args) => users::sign_out(&args).await,
-        User::Key(command) => keys::of_user(command).await,
+        User::Key(command) => Box::pin(keys::of_user(command)).await,
     }
 }
 

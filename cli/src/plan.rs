@@ -137,7 +137,7 @@ impl Plan {
             Self::Apns(command) => apns::run(command).await,
             Self::Webhook(command) => webhook::run(command).await,
             Self::User(command) => Box::pin(accounts::user(command)).await,
-            Self::Client(command) => accounts::client(command).await,
+            Self::Client(command) => Box::pin(accounts::client(command)).await,
             Self::Key(command) => accounts::key(command).await,
             Self::Audit(command) => audit::run(command).await,
             Self::TokenKey => token_key(),

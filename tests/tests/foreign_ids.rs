@@ -302,7 +302,7 @@ impl Victim {
         assert_eq!(store.push_tokens.insert(&device).await, Ok(Insert::Stored));
         let push = push(user.id);
         assert_eq!(store.pushes.insert(&push).await, Ok(Insert::Stored));
-        Self { user, image, hidden, job, session, key, bill, device, push }
+        Self { user, image, hidden, job, session, key, bill, push, device }
     }
 
     /// That everything is as it was.
