@@ -397,14 +397,14 @@ async fn the_sweep_through_the_tokens_keeps_them_in_order(engine: Engine) {
     let job = stage.rig.submit::<PushTokenPrune>(&Pruning {}).await;
     stage.rig.in_state(job.id, JobState::Succeeded).await;
 
-    let state = async |number| {
+    let standing = async |number| {
         let device = stage.device(&token(number)).await;
         (device.state, device.why().expect("a reason"))
     };
-    assert_eq!(state(1).await, (PushTokenState::Active, PushTokenReason::Registered));
-    assert_eq!(state(2).await, (PushTokenState::Quarantined, PushTokenReason::Stale));
-    assert_eq!(state(3).await, (PushTokenState::Removed, PushTokenReason::SignedOut));
-    assert_eq!(state(4).await, (PushTokenState::Removed, PushTokenReason::Lapsed));
+    assert_eq!(standing(1).await, (PushTokenState::Active, PushTokenReason::Registered));
+    assert_eq!(standing(2).await, (PushTokenState::Quarantined, PushTokenReason::Stale));
+    assert_eq!(standing(3).await, (PushTokenState::Removed, PushTokenReason::SignedOut));
+    assert_eq!(standing(4).await, (PushTokenState::Removed, PushTokenReason::Lapsed));
     let forgotten = tokens.get(&app(), &token(5).parse().expect("token")).await;
     assert_eq!(forgotten, Ok(None));
     worker.stop().await;

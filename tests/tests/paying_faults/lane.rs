@@ -9,7 +9,10 @@ use std::{
     time::Duration,
 };
 
-use providers::payment::{Gateways, PaymentSettings};
+use providers::{
+    payment::{Gateways, PaymentSettings},
+    webhook::Webhooks,
+};
 use rand::{RngExt, rngs::StdRng};
 use schemas::{JobRecord, JobState, Timestamp, UserId};
 use sim::{Act, Fault};
@@ -54,6 +57,8 @@ impl Lane {
                 broker: broker.clone(),
                 blobs: blobs.clone(),
                 till,
+                webhooks: Webhooks::default(),
+                apns: None,
                 settings: hasty(),
                 registry: Arc::new(workers::registry()),
             }

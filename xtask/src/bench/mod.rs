@@ -145,16 +145,15 @@ async fn measure(arguments: &Arguments, folder: &std::path::Path) -> Result<Vec<
     let connections = usize::try_from(arguments.connections)?;
     let progress = Progress::shown();
     let mut figures = Vec::new();
-    let with_services =
-        [
-            Part::Floor,
-            Part::Pipeline,
-            Part::Latency,
-            Part::Backlog,
-            Part::Identity,
-            Part::Payments,
-            Part::Push,
-        ];
+    let with_services = [
+        Part::Floor,
+        Part::Pipeline,
+        Part::Latency,
+        Part::Backlog,
+        Part::Identity,
+        Part::Payments,
+        Part::Push,
+    ];
     if with_services.into_iter().any(wanted) {
         progress.step("starting RabbitMQ and MongoDB");
         let rabbit = RabbitMq::start(&folder.join("rabbitmq"), RabbitMqVersion::Any).await?;

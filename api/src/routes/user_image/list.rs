@@ -47,7 +47,9 @@ pub(super) async fn list(state: &AppState, query: Query) -> Result<List<UserImag
     };
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let images = state.store.images.list(&filter, &order, offset, limit).await?;
-    images.iter().for_each(|image| state.seen.note(image));
+    for image in &images {
+        state.seen.note(image);
+    }
     let public_url = &state.settings.public_url;
     let data = images.into_iter().map(|image| UserImage::of(image, public_url)).collect();
     Ok(List { data, pagination })
