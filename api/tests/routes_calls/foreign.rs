@@ -68,7 +68,8 @@ async fn the_document_names_every_call_and_that_it_needs_a_token() {
     let mut operations = vec![];
     for (path, methods) in document["paths"].as_object().unwrap() {
         for (method, operation) in methods.as_object().unwrap() {
-            if path.starts_with("/api/o/") {
+            // Before there is a token; and a browser that comes back from a provider has none.
+            if path.starts_with("/api/o/") || path.ends_with("_auth_return/") {
                 continue;
             }
             let name = format!("{} {path}", method.to_uppercase());

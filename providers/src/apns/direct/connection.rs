@@ -170,9 +170,18 @@ impl Connection {
             // The stream has ended already; why is said by the answer.
             tracing::trace!("a stream ended before its body was sent");
         }
-        let (head, body) = response.await.map_err(|error| trouble(&error))?.into_parts();
-        let body = read(body).await.map_err(|error| trouble(&error))?;
+        let (head, body) = response.await.map_err(|error| self.failed(&error))?.into_parts();
+        let body = read(body).await.map_err(|error| self.failed(&error))?;
         Ok(answer(&head, &body))
+    }
+
+    /// What a failed stream means for its push. Unless the stream alone was reset, no further push
+    /// may go to this connection, also while its task has not yet seen the end.
+    fn failed(&self, error: &h2::Error) -> Trouble {
+        if !error.is_reset() {
+            self.retire();
+        }
+        trouble(error)
     }
 }
 
