@@ -3,7 +3,7 @@
 //! One record for one token of one app, whoever owns it: so a token that changes hands moves
 //! whole, and a device never gets another account's pushes. A token belongs to exactly one of
 //! Apple's environments, so correcting the environment is a change of the same record. What may
-//! happen to a record is in [`life`]; the times decide between a registration and an answer of
+//! happen to a record is in `life`; the times decide between a registration and an answer of
 //! Apple that cross each other.
 
 mod brake;
