@@ -1,8 +1,13 @@
 //! RabbitMQ and MongoDB as `cargo xtask test` announces them, and a corner of each for one test.
 
-use std::env;
+use std::{env, time::Duration};
 
 use reqwest::{Method, StatusCode, Url};
+
+use crate::eventually;
+
+/// How long RabbitMQ may take to make a virtual host.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The value of a variable that `cargo xtask test` sets.
 ///
@@ -59,12 +64,19 @@ impl Corner {
 
     /// Makes the virtual host, again after RabbitMQ lost its data.
     ///
+    /// The plugin sometimes closes a connection unanswered while several are being made; making
+    /// one that is there already changes nothing, so it is asked until it has answered.
+    ///
     /// # Panics
     ///
     /// When RabbitMQ does not make it.
     pub async fn make_vhost(&self) {
-        let made = self.manage(Method::PUT, &format!("api/vhosts/{}", self.database)).await;
-        assert!(made.is_success(), "no virtual host: {made}");
+        let path = format!("api/vhosts/{}", self.database);
+        let made = eventually("an answer of the management plugin", PATIENCE, async || {
+            request(&self.management, Method::PUT, &path).send().await.ok()
+        })
+        .await;
+        assert!(made.status().is_success(), "no virtual host: {}", made.status());
     }
 
     /// Calls the management plugin.
