@@ -58,6 +58,21 @@ impl Queue {
         }
     }
 
+    /// Whether somebody usually waits for its jobs: they are worked on without waiting for others
+    /// to share the cost.
+    #[must_use]
+    pub const fn is_awaited(self) -> bool {
+        match self {
+            Self::Payments | Self::WechatPay | Self::Alipay | Self::Unionpay => true,
+            Self::Images
+            | Self::Maintenance
+            | Self::Push
+            | Self::Apns
+            | Self::PushTokens
+            | Self::Webhooks => false,
+        }
+    }
+
     /// Name in configuration, metrics and the stored job.
     #[must_use]
     pub const fn name(self) -> &'static str {

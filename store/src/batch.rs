@@ -3,10 +3,11 @@
 //! While as many batches as allowed are under way, calls gather; a batch that ends lets the next
 //! one go with everything that has gathered. A lone call goes at once. After a crowded batch the
 //! next one holds its breath: a store spends more on each batch than on what is in it, so under
-//! load a moment of waiting is paid back many times.
+//! load a moment of waiting is paid back many times. A call made [`promptly`] ends the breath.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
+use futures::FutureExt;
 use tokio::sync::{Notify, Semaphore, mpsc, oneshot, watch};
 
 use crate::error::StoreError;
@@ -20,6 +21,16 @@ const MAX_BYTES: usize = 8 * 1024 * 1024;
 
 /// Calls that make a batch a crowded one.
 const CROWD: usize = 8;
+
+tokio::task_local! {
+    static PROMPT: ();
+}
+
+/// Runs `work`, whose calls to a store do not wait for others to join them: for work that somebody
+/// waits for, in a process that mostly works off a queue. Tasks that `work` spawns are not meant.
+pub async fn promptly<F: Future>(work: F) -> F::Output {
+    PROMPT.scope((), work).await
+}
 
 /// How batches follow each other.
 #[derive(Debug, Clone, Copy)]
@@ -51,6 +62,7 @@ struct Call<I, O> {
 /// Gathers calls. Cheap to clone; it ends with its last clone, after what is gathered is done.
 pub(crate) struct Batcher<I, O> {
     intake: mpsc::Sender<Call<I, O>>,
+    hurry: Arc<Notify>,
     closing: Arc<Notify>,
     ended: watch::Receiver<bool>,
 }
@@ -59,6 +71,7 @@ impl<I, O> Clone for Batcher<I, O> {
     fn clone(&self) -> Self {
         Self {
             intake: self.intake.clone(),
+            hurry: Arc::clone(&self.hurry),
             closing: Arc::clone(&self.closing),
             ended: self.ended.clone(),
         }
@@ -73,14 +86,14 @@ impl<I: Item, O: Send + 'static> Batcher<I, O> {
         Fut: Future<Output = Vec<Result<O, StoreError>>> + Send + 'static,
     {
         let (intake, calls) = mpsc::channel(INTAKE);
-        let closing = Arc::new(Notify::new());
+        let (hurry, closing) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
         let (end, ended) = watch::channel(false);
-        let work = gather(calls, pace, Arc::clone(&closing), flush);
+        let work = gather(calls, pace, Arc::clone(&hurry), Arc::clone(&closing), flush);
         tokio::spawn(async move {
             work.await;
             end.send_replace(true);
         });
-        Self { intake, closing, ended }
+        Self { intake, hurry, closing, ended }
     }
 
     /// Takes part in the next batch. A caller that goes away does not stop the write.
@@ -94,6 +107,9 @@ impl<I: Item, O: Send + 'static> Batcher<I, O> {
             mpsc::error::TrySendError::Full(_) => StoreError::Busy,
             mpsc::error::TrySendError::Closed(_) => StoreError::closed(),
         })?;
+        if PROMPT.try_with(|()| ()).is_ok() {
+            self.hurry.notify_one();
+        }
         answered.await.unwrap_or_else(|_| {
             Err(StoreError::Unavailable("the batch ended without an answer".to_owned()))
         })
@@ -109,6 +125,7 @@ impl<I: Item, O: Send + 'static> Batcher<I, O> {
 async fn gather<I, O, F, Fut>(
     mut calls: mpsc::Receiver<Call<I, O>>,
     pace: Pace,
+    hurry: Arc<Notify>,
     closing: Arc<Notify>,
     flush: F,
 ) where
@@ -123,10 +140,15 @@ async fn gather<I, O, F, Fut>(
     while let Some(first) = next(&mut calls, &closing).await {
         let Ok(permit) = Arc::clone(&runway).acquire_owned().await else { return };
         if crowded && !pace.breath.is_zero() && calls.len() < MAX_CALLS {
-            tokio::time::sleep(pace.breath).await;
+            tokio::select! {
+                () = tokio::time::sleep(pace.breath) => {}
+                () = hurry.notified() => {}
+            }
         }
         // Calls that were made in the same moment join the first one.
         tokio::task::yield_now().await;
+        // Who hurried until now goes with this batch.
+        let _ = hurry.notified().now_or_never();
         let (items, answers) = fill(first, &mut calls);
         crowded = items.len() >= CROWD;
         let flush = Arc::clone(&flush);
@@ -168,4 +190,70 @@ fn fill<I: Item, O>(
         answers.push(call.answer);
     }
     (items, answers)
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+    use futures::future::join_all;
+    use tokio::time::Instant;
+
+    use super::*;
+
+    impl Item for u32 {
+        fn bytes(&self) -> usize {
+            4
+        }
+    }
+
+    const BREATH: Duration = Duration::from_secs(10);
+
+    fn doubling() -> Batcher<u32, u32> {
+        let double = |items: Vec<u32>| async move { items.iter().map(|n| Ok(2 * n)).collect() };
+        Batcher::start(Pace::of(1, BREATH), double)
+    }
+
+    async fn crowd(batcher: &Batcher<u32, u32>) {
+        let answers = join_all((0..50).map(|n| batcher.call(n))).await;
+        let doubled: Vec<_> = answers.into_iter().map(Result::unwrap).collect();
+        assert_eq!(doubled, (0..50).map(|n| 2 * n).collect::<Vec<_>>());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_a_crowd_a_call_waits_for_company_once() {
+        let batcher = doubling();
+        crowd(&batcher).await;
+        let start = Instant::now();
+        batcher.call(1).await.unwrap();
+        assert!(start.elapsed() >= BREATH);
+
+        let start = Instant::now();
+        batcher.call(1).await.unwrap();
+        assert!(start.elapsed() < BREATH);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_prompt_call_takes_along_who_waits() {
+        let batcher = doubling();
+        crowd(&batcher).await;
+        let start = Instant::now();
+        let patient = batcher.call(1);
+        let prompt = async {
+            tokio::time::sleep(BREATH / 2).await;
+            promptly(batcher.call(2)).await
+        };
+        let (one, two) = tokio::join!(patient, prompt);
+        assert_eq!((one.unwrap(), two.unwrap()), (2, 4));
+        assert!(start.elapsed() < BREATH);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_hurried_once_does_not_hurry_the_next() {
+        let batcher = doubling();
+        promptly(crowd(&batcher)).await;
+        let start = Instant::now();
+        batcher.call(1).await.unwrap();
+        assert!(start.elapsed() >= BREATH);
+    }
 }

@@ -34,6 +34,8 @@ mod push_tokens;
 mod pushes;
 mod query;
 mod repository;
+#[cfg(test)]
+mod samples;
 mod sessions;
 mod users;
 
@@ -42,6 +44,7 @@ use std::path::Path;
 use secrecy::SecretString;
 
 pub use audit::{Audit, AuditFilter};
+pub use batch::promptly;
 pub use bills::{BillFilter, Bills};
 pub use bindings::Bindings;
 pub use clients::Clients;
@@ -155,7 +158,8 @@ impl Store {
     }
 
     /// [`Self::mongo`] for a process that works off a queue: under load its calls wait up to about
-    /// 15 ms for each other, so that the database spends less on each.
+    /// 15 ms for each other, so that the database spends less on each; calls made [`promptly`] do
+    /// not.
     ///
     /// # Errors
     ///

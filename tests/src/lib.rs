@@ -7,6 +7,7 @@
 
 pub mod accounts;
 pub mod apns;
+pub mod apns_inside;
 pub mod browser;
 pub mod cluster;
 pub mod collector;

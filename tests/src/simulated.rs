@@ -17,6 +17,7 @@ use schemas::{
         PayClose, PayCreate, PayQuery, PayRefund, pay_close::PayClosing, pay_create::PayOrder,
         pay_query::PayLook, pay_refund::RefundWish,
     },
+    message::Beside,
 };
 use sim::{Quotas, Running, Settings};
 use store::Insert;
@@ -149,39 +150,35 @@ impl Simulated {
     }
 
     /// Submits a job that begins to pay the bill, as the API does: one for each attempt.
-    pub async fn pay(&self, sn: &BillSn, (channel, scene, app): Way) -> JobRecord {
-        let mut order = PayOrder {
-            sn: sn.clone(),
-            channel,
-            scene,
-            code: scene == Scene::Native,
-            app: app.to_owned(),
-            ordinal: 0,
-            payer: None,
-            payer_ip: None,
-        };
-        order.ordinal = self.read(sn).await.ordinal_for(&order.way(), Timestamp::now());
+    pub async fn pay(&self, sn: &BillSn, way: Way) -> JobRecord {
+        let order = order(&self.read(sn).await, way);
         let unique_key = Some(order.unique_key());
-        self.submit::<PayCreate>(&order, unique_key, channel).await
+        self.submit::<PayCreate>(&order, unique_key, way.0, None).await
+    }
+
+    /// Submits a job that begins to pay the bill, which comes along as somebody has seen it.
+    pub async fn pay_as_seen(&self, seen: &BillRecord, way: Way) -> JobRecord {
+        let beside = Beside::of(seen);
+        self.submit::<PayCreate>(&order(seen, way), None, way.0, beside.as_ref()).await
     }
 
     /// Submits a job that pays `amount` back.
     pub async fn refund(&self, sn: &BillSn, amount: Fen, channel: Channel) -> JobRecord {
         let wish = RefundWish { sn: sn.clone(), amount, reason: "test".to_owned(), held: None };
-        self.submit::<PayRefund>(&wish, None, channel).await
+        self.submit::<PayRefund>(&wish, None, channel, None).await
     }
 
     /// Submits a look at every open attempt, as a client that asks for the bill's state does.
     pub async fn refresh(&self, sn: &BillSn, channel: Channel) -> JobRecord {
         let look = PayLook { sn: sn.clone(), attempt: None, look: None };
-        self.submit::<PayQuery>(&look, None, channel).await
+        self.submit::<PayQuery>(&look, None, channel, None).await
     }
 
     /// Submits a job that closes the bill.
     pub async fn close(&self, sn: &BillSn, channel: Channel) -> JobRecord {
         let closing = PayClosing { sn: sn.clone(), reason: ClosingReason::Cancelled };
         let unique_key = Some(closing.unique_key());
-        self.submit::<PayClose>(&closing, unique_key, channel).await
+        self.submit::<PayClose>(&closing, unique_key, channel, None).await
     }
 
     async fn submit<J: Job>(
@@ -189,6 +186,7 @@ impl Simulated {
         payload: &J::Payload,
         unique_key: Option<String>,
         channel: Channel,
+        beside: Option<&Beside>,
     ) -> JobRecord {
         let mut new = NewJob::of::<J>(owner(), payload).expect("payload");
         new.queue = Some(Queue::of_channel(channel));
@@ -196,7 +194,7 @@ impl Simulated {
         let job = JobRecord::accept(new, "api", Timestamp::now());
         if self.rig.store.jobs.insert(&job).await.expect("insert") == Insert::Stored {
             // A publication that fails is made good by the sweep.
-            let _ = self.rig.broker.publish(&job).await;
+            let _ = self.rig.broker.publish_with(&job, beside).await;
             return job;
         }
         let key = unique_key.expect("a key");
@@ -212,4 +210,20 @@ impl Simulated {
         })
         .await
     }
+}
+
+/// What a client wishes who pays `bill` in this way.
+fn order(bill: &BillRecord, (channel, scene, app): Way) -> PayOrder {
+    let mut order = PayOrder {
+        sn: bill.id.clone(),
+        channel,
+        scene,
+        code: scene == Scene::Native,
+        app: app.to_owned(),
+        ordinal: 0,
+        payer: None,
+        payer_ip: None,
+    };
+    order.ordinal = bill.ordinal_for(&order.way(), Timestamp::now());
+    order
 }

@@ -8,8 +8,6 @@
 
 use std::{
     env, fs,
-    net::SocketAddr,
-    process::Command,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -20,28 +18,29 @@ use providers::apns::{
 };
 use schemas::{ApnsEnvironment, Timestamp};
 use sim::apns::{Act, Refusal, Rule, answer::REASONS, authority};
-use tests::apns::{APP, Apple, account_for, alert, campaign, push_of, push_to};
+use tests::{
+    apns::{APP, Apple, account_for, alert, campaign, push_of, push_to},
+    apns_inside::{Given, Namespace},
+};
 
 /// One transport with a simulator of its own for each promise.
 struct Stage {
     transport: Transport,
-    /// Key of the authority, and Apple's addresses, where those are given from outside.
-    given: Option<(String, SocketAddr, SocketAddr)>,
+    /// Where Apple's names lead to, in a namespace.
+    given: Option<Given>,
 }
 
 impl Stage {
     async fn apple(&self) -> Apple {
-        let mut settings = sim::apns::Settings {
+        let settings = sim::apns::Settings {
             latency: Duration::from_millis(2),
             keep_payloads: true,
-            // a2 writes its provider tokens with padding.
-            padded_tokens: self.transport == Transport::A2,
             ..sim::apns::Settings::default()
         };
-        if let Some((key, production, sandbox)) = &self.given {
-            settings.authority_key = Some(key.clone());
-            (settings.production, settings.sandbox) = (*production, *sandbox);
-        }
+        let settings = match &self.given {
+            Some(given) => given.settings(settings),
+            None => settings,
+        };
         Apple::start(settings).await
     }
 
@@ -280,46 +279,16 @@ async fn the_direct_transport_conforms() {
     Stage { transport: Transport::Direct, given: None }.conforms().await;
 }
 
-/// Set in the namespace: key of the authority and the two addresses.
-const INSIDE: &str = "FEAT_TEST_A2_INSIDE";
-
 #[test]
 fn the_transport_through_a2_conforms() {
-    let folder = tempfile::tempdir().unwrap();
-    let (key, certificate) = authority::make().unwrap();
-    let [key_file, certificate_file, hosts] =
-        ["authority.key", "authority.pem", "hosts"].map(|name| folder.path().join(name));
-    fs::write(&key_file, key).unwrap();
-    fs::write(&certificate_file, certificate).unwrap();
-    // Any address of 127/8 is this machine; these are nobody else's.
-    let process = std::process::id().to_be_bytes();
-    let address = |last: u8| format!("127.{}.{}.{last}", process[2] | 64, process[3]);
-    let (production, sandbox) = (address(1), address(2));
-    let names = format!(
-        "127.0.0.1 localhost\n{production} api.push.apple.com\n\
-         {sandbox} api.sandbox.push.apple.com api.development.push.apple.com\n"
-    );
-    fs::write(&hosts, names).unwrap();
-
-    let script = r#"mount --bind "$1" /etc/hosts && shift && exec "$@""#;
-    let inside = |arguments: &[&str]| {
-        let mut command = Command::new("unshare");
-        command.args(["--mount", "--propagation", "private", "sh", "-c", script, "sh"]);
-        command.arg(&hosts).args(arguments);
-        command
-    };
-    let probe =
-        format!("exec 3<>/dev/null; getent ahostsv4 api.push.apple.com | grep -q {production}");
-    let permitted = inside(&["sh", "-c", &probe]).status().is_ok_and(|ended| ended.success());
-    if !permitted || std::net::TcpListener::bind((production.as_str(), 443)).is_err() {
+    let Some(namespace) = Namespace::prepare() else {
         println!("left out: a2, because this user may have neither a mount namespace nor port 443");
         return;
-    }
+    };
     let own = env::current_exe().unwrap();
-    let mut command = inside(&[own.to_str().unwrap(), "--exact", "inside", "--nocapture"]);
-    command.env("SSL_CERT_FILE", &certificate_file).env_remove("SSL_CERT_DIR");
-    command.env(INSIDE, format!("{} {production} {sandbox}", key_file.display()));
-    let output = command.output().unwrap();
+    let mut inside =
+        namespace.command(&[own.to_str().unwrap(), "--exact", "inside", "--nocapture"]);
+    let output = inside.output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     let errors = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && text.contains("a2 conforms"), "{text}\n{errors}");
@@ -328,13 +297,8 @@ fn the_transport_through_a2_conforms() {
 /// What runs in the namespace; by itself it has nothing to do.
 #[tokio::test(flavor = "multi_thread")]
 async fn inside() {
-    let Ok(given) = env::var(INSIDE) else { return };
-    let parts: Vec<_> = given.split(' ').collect();
-    let [key_file, production, sandbox] = parts[..] else { panic!("{given}") };
-    let key = fs::read_to_string(key_file).unwrap();
-    let address = |host: &str| SocketAddr::new(host.parse().unwrap(), 443);
-    let given = Some((key, address(production), address(sandbox)));
-    Stage { transport: Transport::A2, given }.conforms().await;
+    let Some(given) = Given::read() else { return };
+    Stage { transport: Transport::A2, given: Some(given) }.conforms().await;
     println!("a2 conforms");
 }
 

@@ -95,6 +95,31 @@ async fn fifty_calls_to_pay_make_one_trade_for_each_way() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bill_that_comes_along_may_be_old() {
+    let at = Simulated::start(Engine::Embedded).await;
+    let worker = at.rig.worker();
+    let sn = at.bill().await;
+    let unpaid = at.read(&sn).await;
+    at.ended(&at.pay(&sn, ALIPAY).await).await;
+    let begun = at.read(&sn).await;
+    // Nobody who saw it without the attempt begins another one in the same way.
+    let again = at.ended(&at.pay_as_seen(&unpaid, ALIPAY).await).await;
+    assert_eq!(again.state, JobState::Succeeded, "{:?}", again.error);
+    assert_eq!(again.output, at.ended(&at.pay_as_seen(&begun, ALIPAY).await).await.output);
+    assert_eq!(at.sim.trades().len(), 1);
+
+    at.sim.approve(key(&begun, 0)).expect("the payer pays");
+    at.bill_becomes(&sn, "paid", paid).await;
+    for seen in [&unpaid, &begun] {
+        let late = at.ended(&at.pay_as_seen(seen, WECHAT_V2).await).await;
+        assert_eq!(late.state, JobState::Failed);
+        assert_eq!(late.error.map(|error| error.code).as_deref(), Some("bill_paid"));
+    }
+    assert_eq!(at.sim.trades().len(), 1);
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_hundred_refunds_at_once_never_exceed_what_was_paid() {
     for engine in [Engine::Embedded, Engine::Distributed] {
         refund_two_hundred_times(engine).await;

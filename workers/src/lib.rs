@@ -5,6 +5,7 @@
 //! whatever happens to a handler (panic, time-out, shutdown), its slot is freed and its job is
 //! settled, retried or returned.
 
+mod attempt;
 mod fault;
 mod handler;
 mod handlers;

@@ -1,24 +1,22 @@
 //! One delivery of one job: take it in hand, run it, settle it.
 
-use std::{
-    panic::AssertUnwindSafe,
-    sync::{Arc, Mutex, atomic::Ordering},
-};
+use std::sync::{Arc, Mutex, atomic::Ordering};
 
 use broker::Broker;
-use futures::FutureExt;
 use schemas::{
-    Event, JobError, JobId, JobRecord, JobState, Queue, Timestamp, Verdict,
+    Event, JobId, JobRecord, JobState, Queue, Timestamp, Verdict,
     job::Claim,
     message::{Beside, Subject},
 };
-use store::{Save, StoreError};
-use tokio::time::{Instant, timeout};
+use store::{Save, StoreError, promptly};
+use tokio::time::Instant;
 use tracing::Instrument;
 
 use crate::{
-    Shared, fault,
-    handler::{Context, Undo},
+    Shared,
+    attempt::{guarded, label},
+    fault,
+    handler::Context,
     held::Hold,
     in_flight::InHand,
     lease::{self, Holder},
@@ -118,9 +116,10 @@ impl Runner {
         let Some(in_hand) = self.0.in_flight.take(job.id) else {
             return Answer::Ack;
         };
-        let span = trace::span(&job);
-        let result =
-            self.work(entry, Message { job, again, beside }, &in_hand, hold).instrument(span).await;
+        let (span, awaited) = (trace::span(&job), job.queue.is_awaited());
+        let work =
+            self.work(entry, Message { job, again, beside }, &in_hand, hold).instrument(span);
+        let result = if awaited { promptly(work).await } else { work.await };
         match result {
             Ok(()) => Answer::Ack,
             Err(Leave(answer)) => answer,
@@ -152,7 +151,7 @@ impl Runner {
         };
 
         // What came along may be old, and only a first run finds out by itself.
-        let beside = beside.filter(|_| !claim);
+        let beside = beside.filter(|_| !repeat);
         let ctx = Arc::new(Context { beside, ..self.context(&job, claim, in_hand) });
         let verdict = self.verdict(entry, &job, Arc::clone(&ctx), in_hand).await;
         let Some(verdict) = verdict else {
@@ -348,59 +347,5 @@ impl Runner {
                 () = self.0.cut_off.cancelled() => return Err(Leave(Answer::Requeue)),
             }
         }
-    }
-}
-
-/// The handler's answer, or what befell it.
-async fn guarded(entry: Entry, ctx: Arc<Context>, job: &JobRecord) -> Verdict {
-    let attempt = attempt(entry, ctx, job);
-    match timeout(entry.spec.timeout, AssertUnwindSafe(attempt).catch_unwind()).await {
-        Ok(Ok(Ok(output))) => Verdict::Done(output),
-        Ok(Ok(Err(error))) => Verdict::Error(error),
-        Ok(Err(_panic)) => Verdict::Panicked,
-        Err(_elapsed) => Verdict::TimedOut,
-    }
-}
-
-/// Runs the job, or takes it back when it was cancelled and that is still possible.
-async fn attempt(
-    entry: Entry,
-    ctx: Arc<Context>,
-    job: &JobRecord,
-) -> Result<serde_json::Value, JobError> {
-    let undo = || async {
-        match (entry.undo)(Arc::clone(&ctx), job.payload.clone()).await? {
-            Undo::Undone => Err(JobError::Cancelled),
-            Undo::TooLate => Ok(()),
-        }
-    };
-    if job.cancel_requested_at.is_some() {
-        undo().await?;
-    }
-    match (entry.run)(Arc::clone(&ctx), job.payload.clone()).await {
-        Err(JobError::Cancelled) if ctx.claimed => {
-            undo().await?;
-            Err(JobError::again("too late to cancel"))
-        }
-        // Without a lease nothing may be taken back: come again with one.
-        Err(JobError::Cancelled) => Err(JobError::Again {
-            after: Some(std::time::Duration::ZERO),
-            reason: "cancellation heard of".to_owned(),
-        }),
-        answer => answer,
-    }
-}
-
-const fn label(verdict: &Verdict) -> &'static str {
-    match verdict {
-        Verdict::Done(_) => "done",
-        Verdict::Error(JobError::Rejected(_)) => "rejected",
-        Verdict::Error(JobError::Again { .. }) => "again",
-        Verdict::Error(JobError::Throttled { .. }) => "throttled",
-        Verdict::Error(JobError::Unknown { .. }) => "unknown",
-        Verdict::Error(JobError::Cancelled) => "cancelled",
-        Verdict::Panicked => "panicked",
-        Verdict::TimedOut => "timed_out",
-        Verdict::Interrupted => "interrupted",
     }
 }

@@ -11,7 +11,11 @@ use schemas::{ClientId, Scopes, SessionId, Timestamp, UserId};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use super::{Caller, Principal, cache::Cache, key::KeyRing};
+use super::{
+    Caller, Principal,
+    cache::{Cache, Digest},
+    key::KeyRing,
+};
 use crate::{error::ApiError, settings::Settings};
 
 /// Whom access tokens are for.
@@ -95,7 +99,8 @@ impl AccessTokens {
         self.life
     }
 
-    /// A token that speaks for `principal` from `now` on.
+    /// A token that speaks for `principal` from `now` on. This process knows it from then on, so
+    /// its first use costs no signature check.
     ///
     /// # Errors
     ///
@@ -127,7 +132,17 @@ impl AccessTokens {
         let mut header = Header::new(Algorithm::ES256);
         let key = self.keys.signing();
         header.kid = Some(key.id().to_owned());
-        jsonwebtoken::encode(&header, &claims, key.encoding()).map_err(ApiError::internal)
+        let token = jsonwebtoken::encode(&header, &claims, key.encoding());
+        let token = token.map_err(ApiError::internal)?;
+        self.remember(name_of(&token), &claims, now.as_secs());
+        Ok(token)
+    }
+
+    /// Keeps whom a token of ours speaks for, and says it.
+    fn remember(&self, name: Digest, claims: &Claims, now: i64) -> Option<Principal> {
+        let principal = claims.principal()?;
+        self.verified.put(name, principal.clone(), claims.exp + i64::from(LEEWAY_SECS), now);
+        Some(principal)
     }
 
     /// Whom `token` speaks for; `None` when it is not one of ours or its time is not now. Whether
@@ -137,15 +152,11 @@ impl AccessTokens {
             return None;
         }
         let now = Timestamp::now().as_secs();
-        let mut name = [0; 32];
-        name.copy_from_slice(digest::digest(&digest::SHA256, token.as_bytes()).as_ref());
+        let name = name_of(token);
         if let Some(principal) = self.verified.get(&name, now) {
             return Some(principal);
         }
-        let claims = self.claims(token)?;
-        let principal = claims.principal()?;
-        self.verified.put(name, principal.clone(), claims.exp + i64::from(LEEWAY_SECS), now);
-        Some(principal)
+        self.remember(name, &self.claims(token)?, now)
     }
 
     /// What a token of ours that counts now says.
@@ -160,6 +171,12 @@ impl AccessTokens {
         let key = self.keys.find(header.kid.as_deref()?)?;
         Some(jsonwebtoken::decode(token, key.decoding(), &self.validation).ok()?.claims)
     }
+}
+
+fn name_of(token: &str) -> Digest {
+    let mut name = [0; 32];
+    name.copy_from_slice(digest::digest(&digest::SHA256, token.as_bytes()).as_ref());
+    name
 }
 
 #[cfg(test)]
@@ -211,7 +228,8 @@ mod tests {
 
     #[test]
     fn a_token_names_its_caller_and_holds_what_clients_read() {
-        let tokens = access_tokens(&settings());
+        let settings = settings();
+        let (tokens, elsewhere) = (access_tokens(&settings), access_tokens(&settings));
         let caller = caller();
         let token = tokens.issue(&caller, Timestamp::now()).unwrap();
         let claims = claims_of(&token);
@@ -221,8 +239,9 @@ mod tests {
         assert_eq!(claims["scope"], schemas::Scopes::all().to_string());
         assert_eq!(claims["iss"], "https://feat.example.test");
         assert_eq!(claims["exp"].as_i64().unwrap() - claims["iat"].as_i64().unwrap(), 900);
-        for turn in ["checked", "remembered"] {
-            assert_eq!(tokens.verify(&token).as_ref(), Some(&caller), "{turn}");
+        let turns = [("issued here", &tokens), ("checked", &elsewhere), ("remembered", &elsewhere)];
+        for (turn, process) in turns {
+            assert_eq!(process.verify(&token).as_ref(), Some(&caller), "{turn}");
         }
     }
 

@@ -1,10 +1,10 @@
 //! The usual way of a call that starts work: record the job, announce it, wait as long as the
 //! caller wants to.
 
-use schemas::{JobRecord, job::NewJob};
+use schemas::{JobRecord, job::NewJob, message::Beside};
 use tracing::Instrument;
 
-use super::{Accepted, Patience, announce, open, record};
+use super::{Accepted, Patience, announce_with, open, record};
 use crate::{error::ApiError, state::AppState, watch::Watcher};
 
 /// A job that answers a call, as it is after the caller's patience.
@@ -29,10 +29,20 @@ pub(crate) async fn start(
     new: NewJob,
     patience: Patience,
 ) -> Result<Started, ApiError> {
+    start_with(state, new, patience, None).await
+}
+
+/// As [`start`], with what the caller has just read and the worker would read first.
+pub(crate) async fn start_with(
+    state: &AppState,
+    new: NewJob,
+    patience: Patience,
+    beside: Option<Beside>,
+) -> Result<Started, ApiError> {
     open(state)?;
     let accept = {
         let state = state.clone();
-        async move { accept(&state, new, !patience.wait.is_zero()).await }
+        async move { accept(&state, new, beside.as_ref(), !patience.wait.is_zero()).await }
     };
     // A client that hangs up now must not leave the work half accepted.
     let accepted = tokio::spawn(accept.in_current_span()).await;
@@ -49,6 +59,7 @@ pub(crate) async fn start(
 async fn accept(
     state: &AppState,
     new: NewJob,
+    beside: Option<&Beside>,
     patient: bool,
 ) -> Result<(Accepted, Option<Watcher>), ApiError> {
     let accepted = record(state, new).await?;
@@ -56,7 +67,7 @@ async fn accept(
     let wait = patient && !job.state.is_settled();
     let watcher = if wait { state.watch.of(job.id) } else { None };
     if let Accepted::New(job) = &accepted {
-        announce(state, job).await;
+        announce_with(state, job, beside).await;
     }
     Ok((accepted, watcher))
 }

@@ -119,7 +119,7 @@ pub struct Limits {
     pub request_time: Duration,
     /// Passwords that wait for their turn to be checked; further ones get 503. 64.
     pub waiting_passwords: usize,
-    /// Access tokens that are remembered as verified. 16,384.
+    /// Access tokens that are remembered as verified. 65,536.
     pub cached_tokens: usize,
     /// Sign-ins that are remembered as live or ended. 16,384.
     pub cached_sessions: usize,
@@ -142,7 +142,7 @@ impl Default for Limits {
             body_rate: 16 << 10,
             request_time: Duration::from_mins(1),
             waiting_passwords: 64,
-            cached_tokens: 16_384,
+            cached_tokens: 65_536,
             cached_sessions: 16_384,
         }
     }

@@ -8,6 +8,7 @@ mod retry;
 mod state;
 mod trail;
 mod verdict;
+mod wish;
 
 use std::time::Duration;
 

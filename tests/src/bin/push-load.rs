@@ -1,7 +1,8 @@
 //! How many pushes one process sends in a second: sender and simulator side by side.
 //!
-//! `push-load PUSHES AT_A_TIME LATENCY_MS` prints one line of JSON. `cargo xtask bench` builds
-//! this optimised and runs it.
+//! `push-load PUSHES AT_A_TIME LATENCY_MS direct|a2` prints one line of JSON; an empty object when
+//! this user may not open the namespace that a2 needs. `cargo xtask bench` builds this optimised
+//! and runs it.
 
 #![expect(clippy::expect_used, reason = "the person who measures reads why it ended")]
 
@@ -13,25 +14,64 @@ use std::{
     time::{Duration, Instant},
 };
 
-use providers::apns::{Apns, Message, Push};
+use providers::apns::{self, Apns, Message, Push, Transport};
 use schemas::ApnsEnvironment;
 use serde_json::json;
 use sim::apns::Settings;
-use tests::apns::{Apple, alert};
+use tests::{
+    apns::{Apple, alert},
+    apns_inside::{Given, Namespace},
+};
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
-#[tokio::main]
-async fn main() {
-    let numbers: Vec<u32> =
-        std::env::args().skip(1).map(|text| text.parse().expect("a number")).collect();
-    let [pushes, at_a_time, latency_ms] = numbers[..] else {
-        panic!("expected PUSHES AT_A_TIME LATENCY_MS");
+fn main() {
+    let arguments: Vec<String> = std::env::args().collect();
+    let [own, pushes, at_a_time, latency_ms, transport] = &arguments[..] else {
+        panic!("expected PUSHES AT_A_TIME LATENCY_MS direct|a2");
     };
-    let latency = Duration::from_millis(latency_ms.into());
+    let number = |text: &str| text.parse::<u32>().expect("a number");
+    let (pushes, at_a_time) = (number(pushes), number(at_a_time));
+    let latency = Duration::from_millis(number(latency_ms).into());
+    let (transport, given) = match transport.as_str() {
+        "direct" => (Transport::Direct, None),
+        "a2" => (Transport::A2, Given::read()),
+        other => panic!("no transport {other}"),
+    };
+    if transport == Transport::A2 && given.is_none() {
+        enter(own, &arguments[1..]);
+        return;
+    }
+    let runtime = tokio::runtime::Runtime::new().expect("runtime");
+    runtime.block_on(measure(pushes, at_a_time, latency, transport, given));
+}
+
+/// Runs this program where Apple's names lead to the simulator.
+fn enter(own: &str, arguments: &[String]) {
+    let Some(namespace) = Namespace::prepare() else {
+        println!("{{}}");
+        return;
+    };
+    let words: Vec<&str> = [own].into_iter().chain(arguments.iter().map(String::as_str)).collect();
+    let ended = namespace.command(&words).status().expect("namespace");
+    assert!(ended.success(), "in the namespace: {ended}");
+}
+
+async fn measure(
+    pushes: u32,
+    at_a_time: u32,
+    latency: Duration,
+    transport: Transport,
+    given: Option<Given>,
+) {
     let settings = Settings { latency, keep_deliveries: 0, ..Settings::default() };
-    let apple = Apple::start(settings).await;
-    let apns = apple.sender(apple.settings());
+    let apple = Apple::start(match given {
+        Some(given) => given.settings(settings),
+        None => settings,
+    })
+    .await;
+    let settings = apns::Settings { transport, ..apple.settings() };
+    let apns = Apns::open(settings).expect("sender");
     // Connections are there, and the first pushes have gone alone.
     send(&apns, at_a_time * 4, at_a_time).await;
     let before = resident_kib();

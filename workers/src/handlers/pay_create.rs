@@ -17,8 +17,8 @@ use crate::{
     fault,
     handler::{Context, Handler, Undo},
     paying::{
-        Standing, Step, ask_again, change, close, close_expired, load, look_at_trade, provider,
-        question_failed, refused, take_in_trade, trade_ref,
+        Standing, Step, ask_again, change, close, close_expired, load, load_first, look_at_trade,
+        provider, question_failed, refused, take_in_trade, trade_ref,
     },
 };
 
@@ -34,22 +34,23 @@ const H5_LIFE: Duration = Duration::from_mins(4);
 
 impl Handler for PayCreate {
     async fn run(ctx: &Context, order: &PayOrder) -> Result<PayOffer, JobError> {
-        let bill = load(ctx, &order.sn).await?;
+        let bill = load_first(ctx, &order.sn).await?;
         let way = order.way();
-        if let Some(attempt) = bill.attempt_by(&way, order.ordinal).cloned() {
-            return resume(ctx, order, bill, attempt).await;
-        }
-        let (bill, ()) = change(ctx, bill, |bill| {
+        let (bill, begun) = change(ctx, bill, |bill| {
             if bill.attempt_by(&way, order.ordinal).is_some() {
-                return Ok(Step::Keep(()));
+                return Ok(Step::Keep(false));
             }
             let begun = bill.begin_attempt(&way, order.ordinal, Timestamp::now());
-            Ok(Step::Save(begun.map_err(refused)?, ()))
+            Ok(Step::Save(begun.map_err(refused)?, true))
         })
         .await?;
         let attempt = bill.attempt_by(&way, order.ordinal).cloned();
         let attempt = attempt.ok_or(JobError::Rejected(BillRefusal::Unheard.code()))?;
-        create(ctx, order, bill, &attempt).await
+        if begun {
+            create(ctx, order, bill, &attempt).await
+        } else {
+            resume(ctx, order, bill, attempt).await
+        }
     }
 
     async fn undo(ctx: &Context, order: &PayOrder) -> Result<Undo, JobError> {

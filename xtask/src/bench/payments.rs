@@ -22,6 +22,8 @@ const WAITED: usize = 1_600;
 const HANGING: usize = 400;
 /// How long it hangs, in milliseconds.
 const HANGS_MS: u64 = 60_000;
+/// What a provider usually takes for an answer, in milliseconds.
+const ANSWERS_MS: u64 = 100;
 
 const CREATE: &str = "pay.create";
 const WECHAT: (i64, i64) = (200, 0);
@@ -72,6 +74,7 @@ impl Place<'_> {
     /// From the request to its reply, less what the worker's call to the provider took on average.
     async fn added_time(&self) -> Result<Vec<Figure>, Fault> {
         let shop = self.shop("payments-wait", CLIENTS).await?;
+        shop.let_answer_late("wechat.*", ANSWERS_MS).await?;
         let sns = shop.bills(WAITED).await?;
         self.progress.step(&format!("payments: {CLIENTS} clients wait for {WAITED} replies"));
         let name = "feat_payment_call_seconds";
@@ -102,7 +105,7 @@ impl Place<'_> {
             let (sns, images) = (shop.bills(bills).await?, shop.load.upload(bills).await?);
             self.progress.step(&format!("payments: {name}"));
             if hangs {
-                shop.let_alipay_hang().await?;
+                shop.let_answer_late("alipay.*", HANGS_MS).await?;
                 let waiting = shop.bills(HANGING).await?;
                 shop.pay(&waiting, ALIPAY).await?;
             }
@@ -174,9 +177,8 @@ impl Shop {
         }
     }
 
-    async fn let_alipay_hang(&self) -> Result<(), Fault> {
-        let script =
-            json!({ "call": "alipay.*", "times": 1_000_000, "act": "late", "ms": HANGS_MS });
+    async fn let_answer_late(&self, call: &str, ms: u64) -> Result<(), Fault> {
+        let script = json!({ "call": call, "times": 1_000_000, "act": "late", "ms": ms });
         let kind = "content-type: application/json";
         let body = script.to_string();
         let request = Request::new("POST", "/_sim/faults", &[kind], body.as_bytes());

@@ -21,23 +21,34 @@ const MEMORY_GOAL_MIB: f64 = 32.0;
 /// Devices of each campaign.
 const DEVICES: u32 = 100_000;
 
-/// Sends `pushes` and says how many went in a second.
+/// Sends `pushes` over either transport and says how many went in a second.
 pub(super) async fn measure(pushes: u32, progress: &Progress) -> Result<Vec<Figure>, Fault> {
     progress.step("sending pushes to the simulator");
-    let mut command = Command::new(workspace::target().join("release/push-load"));
-    command.args([pushes, AT_A_TIME, LATENCY_MS].map(|number| number.to_string()));
-    let output = command.kill_on_drop(true).output().await?;
-    if !output.status.success() {
-        return Err(String::from_utf8_lossy(&output.stderr).into());
-    }
-    let said: Value = serde_json::from_slice(&output.stdout)?;
-    let number = |name: &str| said[name].as_f64().ok_or("push-load says too little");
-    Ok(vec![
+    let direct = load(pushes, "direct").await?;
+    let number = |name: &str| direct[name].as_f64().ok_or("push-load says too little");
+    let mut figures = vec![
         Figure::of("pushes accepted at 40 ms", number("per_second")?, "/s")
             .with(Goal::AtLeast(5_000.0)),
         Figure::of("memory that pushes leave", number("resident_growth_kib")? / 1024.0, "MiB")
             .with(Goal::AtMost(MEMORY_GOAL_MIB)),
-    ])
+    ];
+    progress.step("sending pushes through a2");
+    let a2 = load(pushes, "a2").await?;
+    // Without the right to a namespace there is nothing to say of it.
+    if let Some(rate) = a2["per_second"].as_f64() {
+        figures.push(Figure::of("pushes accepted at 40 ms, through a2", rate, "/s"));
+    }
+    Ok(figures)
+}
+
+async fn load(pushes: u32, transport: &str) -> Result<Value, Fault> {
+    let mut command = Command::new(workspace::target().join("release/push-load"));
+    command.args([pushes, AT_A_TIME, LATENCY_MS].map(|number| number.to_string())).arg(transport);
+    let output = command.kill_on_drop(true).output().await?;
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into());
+    }
+    Ok(serde_json::from_slice(&output.stdout)?)
 }
 
 impl Place<'_> {

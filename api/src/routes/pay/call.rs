@@ -4,8 +4,9 @@ use std::net::IpAddr;
 
 use poem::Request;
 use schemas::{
-    BillSn, UserId,
+    BillRecord, BillSn, UserId,
     job::{Idempotency, NewJob},
+    message::Beside,
 };
 use serde_json::Value;
 
@@ -28,6 +29,8 @@ pub(super) struct Call {
     pub(super) context: RequestContext,
     /// Where the caller is.
     pub(super) payer_ip: Option<IpAddr>,
+    /// What the worker would read first.
+    beside: Option<Beside>,
 }
 
 impl Call {
@@ -53,7 +56,13 @@ impl Call {
             idempotency: key.map(|key| key.used_for(what)),
             context: context.clone(),
             payer_ip: context.address,
+            beside: None,
         })
+    }
+
+    /// Spares the worker to read `bill` as this call has just read it.
+    pub(super) fn carrying(self, bill: &BillRecord) -> Self {
+        Self { beside: Beside::of(bill), ..self }
     }
 
     /// Starts `job` for this call and answers with what `body` makes of its output.
@@ -70,7 +79,7 @@ impl Call {
         job.idempotency = self.idempotency;
         job.request_id = Some(self.context.request_id);
         job.trace_parent = self.context.trace_parent;
-        let started = intake::start(state, job, self.patience).await?;
+        let started = intake::start_with(state, job, self.patience, self.beside).await?;
         ResultReply::of(&started.job, started.patience, started.replayed, body).await
     }
 

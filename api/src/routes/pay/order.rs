@@ -52,11 +52,12 @@ pub(super) async fn pay(
     let mut job = NewJob::of::<PayCreate>(call.user, &order).map_err(ApiError::internal)?;
     job.unique_key = Some(order.unique_key());
     job.queue = Some(Queue::of_channel(order.channel));
-    call.run(state, job, async |output| {
-        let offer: PayOffer = serde_json::from_value(output).map_err(ApiError::internal)?;
-        Ok(if offer.wrapped { json!({ "data": offer.reply }) } else { offer.reply })
-    })
-    .await
+    call.carrying(&bill)
+        .run(state, job, async |output| {
+            let offer: PayOffer = serde_json::from_value(output).map_err(ApiError::internal)?;
+            Ok(if offer.wrapped { json!({ "data": offer.reply }) } else { offer.reply })
+        })
+        .await
 }
 
 /// Asks the providers of the open attempts of `sn`; without any, the bill is as it is.

@@ -4,7 +4,7 @@
 use bson::Document;
 
 use super::*;
-use crate::{aggregate::COLLECTIONS, query::samples};
+use crate::{aggregate::COLLECTIONS, samples::samples};
 
 #[tokio::test]
 async fn every_question_of_the_pipeline_is_answered_by_an_index() {

@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 use super::*;
-use crate::{aggregate::COLLECTIONS, query::samples};
+use crate::{aggregate::COLLECTIONS, samples::samples};
 
 #[test]
 fn nesting_is_counted_outside_of_texts() {
