@@ -217,7 +217,8 @@ impl Installation {
         let reply = Connection::open(api.address).await?.send(&request).await?;
         let body: Value = serde_json::from_slice(&reply.body)?;
         let token = body["access_token"].as_str().ok_or_else(|| format!("no token: {body}"))?;
-        Ok(Load { address: api.address, token: token.to_owned(), connections })
+        let token = token.to_owned();
+        Ok(Load { address: api.address, token, connections, pause: Duration::ZERO })
     }
 
     /// What the store says; of an embedded one only when its process has ended.

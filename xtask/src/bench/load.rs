@@ -33,6 +33,8 @@ pub(super) struct Load {
     pub(super) token: String,
     /// Connections that send at a time.
     pub(super) connections: usize,
+    /// Longest pause of a connection before each of its requests; its length is chosen at random.
+    pub(super) pause: Duration,
 }
 
 /// How the requests went.
@@ -132,7 +134,7 @@ impl Load {
         let lanes: Vec<_> = (0..self.connections.min(count))
             .map(|_| {
                 let (request, next) = (Arc::clone(&request), Arc::clone(&next));
-                let lane = Lane { address: self.address, status, read };
+                let lane = Lane { address: self.address, pause: self.pause, status, read };
                 tokio::spawn(async move { lane.run(count, &next, &*request).await })
             })
             .collect();
@@ -159,6 +161,7 @@ impl Load {
 /// One connection's share of the work.
 struct Lane<T> {
     address: SocketAddr,
+    pause: Duration,
     status: u16,
     read: fn(&Reply) -> Option<T>,
 }
@@ -177,6 +180,9 @@ impl<T> Lane<T> {
                 return (report, values);
             }
             let request = request(index);
+            if !self.pause.is_zero() {
+                tokio::time::sleep(self.pause.mul_f64(rand::random())).await;
+            }
             let begun = Instant::now();
             match self.send(&mut connection, &request).await {
                 Ok(value) => {
