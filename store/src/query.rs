@@ -170,6 +170,9 @@ pub(crate) fn samples() -> Vec<(&'static str, &'static str, Query)> {
         ("devices of users", "push_tokens", pushed::reached(&[user])),
         ("devices of an app", "push_tokens", pushed::listed(&segment, Some(device), 500)),
         ("devices by locale", "push_tokens", pushed::listed(&local, Some(device), 500)),
+        ("languages of devices", "push_tokens", {
+            pushed::next_locale(&app, ApnsEnvironment::Production, "zh", Some("zh-CN"))
+        }),
         ("devices by version", "push_tokens", pushed::listed(&versioned, Some(device), 500)),
         (
             "devices that nobody registers",
