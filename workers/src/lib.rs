@@ -6,12 +6,14 @@
 //! settled, retried or returned.
 
 mod fault;
+mod given_up;
 mod handler;
 mod handlers;
 mod held;
 mod in_flight;
 mod lease;
 mod matching;
+mod patience;
 mod paying;
 mod pipeline;
 mod pushing;
