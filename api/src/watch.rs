@@ -109,6 +109,8 @@ async fn follow(mut events: broadcast::Receiver<Event>, shared: Arc<Shared>) {
         };
         match event {
             Ok(Event::Changed { id, .. } | Event::CancelRequested { id }) => shared.wake(id),
+            // Whoever waits for a campaign watches the job that has its name.
+            Ok(Event::CampaignEnded { id }) => shared.wake(id.job()),
             // For the workers and the cache of sign-ins.
             Ok(Event::Held { .. } | Event::SessionEnded { .. }) => {}
             Err(RecvError::Lagged(_)) => shared.wake_all(),

@@ -64,10 +64,11 @@ Examples:
     /// Look at jobs and change them
     #[command(subcommand)]
     Jobs(Jobs),
-    /// Run simulated payment providers, or ask the ones that run
+    /// Run simulated payment providers and a simulated Apple push, or ask the ones that run
     #[command(after_help = "\
 Examples:
   feat sim
+  feat sim --json | jq -r .apns.key > key.p8
   feat sim fault wechat.v3.refund drop_after
   feat sim pay 20261124000001
   feat sim ledger --json")]

@@ -89,6 +89,14 @@ actions! {
     DevicesRestored = "devices_restored",
     /// An operator let the devices of a cohort go past the brake.
     CohortReleased = "cohort_released",
+    /// An operator had pushes sent.
+    CampaignMade = "campaign_made",
+    /// Nothing further of a campaign is sent for now, at the word of its owner or an operator.
+    CampaignPaused = "campaign_paused",
+    /// A paused campaign goes on, at such a word.
+    CampaignResumed = "campaign_resumed",
+    /// What was left of a campaign is not sent, at such a word.
+    CampaignCancelled = "campaign_cancelled",
     /// An operator had an event sent to an app's back end once more.
     WebhookResent = "webhook_resent",
 }

@@ -1,4 +1,4 @@
-//! Short-lived news about jobs and sign-ins, from the process that made a change to whoever waits for it.
+//! Short-lived news about jobs, campaigns and sign-ins, from the process that made a change to whoever waits for it.
 //!
 //! Events are hints. One that is lost costs a waiting caller some time, never the result: the
 //! job record in the store is what counts.
@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    id::{JobId, SessionId},
+    id::{JobId, PushId, SessionId},
     job::JobState,
     queue::Queue,
     time::Timestamp,
@@ -39,6 +39,11 @@ pub enum Event {
         queue: Queue,
         /// When the oldest of them was published.
         published_at: Timestamp,
+    },
+    /// Nothing is left to do of a push campaign; its record says so already.
+    CampaignEnded {
+        /// The campaign.
+        id: PushId,
     },
     /// A sign-in has ended before its time; its record says so already.
     SessionEnded {

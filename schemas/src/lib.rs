@@ -21,6 +21,7 @@ pub mod id;
 pub mod image;
 pub mod job;
 pub mod kinds;
+pub mod locale;
 pub mod matching;
 pub mod message;
 pub mod money;

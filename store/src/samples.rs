@@ -86,6 +86,7 @@ fn of_push_tokens() -> Vec<Sample> {
             ("devices of users", pushed::reached(&[USER])),
             ("devices of an app", pushed::listed(&segment, Some(device), 500)),
             ("devices by locale", pushed::listed(&local, Some(device), 500)),
+            ("languages of devices", pushed::next_locale(&app, SITE, "zh", Some("zh-CN"))),
             ("devices by version", pushed::listed(&versioned, Some(device), 500)),
             ("devices that nobody registers", pushed::quiet(&app, SITE, now, 500)),
             ("devices signed out by themselves", pushed::signed_out(&app, SITE, now, 500)),

@@ -7,7 +7,7 @@ use api::{Api, auth::NewKey};
 use futures::{StreamExt, stream};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use providers::apns::Message;
-use reqwest::Method;
+use reqwest::{Method, RequestBuilder};
 use schemas::{
     ApnsEnvironment, DeviceToken, JobRecord, PushId, Scope, Timestamp, UserId,
     account::UserRecord,
@@ -285,14 +285,20 @@ impl Backend {
     ///
     /// When it does not answer with JSON.
     pub async fn call(&self, method: Method, path: &str, body: Option<&Value>) -> (u16, Value) {
-        let request = self.http.request(method, format!("{}{path}", self.base));
-        let request = request.header("authorization", format!("Token {}", self.key));
+        let request = self.request(method, path);
         let request = match body {
             Some(body) => request.json(body),
             None => request,
         };
         let reply = request.send().await.expect("reply");
         (reply.status().as_u16(), reply.json().await.expect("JSON"))
+    }
+
+    /// A request with the key.
+    #[must_use]
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let request = self.http.request(method, format!("{}{path}", self.base));
+        request.header("authorization", format!("Token {}", self.key))
     }
 
     /// Reads a campaign, whose numbers have to add up.
@@ -317,11 +323,20 @@ impl Backend {
 ///
 /// When a file cannot be written.
 pub fn configure(cluster: &mut Cluster, apple: &Apple) {
+    configure_with(cluster, apple, "");
+}
+
+/// The same, with further sections of settings.
+///
+/// # Panics
+///
+/// When a file cannot be written.
+pub fn configure_with(cluster: &mut Cluster, apple: &Apple, more: &str) {
     let roots = apple.folder.path().join("roots.pem");
     std::fs::write(&roots, apple.sim.authority_pem()).expect("roots");
     let settings = format!(
         "[apns]\nproduction = {:?}\nsandbox = {:?}\nroots_file = \"{}\"\n\n[[apns.accounts]]\n\
-         apps = [{APP:?}]\nkey = {{ file = \"{}\" }}\nkey_id = {KEY:?}\nteam_id = {TEAM:?}\n",
+         apps = [{APP:?}]\nkey = {{ file = \"{}\" }}\nkey_id = {KEY:?}\nteam_id = {TEAM:?}\n\n{more}",
         apple.sim.url(ApnsEnvironment::Production),
         apple.sim.url(ApnsEnvironment::Sandbox),
         roots.display(),

@@ -259,43 +259,6 @@ async fn what_is_late_is_dropped() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_second_has_more_pushes_than_the_rate() {
-    let pushed = Pushed::start(Engine::Embedded, Settings::default()).await;
-    register(&pushed.rig.store, 120).await;
-    let worker = pushed.rig.worker();
-    let id = pushed.accept(&schemas::push::PushOrder { rate: Some(40), ..to_all() }).await;
-    let campaign = pushed.ended(id).await;
-    worker.stop().await;
-
-    assert_eq!(campaign.totals.expect("totals").accepted, 120);
-    let took = campaign.settled_at.expect("end").since(campaign.started_at.expect("start"));
-    assert!(took >= Duration::from_secs(2), "40 in each of three seconds, not {took:?}");
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn tokens_of_the_wrong_environment_are_corrected() {
-    let settings = Settings { known_devices_only: true, ..Settings::default() };
-    let pushed = Pushed::start(Engine::Embedded, settings).await;
-    register(&pushed.rig.store, 200).await;
-    for number in 1..=200 {
-        pushed.apple.sim.register(&of(number), APP, ApnsEnvironment::Sandbox);
-    }
-    let worker = pushed.rig.worker();
-    let id = pushed.accept(&to_all()).await;
-    let campaign = pushed.ended(id).await;
-    worker.stop().await;
-
-    assert_eq!(campaign.totals.expect("totals").accepted, 200);
-    let app = APP.parse().expect("bundle id");
-    for number in 1..=200 {
-        let record = pushed.rig.store.push_tokens.get(&app, &token(number)).await.expect("store");
-        let record = record.expect("record");
-        assert_eq!(record.environment, ApnsEnvironment::Sandbox);
-        assert_eq!(record.state, PushTokenState::Active);
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_lost_answer_is_told_and_repeated_only_where_that_was_asked_for() {
     let pushed = Pushed::start(Engine::Embedded, Settings::default()).await;
     register(&pushed.rig.store, 20).await;

@@ -17,10 +17,11 @@ use schemas::{
     push_token::{PushTokenRecord, Registration, SignedIn, Verdict},
     webhook::{CampaignCounts, CampaignFinished, WebhookEvent},
 };
-use store::Insert;
+use store::{Insert, Save};
 use tests::{
     devices::{app, token},
     eventually,
+    front::Front,
     hooks::BackEnd,
     rig::{Engine, Rig, owner},
 };
@@ -37,6 +38,7 @@ fn endpoint(url: &str, secrets: &[&str]) -> WebhookSettings {
         secrets: secrets.iter().map(|secret| Source::Value((*secret).into())).collect(),
         events: WebhookEvent::TYPES.iter().map(|event| (*event).to_owned()).collect(),
         private: true,
+        trust_roots: None,
     }
 }
 
@@ -185,4 +187,42 @@ async fn a_name_that_leads_to_this_machine_is_not_called() {
     assert!(failed.error.expect("an error").message.contains("no connection"));
     assert_eq!(back_end.told().len(), 0);
     worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_a_back_end_with_the_right_certificate_is_told() {
+    let back_end = BackEnd::start().await;
+    let host = back_end.url.trim_start_matches("http://").trim_end_matches("/events").to_owned();
+    let mut rig = Rig::new(Engine::Embedded).await;
+    let (front, stranger) =
+        (Front::start(host.clone(), "/none").await, Front::start(host, "/none").await);
+    let named = front.url.replace("127.0.0.1", "localhost");
+    let rows = [
+        ("another authority", &front.url, Some(&stranger), false),
+        ("none of ours", &front.url, None, false),
+        ("another name", &named, Some(&front), false),
+        ("the right one", &front.url, Some(&front), true),
+    ];
+    for (name, url, believed, expected) in rows {
+        let mut settings = endpoint(&format!("{url}/events"), &[NEW]);
+        settings.trust_roots = believed.map(|front| Source::inline(&front.authority()));
+        rig.webhooks = Webhooks::open(vec![settings]).expect("settings");
+        let worker = rig.worker();
+        let job = deliver(&rig).await;
+        let job = eventually(name, PATIENCE, async || {
+            let job = rig.job(job.id).await;
+            (job.state.is_settled() || job.error.is_some()).then_some(job)
+        })
+        .await;
+        worker.stop().await;
+        assert_eq!(job.state == JobState::Succeeded, expected, "{name}: {:?}", job.error);
+        assert_eq!(back_end.told().len(), usize::from(expected), "{name}");
+        if let Some(error) = job.error {
+            assert_eq!(error.message, "no connection", "{name}");
+            let left = rig.job(job.id).await;
+            let given_up = left.request_cancel("test", Timestamp::now()).expect("it waits");
+            assert_eq!(rig.store.jobs.save(&given_up).await, Ok(Save::Stored), "{name}");
+        }
+    }
+    assert_eq!(back_end.told()[0].signed_by(NEW), Some(0));
 }

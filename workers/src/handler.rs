@@ -4,12 +4,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use broker::Broker;
 use providers::{blobs::Blobs, till::Till, webhook::Webhooks};
-use schemas::{Job, JobError, JobId, Timestamp, UserId, job::CallNote, message::Beside};
+use schemas::{Job, JobError, JobId, JobRecord, Timestamp, UserId, job::CallNote, message::Beside};
 use serde::de::DeserializeOwned;
 use store::{Store, StoreError};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    Shared,
     pushing::Pushing,
     settings::{PayPace, TokenLife},
 };
@@ -32,6 +33,16 @@ pub trait Handler: Job {
         ctx: &Context,
         payload: &Self::Payload,
     ) -> impl Future<Output = Result<Undo, JobError>> + Send;
+
+    /// Settles what others wait for, because the job ends without success and nobody works on it
+    /// from now on. Done before that end is saved, so a crash in between repeats it; an operator
+    /// may give the job new attempts afterwards. Most kinds owe nothing.
+    fn give_up(
+        _: &Context,
+        _: &Self::Payload,
+    ) -> impl Future<Output = Result<(), JobError>> + Send {
+        async { Ok(()) }
+    }
 }
 
 /// What came of the attempt to cancel.
@@ -74,12 +85,45 @@ pub struct Context {
     /// Name of this process.
     pub(crate) worker: String,
     pub(crate) stopping: CancellationToken,
+    /// Set at the deadline of the shutdown.
+    pub(crate) cut_off: CancellationToken,
     pub(crate) beside: Option<Beside>,
     pub(crate) cancelled: CancellationToken,
     pub(crate) calls: Mutex<Vec<CallNote>>,
 }
 
 impl Context {
+    /// For one run of `job`; it hears of the wish to stop by `cancelled`.
+    pub(crate) fn of(
+        shared: &Shared,
+        job: &JobRecord,
+        claimed: bool,
+        cancelled: CancellationToken,
+    ) -> Self {
+        let workers = &shared.workers;
+        Self {
+            store: workers.store.clone(),
+            blobs: workers.blobs.clone(),
+            till: workers.till.clone(),
+            broker: workers.broker.clone(),
+            push: Arc::clone(&shared.push),
+            worker: workers.settings.name.clone(),
+            stopping: shared.stopping.clone(),
+            cut_off: shared.cut_off.clone(),
+            webhooks: workers.webhooks.clone(),
+            pace: workers.settings.pay_pace,
+            tokens: workers.settings.tokens,
+            job: job.id,
+            owner: job.owner,
+            claimed,
+            retention: workers.settings.retention,
+            unknown_since: job.unknown_since,
+            beside: None,
+            cancelled,
+            calls: Mutex::default(),
+        }
+    }
+
     /// Whether somebody asked to cancel this job. A handler that sees it before its first effect
     /// answers [`JobError::Cancelled`]; after that it goes on.
     #[must_use]

@@ -118,7 +118,9 @@ pub(crate) async fn hear_events(shared: Arc<Shared>, shutdown: CancellationToken
             Ok(Event::Held { worker, queue, published_at }) => {
                 held::heard(&shared, worker, queue, published_at);
             }
-            Ok(Event::Changed { .. } | Event::SessionEnded { .. }) => {}
+            Ok(
+                Event::Changed { .. } | Event::CampaignEnded { .. } | Event::SessionEnded { .. },
+            ) => {}
             Err(RecvError::Lagged(_)) => shared.in_flight.missed(Timestamp::now()),
             Err(RecvError::Closed) => return,
         }

@@ -7,12 +7,14 @@
 
 mod attempt;
 mod fault;
+mod given_up;
 mod handler;
 mod handlers;
 mod held;
 mod in_flight;
 mod lease;
 mod matching;
+mod patience;
 mod paying;
 mod pipeline;
 mod pushing;

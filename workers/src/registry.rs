@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::handler::{Context, Handler, Undo};
 
 type Run = fn(Arc<Context>, Value) -> BoxFuture<'static, Result<Value, JobError>>;
+type GiveUp = fn(Arc<Context>, Value) -> BoxFuture<'static, Result<(), JobError>>;
 type TakeBack = fn(Arc<Context>, Value) -> BoxFuture<'static, Result<Undo, JobError>>;
 
 /// The handler of one kind.
@@ -17,6 +18,7 @@ pub(crate) struct Entry {
     pub(crate) spec: JobSpec,
     pub(crate) run: Run,
     pub(crate) undo: TakeBack,
+    pub(crate) give_up: GiveUp,
 }
 
 /// The handlers that a worker has.
@@ -29,7 +31,8 @@ impl Registry {
     /// Adds the handler of kind `J`, in place of an earlier one.
     #[must_use]
     pub fn register<J: Handler>(mut self) -> Self {
-        let entry = Entry { spec: JobSpec::of::<J>(), run: run::<J>, undo: undo::<J> };
+        let spec = JobSpec::of::<J>();
+        let entry = Entry { spec, run: run::<J>, undo: undo::<J>, give_up: give_up::<J> };
         self.entries.insert(J::KIND, entry);
         self
     }
@@ -65,4 +68,8 @@ fn run<J: Handler>(ctx: Arc<Context>, raw: Value) -> BoxFuture<'static, Result<V
 
 fn undo<J: Handler>(ctx: Arc<Context>, raw: Value) -> BoxFuture<'static, Result<Undo, JobError>> {
     async move { J::undo(&ctx, &payload::<J>(raw)?).await }.boxed()
+}
+
+fn give_up<J: Handler>(ctx: Arc<Context>, raw: Value) -> BoxFuture<'static, Result<(), JobError>> {
+    async move { J::give_up(&ctx, &payload::<J>(raw)?).await }.boxed()
 }

@@ -1,6 +1,6 @@
 //! One delivery of one job: take it in hand, run it, settle it.
 
-use std::sync::{Arc, Mutex, atomic::Ordering};
+use std::sync::{Arc, atomic::Ordering};
 
 use broker::Broker;
 use schemas::{
@@ -15,11 +15,12 @@ use tracing::Instrument;
 use crate::{
     Shared,
     attempt::{guarded, label},
-    fault,
+    fault, given_up,
     handler::Context,
     held::Hold,
     in_flight::InHand,
     lease::{self, Holder},
+    patience::{NoAnswer, patiently},
     registry::Entry,
     trace,
 };
@@ -152,7 +153,10 @@ impl Runner {
 
         // What came along may be old, and only a first run finds out by itself.
         let beside = beside.filter(|_| !repeat);
-        let ctx = Arc::new(Context { beside, ..self.context(&job, claim, in_hand) });
+        let ctx = Arc::new(Context {
+            beside,
+            ..Context::of(&self.0, &job, claim, in_hand.cancelled.clone())
+        });
         let verdict = self.verdict(entry, &job, Arc::clone(&ctx), in_hand).await;
         let Some(verdict) = verdict else {
             // The lease went to another worker, so the outcome is theirs to record.
@@ -188,36 +192,12 @@ impl Runner {
                 job.claim(&settings.name, now + settings.lease, now)
             };
             let next = next.map_err(|_| CARED_FOR)?;
+            self.give_up(&next).await?;
             match self.save(&next).await? {
                 Save::Stored if next.state == JobState::Running => return Ok(next),
                 // Saved another step, or somebody else did: look again.
                 Save::Stored | Save::Stale => job = self.read(id).await?,
             }
-        }
-    }
-
-    /// What the handler of `job` works with.
-    fn context(&self, job: &JobRecord, claimed: bool, in_hand: &InHand) -> Context {
-        let workers = &self.0.workers;
-        Context {
-            store: workers.store.clone(),
-            blobs: workers.blobs.clone(),
-            till: workers.till.clone(),
-            broker: workers.broker.clone(),
-            push: Arc::clone(&self.0.push),
-            worker: workers.settings.name.clone(),
-            stopping: self.0.stopping.clone(),
-            webhooks: workers.webhooks.clone(),
-            pace: workers.settings.pay_pace,
-            tokens: workers.settings.tokens,
-            job: job.id,
-            owner: job.owner,
-            claimed,
-            retention: workers.settings.retention,
-            unknown_since: job.unknown_since,
-            beside: None,
-            cancelled: in_hand.cancelled.clone(),
-            calls: Mutex::default(),
         }
     }
 
@@ -274,6 +254,7 @@ impl Runner {
                 .settle(&entry.spec, verdict.clone(), me, now, jitter)
                 .map_err(|_| CARED_FOR)?
                 .with_calls(calls.clone());
+            self.give_up(&next).await?;
             if self.save(&next).await? == Save::Stored {
                 self.settled(&next, label);
                 return if label == "interrupted" {
@@ -292,6 +273,12 @@ impl Runner {
                 return Err(CARED_FOR);
             }
         }
+    }
+
+    /// Lets `next` be saved, also when it is the end of a job that others wait for.
+    async fn give_up(&self, next: &JobRecord) -> Result<(), Leave> {
+        // Its lease ends then, or the sweep finds it.
+        if given_up::is_settled(&self.0, next).await { Ok(()) } else { Err(CARED_FOR) }
     }
 
     fn settled(&self, job: &JobRecord, label: &'static str) {
@@ -333,19 +320,9 @@ impl Runner {
         F: Future<Output = Result<T, StoreError>>,
         C: Fn() -> F,
     {
-        let mut pause = std::time::Duration::from_millis(50);
-        loop {
-            match call().await {
-                Ok(answer) => return Ok(answer),
-                Err(StoreError::Unreadable { .. }) => {
-                    return Err(Leave(Answer::Park("record unreadable".to_owned())));
-                }
-                Err(error) => tracing::warn!(?error, "the store does not answer"),
-            }
-            tokio::select! {
-                () = tokio::time::sleep(pause) => pause = (pause * 2).min(std::time::Duration::from_secs(1)),
-                () = self.0.cut_off.cancelled() => return Err(Leave(Answer::Requeue)),
-            }
-        }
+        patiently(&self.0.cut_off, call).await.map_err(|error| match error {
+            NoAnswer::Unreadable(_) => Leave(Answer::Park("record unreadable".to_owned())),
+            NoAnswer::Stopped => Leave(Answer::Requeue),
+        })
     }
 }

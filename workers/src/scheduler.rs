@@ -9,7 +9,7 @@ use schemas::{Event, JobRecord, JobState, Timestamp, job::IllegalTransition};
 use store::{Save, StoreError};
 use tokio_util::sync::CancellationToken;
 
-use crate::Shared;
+use crate::{Shared, given_up};
 
 /// Why a job is published once more, in the metrics.
 pub(crate) const DUE: &str = "due";
@@ -83,6 +83,9 @@ pub(crate) async fn publish_all(
 }
 
 async fn publish(shared: &Shared, job: &JobRecord, why: &'static str) {
+    if !given_up::is_settled(shared, job).await {
+        return;
+    }
     match shared.workers.store.jobs.save(job).await {
         Ok(Save::Stored) => {}
         Ok(Save::Stale) => return,

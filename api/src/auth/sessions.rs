@@ -146,7 +146,12 @@ async fn follow(
         };
         match event {
             Ok(Event::SessionEnded { id }) => sessions.ended(id),
-            Ok(Event::Changed { .. } | Event::CancelRequested { .. } | Event::Held { .. }) => {}
+            Ok(
+                Event::Changed { .. }
+                | Event::CancelRequested { .. }
+                | Event::CampaignEnded { .. }
+                | Event::Held { .. },
+            ) => {}
             Err(RecvError::Lagged(_)) => sessions.forget(),
             Err(RecvError::Closed) => return,
         }

@@ -92,6 +92,7 @@ async fn what_is_wrong_is_said_by_field() {
         ("no such user", to(json!({ "users": [0] })), "to"),
         ("no token", to(json!({ "tokens": ["xyz"] })), "to"),
         ("nobody named", to(json!({ "users": [] })), "to"),
+        ("no language", to(json!({ "locale": "z h" })), "to"),
         ("too much named", to(json!({ "users": [1], "all": true })), "to"),
         (
             "one of many",

@@ -47,7 +47,7 @@ pub(crate) struct SendPush {
     /// Every device of the app gets it
     #[arg(long)]
     pub(crate) all: bool,
-    /// Devices with this language and region
+    /// Devices with such a language and region; zh means zh-Hans and zh-CN, too
     #[arg(long, value_name = "NAME")]
     pub(crate) locale: Option<String>,
     /// Devices with this version of the app

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 
 use schemas::{
     Job, JobRecord, JobState, PushId, Timestamp, UserId,
+    audit::Action,
     job::NewJob,
     kinds::{PushWake, push_wake::Wake},
     push::{PushCampaign, PushCounts, PushOver},
@@ -16,6 +17,7 @@ use store::{Insert, Save};
 use crate::{
     accounts::find_user,
     args::{self, ChangePush, ListPushes, OnePush},
+    audit::Operator,
     failure::Failure,
     output::{self, Form},
     place::{self, Opened},
@@ -43,9 +45,9 @@ pub(crate) async fn run(command: args::Push) -> Result<(), Failure> {
         args::Push::Send(args) => send::run(&opened, args).await,
         args::Push::Show(args) => show(&opened, args).await,
         args::Push::List(args) => list(&opened, args).await,
-        args::Push::Pause(args) => change(&opened, args, PushCampaign::pause).await,
-        args::Push::Resume(args) => change(&opened, args, PushCampaign::resume).await,
-        args::Push::Cancel(args) => cancel(&opened, args).await,
+        args::Push::Pause(args) => change(&opened, args, Wish::Pause).await,
+        args::Push::Resume(args) => change(&opened, args, Wish::Resume).await,
+        args::Push::Cancel(args) => change(&opened, args, Wish::Cancel).await,
     };
     opened.close().await;
     outcome
@@ -82,19 +84,43 @@ async fn list(opened: &Opened, args: &ListPushes) -> Result<(), Failure> {
     Ok(output::line(rows)?)
 }
 
-type Step = fn(PushCampaign, &str, Timestamp) -> Result<Option<PushCampaign>, PushOver>;
-
-async fn change(opened: &Opened, args: &ChangePush, step: Step) -> Result<(), Failure> {
-    let by = operator(args.operator.as_deref())?;
-    let campaign = save(opened, args.id, &by, step).await?;
-    wake(opened, &campaign, &by).await?;
-    tell(opened, &campaign, Form::chosen(args.place.json)).await
+/// What an operator wants of a campaign.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wish {
+    Pause,
+    Resume,
+    Cancel,
 }
 
-async fn cancel(opened: &Opened, args: &ChangePush) -> Result<(), Failure> {
-    let by = operator(args.operator.as_deref())?;
-    let campaign = save(opened, args.id, &by, PushCampaign::cancel).await?;
-    stop_fan_out(opened, &campaign, &by).await?;
+impl Wish {
+    fn of(self, campaign: PushCampaign, by: &str) -> Result<Option<PushCampaign>, PushOver> {
+        let now = Timestamp::now();
+        match self {
+            Self::Pause => campaign.pause(by, now),
+            Self::Resume => campaign.resume(by, now),
+            Self::Cancel => campaign.cancel(by, now),
+        }
+    }
+
+    const fn action(self) -> Action {
+        match self {
+            Self::Pause => Action::CampaignPaused,
+            Self::Resume => Action::CampaignResumed,
+            Self::Cancel => Action::CampaignCancelled,
+        }
+    }
+}
+
+async fn change(opened: &Opened, args: &ChangePush, wish: Wish) -> Result<(), Failure> {
+    let operator = operator(args.operator.as_deref())?;
+    let by = operator.to_string();
+    let (campaign, changed) = save(opened, args.id, &by, wish).await?;
+    if changed {
+        record(opened, &operator, wish.action(), &campaign).await?;
+    }
+    if wish == Wish::Cancel {
+        stop_fan_out(opened, &campaign, &by).await?;
+    }
     wake(opened, &campaign, &by).await?;
     tell(opened, &campaign, Form::chosen(args.place.json)).await
 }
@@ -106,19 +132,36 @@ async fn read(opened: &Opened, id: PushId) -> Result<PushCampaign, Failure> {
     })
 }
 
-async fn save(opened: &Opened, id: PushId, by: &str, step: Step) -> Result<PushCampaign, Failure> {
+/// Saves the wish. Says whether the campaign was not as wanted already.
+async fn save(
+    opened: &Opened,
+    id: PushId,
+    by: &str,
+    wish: Wish,
+) -> Result<(PushCampaign, bool), Failure> {
     for _ in 0..TRIES {
         let campaign = read(opened, id).await?;
         let state = campaign.state.name();
-        let next = step(campaign.clone(), by, Timestamp::now()).map_err(|_| {
+        let next = wish.of(campaign.clone(), by).map_err(|_| {
             Failure::setup(format!("it is {state}"), "`feat push show` tells what became of it")
         })?;
-        let Some(next) = next else { return Ok(campaign) };
+        let Some(next) = next else { return Ok((campaign, false)) };
         if opened.store.pushes.save(&next).await? == Save::Stored {
-            return Ok(next);
+            return Ok((next, true));
         }
     }
     Err(Failure::setup("others change the campaign all the time", "Try again"))
+}
+
+/// Writes down what was decided about a campaign.
+async fn record(
+    opened: &Opened,
+    operator: &Operator,
+    action: Action,
+    campaign: &PushCampaign,
+) -> Result<(), Failure> {
+    let entry = operator.entry(action).about(campaign.owner).subject(campaign.id);
+    operator.record(&opened.store, &entry.detail(&campaign.app)).await
 }
 
 /// Lets the shards that wait look at the campaign again.
@@ -162,12 +205,12 @@ async fn publish(opened: &Opened, job: &JobRecord) {
     }
 }
 
-fn operator(named: Option<&str>) -> Result<String, Failure> {
+fn operator(named: Option<&str>) -> Result<Operator, Failure> {
     let named = named.map(str::to_owned).or_else(|| std::env::var("USER").ok());
     let name = named.filter(|name| !name.trim().is_empty()).ok_or_else(|| {
         Failure::Misuse("say who decides, with --as NAME: it stays in the record".to_owned())
     })?;
-    Ok(format!("operator {}", name.trim()))
+    Ok(Operator::of(Some(&name)))
 }
 
 /// The campaign with its counters as they are.
@@ -195,6 +238,9 @@ async fn tell(opened: &Opened, campaign: &PushCampaign, form: Form) -> Result<()
     if let Some(block) = &campaign.blocked {
         rows.add_row(["blocked", &format!("{} since {}", block.reason, block.since)]);
     }
+    if campaign.may_go_on() {
+        rows.add_row(["given up", &given_up(campaign)]);
+    }
     if let Value::Object(counts) = json!(counts) {
         for (name, count) in counts {
             rows.add_row([name, count.to_string()]);
@@ -205,4 +251,13 @@ async fn tell(opened: &Opened, campaign: &PushCampaign, form: Form) -> Result<()
         rows.add_row([format!("refused: {reason}"), count.to_string()]);
     }
     Ok(output::line(rows)?)
+}
+
+/// What nobody works on, and how to have it go on.
+fn given_up(campaign: &PushCampaign) -> String {
+    if campaign.cut_short {
+        return format!("the search for devices; `feat jobs retry {}` goes on", campaign.id);
+    }
+    let shards = output::counted(campaign.lost.into(), "shard");
+    format!("{shards}; `feat jobs retry --state dead --kind push.shard` goes on")
 }

@@ -5,13 +5,14 @@ use std::io::Read;
 use api::error::ApiError;
 use schemas::{
     JobRecord, PushId, Timestamp, UserId,
+    audit::Action,
     job::NewJob,
     kinds::PushFanOut,
     push::{PushCampaign, PushOrder},
 };
 use serde_json::{Map, Value, json};
 
-use super::{operator, publish, tell};
+use super::{operator, publish, record, tell};
 use crate::{accounts::find_user, args::SendPush, failure::Failure, output::Form, place::Opened};
 
 /// Records the campaign and lets the workers know.
@@ -20,7 +21,7 @@ use crate::{accounts::find_user, args::SendPush, failure::Failure, output::Form,
 ///
 /// [`Failure`] names every field that is wrong; nothing is sent then.
 pub(super) async fn run(opened: &Opened, args: &SendPush) -> Result<(), Failure> {
-    let by = operator(args.operator.as_deref())?;
+    let operator = operator(args.operator.as_deref())?;
     let owner = match &args.owner {
         Some(user) => find_user(&opened.store, user).await?.id,
         None => UserId::FEAT,
@@ -29,11 +30,12 @@ pub(super) async fn run(opened: &Opened, args: &SendPush) -> Result<(), Failure>
     let request = request(opened, args).await?;
     let mut order = api::read_push_order(&request, None, now).map_err(|error| misuse(&error))?;
     api::resolve_push_order(&opened.store, &mut order).await?;
-    let campaign = record(opened, &order, owner, &by, now).await?;
+    let campaign = accept(opened, &order, owner, &operator.to_string(), now).await?;
+    record(opened, &operator, Action::CampaignMade, &campaign).await?;
     tell(opened, &campaign, Form::chosen(args.place.json)).await
 }
 
-async fn record(
+async fn accept(
     opened: &Opened,
     order: &PushOrder,
     owner: UserId,

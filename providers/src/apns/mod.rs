@@ -24,6 +24,7 @@ mod message;
 mod outcome;
 mod payload;
 mod provider_token;
+mod push_type;
 mod settings;
 mod stored;
 mod tls;
@@ -38,12 +39,13 @@ pub use self::{
     accounts::ApnsAccount,
     clock::Clock,
     credential::CredentialError,
-    message::{CollapseId, Expiration, Message, MessageFlaw, MessageParts, Priority, PushType},
+    message::{CollapseId, Expiration, Message, MessageFlaw, MessageParts},
     outcome::{Accepted, Limit, Lost, Next, PushError, Reason},
     payload::{
         Activity, ActivityEvent, Alert, AlertText, Aps, InterruptionLevel, Notification, Payload,
         Sound,
     },
+    push_type::{Priority, PushType},
     settings::{
         AppSettings, CredentialSource, Endpoint, NotAnEndpoint, Roots, Settings, Transport,
     },

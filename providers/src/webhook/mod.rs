@@ -12,6 +12,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use reqwest::{StatusCode, header};
 use schemas::{Timestamp, webhook::WebhookEvent};
+use secrecy::ExposeSecret;
 use serde::Deserialize;
 use url::Url;
 
@@ -49,6 +50,9 @@ pub struct WebhookSettings {
     /// Whether the address may be one of this machine or of a private network, and plain HTTP.
     #[serde(default)]
     pub private: bool,
+    /// Certificates in PEM of the authorities that are believed in place of the public ones.
+    #[serde(default)]
+    pub trust_roots: Option<Source>,
 }
 
 /// Why an event was not taken.
@@ -159,7 +163,7 @@ impl Endpoint {
         }
         problems.extend(keys(&settings.secrets).err());
         let url = address(&settings.url, settings.private);
-        let client = client(settings.private);
+        let client = client(&settings);
         match (url, client) {
             (Ok(url), Ok(client)) if problems.is_empty() => Ok(Self { settings, url, client }),
             (url, client) => {
@@ -230,15 +234,25 @@ fn keys(secrets: &[Source]) -> Result<Vec<Key>, String> {
         .map_err(|text| format!("secrets: {text}"))
 }
 
-fn client(private: bool) -> Result<reqwest::Client, String> {
-    let builder = reqwest::Client::builder()
+fn client(settings: &WebhookSettings) -> Result<reqwest::Client, String> {
+    let mut builder = reqwest::Client::builder()
         .connect_timeout(CONNECT_TIMEOUT)
         .timeout(TIMEOUT)
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
         .referer(false)
         .user_agent("feat-webhooks");
-    let builder = if private { builder } else { builder.dns_resolver(Arc::new(Public)) };
+    if !settings.private {
+        builder = builder.dns_resolver(Arc::new(Public));
+    }
+    if let Some(roots) = &settings.trust_roots {
+        let pem = roots.text().map_err(|text| format!("trust_roots: {text}"))?;
+        let roots = reqwest::Certificate::from_pem_bundle(pem.expose_secret().as_bytes());
+        // Text without any is no reason to trust nobody.
+        let roots = roots.ok().filter(|roots| !roots.is_empty());
+        let roots = roots.ok_or_else(|| "trust_roots: not certificates in PEM".to_owned())?;
+        builder = builder.tls_certs_only(roots);
+    }
     builder.build().map_err(|_| "no HTTP client could be made".to_owned())
 }
 
@@ -274,9 +288,10 @@ mod tests {
             secrets: vec![Source::Value("whsec_dG9vIHNob3J0".into())],
             events: BTreeSet::from(["dance".to_owned()]),
             private: false,
+            trust_roots: Some(Source::Value("no certificate".into())),
         };
         let findings = Webhooks::open(vec![settings.clone(), settings]).err().unwrap_or_default();
         let problems: Vec<_> = findings.into_iter().filter_map(|found| found.problem).collect();
-        assert_eq!(problems.len(), 7, "{problems:?}");
+        assert_eq!(problems.len(), 9, "{problems:?}");
     }
 }

@@ -1,10 +1,10 @@
 //! The record of one campaign and every change that may happen to it.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{PushCounts, PushOrder};
+use super::{PushCounts, PushOrder, Tally};
 use crate::{
     apns::BundleId,
     id::{PushId, UserId},
@@ -44,15 +44,24 @@ pub struct PushCampaign {
     /// Since when it is paused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paused_at: Option<Timestamp>,
-    /// Milliseconds of the pauses that are over; the rate does not make up for them.
+    /// Targets that were given a place in its pace, those that were sent again not counted.
     #[serde(default)]
-    pub paused_ms: u64,
+    pub paced: u64,
+    /// When the place behind the last that was given is, at its rate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pace_end: Option<Timestamp>,
     /// Why nothing is sent although it should be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blocked: Option<PushBlock>,
     /// How many shards it has, once they all are known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shards: Option<u32>,
+    /// The search for its devices was given up: there may be more than its shards have.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cut_short: bool,
+    /// Shards that were given up when it ended; what was not sent of them is among the unknown.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub lost: u32,
     /// What became of the targets; set with the end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub totals: Option<PushCounts>,
@@ -86,6 +95,13 @@ pub enum PushState {
 }
 
 impl PushState {
+    /// Whether pushes may leave. Of a finished campaign only a shard is left that was given up, and
+    /// that an operator has sent on.
+    #[must_use]
+    pub const fn sends(self) -> bool {
+        matches!(self, Self::Active | Self::Finished)
+    }
+
     /// Its name in records and in the API.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -96,6 +112,11 @@ impl PushState {
             Self::Finished => "finished",
         }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }
 
 /// Why nothing is sent although it should be; for operators to mend.
@@ -142,9 +163,12 @@ impl PushCampaign {
             rate: order.rate,
             started_at: None,
             paused_at: None,
-            paused_ms: 0,
+            paced: 0,
+            pace_end: None,
             blocked: None,
             shards: None,
+            cut_short: false,
+            lost: 0,
             totals: None,
             reasons: BTreeMap::new(),
             repeated: 0,
@@ -184,7 +208,7 @@ impl PushCampaign {
             PushState::Paused => {
                 let mut next = self.step("resumed", by, now);
                 next.state = PushState::Active;
-                next.end_pause(now);
+                next.paused_at = None;
                 Ok(Some(next))
             }
         }
@@ -202,7 +226,7 @@ impl PushCampaign {
             PushState::Active | PushState::Paused => {
                 let mut next = self.step("cancelled", by, now);
                 next.state = PushState::Cancelled;
-                next.end_pause(now);
+                next.paused_at = None;
                 Ok(Some(next))
             }
         }
@@ -230,6 +254,43 @@ impl PushCampaign {
         Some(next)
     }
 
+    /// The search for its devices is given up; these shards are there. `None` when all were known,
+    /// or that was noted before.
+    #[must_use]
+    pub fn cut_short(self, shards: u32, by: &str, now: Timestamp) -> Option<Self> {
+        let mut next = self.fanned_out(shards, by, now)?;
+        next.cut_short = true;
+        Some(next)
+    }
+
+    /// The search for its devices goes on after all, so it has not ended. `None` when it was not
+    /// given up.
+    #[must_use]
+    pub fn reopen(self, by: &str, now: Timestamp) -> Option<Self> {
+        if !self.cut_short {
+            return None;
+        }
+        let mut next = self.step("reopened", by, now);
+        if next.state == PushState::Finished {
+            next.state = PushState::Active;
+        }
+        next.cut_short = false;
+        next.shards = None;
+        next.lost = 0;
+        next.totals = None;
+        next.reasons = BTreeMap::new();
+        next.repeated = 0;
+        next.settled_at = None;
+        Some(next)
+    }
+
+    /// Whether an operator may have it go on where it was given up: until then its shards and
+    /// their devices are kept.
+    #[must_use]
+    pub const fn may_go_on(&self) -> bool {
+        self.cut_short || self.lost > 0
+    }
+
     /// Nothing can be sent for `reason`. `None` when that is known, or it is over.
     #[must_use]
     pub fn block(self, reason: &str, by: &str, now: Timestamp) -> Option<Self> {
@@ -251,62 +312,33 @@ impl PushCampaign {
         Some(next)
     }
 
-    /// Every target has its fate; these are the sums. `None` when it has ended before.
+    /// Every target has its fate; these are the sums. Of a campaign that has ended they count only
+    /// if shards that were given up have gone on since. `None` when that is not so.
     #[must_use]
-    pub fn settle(
-        self,
-        totals: PushCounts,
-        reasons: BTreeMap<String, u32>,
-        repeated: u64,
-        by: &str,
-        now: Timestamp,
-    ) -> Option<Self> {
-        if self.settled_at.is_some() {
-            return None;
-        }
-        let mut next = self.step("settled", by, now);
+    pub fn settle(self, sums: Tally, by: &str, now: Timestamp) -> Option<Self> {
+        let what = match self.totals {
+            None => "settled",
+            Some(known) => {
+                let (left, were) = ((sums.lost, sums.counts.unknown), (self.lost, known.unknown));
+                let fewer = left.0 <= were.0 && left.1 <= were.1 && left != were;
+                if self.lost == 0 || !fewer {
+                    return None;
+                }
+                "corrected"
+            }
+        };
+        let mut next = self.step(what, by, now);
         if next.state != PushState::Cancelled {
             next.state = PushState::Finished;
-            next.end_pause(now);
+            next.paused_at = None;
         }
         next.blocked = None;
-        next.totals = Some(totals);
-        next.reasons = reasons;
-        next.repeated = repeated;
-        next.settled_at = Some(now);
+        next.totals = Some(sums.counts);
+        next.reasons = sums.reasons;
+        next.repeated = sums.repeated;
+        next.lost = sums.lost;
+        next.settled_at.get_or_insert(now);
         Some(next)
-    }
-
-    /// How many targets, counted from the first, may have been sent at `now`: those of every
-    /// second that has begun.
-    #[must_use]
-    pub fn allowed(&self, now: Timestamp) -> u64 {
-        let (Some(rate), Some(begin)) = (self.rate, self.pace_begin()) else { return u64::MAX };
-        if now < begin {
-            return 0;
-        }
-        u64::from(rate).saturating_mul(now.since(begin).as_secs() + 1)
-    }
-
-    /// When target `index`, counted from the first, may be sent at the earliest.
-    #[must_use]
-    pub fn due_at(&self, index: u64) -> Option<Timestamp> {
-        let second = index / u64::from(self.rate?.max(1));
-        Some(self.pace_begin()? + Duration::from_secs(second))
-    }
-
-    /// Where the seconds of its rate are counted from.
-    fn pace_begin(&self) -> Option<Timestamp> {
-        Some(self.started_at? + Duration::from_millis(self.paused_ms))
-    }
-
-    fn end_pause(&mut self, now: Timestamp) {
-        if let Some(since) = self.paused_at.take() {
-            // What passed before the start was no time to send in.
-            let since = self.started_at.map_or(now, |start| since.max(start));
-            let pause = u64::try_from(now.since(since).as_millis()).unwrap_or(u64::MAX);
-            self.paused_ms = self.paused_ms.saturating_add(pause);
-        }
     }
 
     fn step(mut self, what: &str, by: &str, now: Timestamp) -> Self {
@@ -320,74 +352,4 @@ impl PushCampaign {
 }
 
 #[cfg(test)]
-mod tests {
-    #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
-
-    use super::*;
-    use crate::push::{Audience, Segment};
-
-    fn at(second: u64) -> Timestamp {
-        Timestamp::from_micros(0) + Duration::from_secs(second)
-    }
-
-    fn campaign(rate: Option<u32>) -> PushCampaign {
-        let order = PushOrder {
-            app: "com.example.notes".parse().unwrap(),
-            name: None,
-            environment: None,
-            messages: Vec::new(),
-            audience: Audience::Segment(Segment::default()),
-            start_at: at(100),
-            expires_at: at(10_000),
-            rate,
-        };
-        PushCampaign::of(&order, PushId::generate(), UserId::new(7).unwrap(), at(100))
-    }
-
-    fn settled(campaign: PushCampaign) -> PushCampaign {
-        campaign.settle(PushCounts::default(), BTreeMap::new(), 0, "w", at(900)).unwrap()
-    }
-
-    #[test]
-    fn only_what_is_not_over_can_be_stopped() {
-        let paused = campaign(None).pause("owner", at(110)).unwrap().unwrap();
-        let cancelled = paused.clone().cancel("owner", at(120)).unwrap().unwrap();
-        let finished = settled(campaign(None));
-
-        assert_eq!(paused.clone().pause("owner", at(111)), Ok(None));
-        assert_eq!(cancelled.clone().cancel("owner", at(121)), Ok(None));
-        assert_eq!(cancelled.clone().resume("owner", at(121)), Err(PushOver));
-        for step in [PushCampaign::pause, PushCampaign::resume, PushCampaign::cancel] {
-            assert_eq!(step(finished.clone(), "owner", at(901)), Err(PushOver));
-        }
-        assert_eq!(settled(cancelled).state, PushState::Cancelled, "and its sums are kept");
-        assert_eq!(finished.state, PushState::Finished);
-    }
-
-    #[test]
-    fn the_rate_counts_seconds_and_not_pauses() {
-        let started = campaign(Some(10)).start("w", at(100)).unwrap();
-        let cases = [("before", 99, 0), ("at once", 100, 10), ("third second", 102, 30)];
-        for (name, second, expected) in cases {
-            assert_eq!(started.allowed(at(second)), expected, "{name}");
-        }
-        assert_eq!(started.due_at(25), Some(at(102)));
-
-        let paused = started.pause("owner", at(101)).unwrap().unwrap();
-        let resumed = paused.resume("owner", at(201)).unwrap().unwrap();
-        assert_eq!(resumed.allowed(at(202)), 30, "a hundred seconds were no time to send in");
-        assert_eq!(resumed.due_at(25), Some(at(202)));
-        assert_eq!(campaign(None).start("w", at(1)).unwrap().allowed(at(0)), u64::MAX);
-    }
-
-    #[test]
-    fn the_history_is_bounded() {
-        let mut campaign = campaign(None);
-        for turn in 0..100 {
-            campaign = campaign.pause("owner", at(turn)).unwrap().unwrap();
-            campaign = campaign.resume("owner", at(turn)).unwrap().unwrap();
-        }
-        assert_eq!((campaign.history.len(), campaign.version), (MAX_PUSH_HISTORY, 201));
-        assert_eq!(campaign.history[0].what, "accepted");
-    }
-}
+mod tests;

@@ -23,7 +23,8 @@ pub struct PushCounts {
     pub expired: u64,
     /// Not sent, because the campaign was cancelled.
     pub cancelled: u64,
-    /// Sent, and no answer was recorded: it may have arrived.
+    /// Sent, and no answer was recorded: it may have arrived. Also what was left to do of a part
+    /// whose work was given up.
     pub unknown: u64,
     /// Not sent yet, or under way.
     pub pending: u64,
@@ -62,6 +63,8 @@ impl std::ops::AddAssign for PushCounts {
 pub struct Tally {
     /// Shards that were added.
     pub shards: u32,
+    /// Those of them that were given up.
+    pub lost: u32,
     /// What became of their targets.
     pub counts: PushCounts,
     /// Why targets were refused.
@@ -74,6 +77,7 @@ impl Tally {
     /// Adds a shard.
     pub fn add(&mut self, shard: &PushShard) {
         self.shards += 1;
+        self.lost += u32::from(shard.lost);
         self.counts += shard.counts();
         self.repeated += u64::from(shard.repeated);
         for (reason, count) in &shard.reasons {

@@ -9,6 +9,7 @@ mod campaign;
 mod counts;
 mod fates;
 mod order;
+mod pace;
 mod shard;
 mod targets;
 

@@ -42,7 +42,7 @@ pub struct PushOrder {
     pub start_at: Timestamp,
     /// Nothing is sent from then on.
     pub expires_at: Timestamp,
-    /// Most pushes in a second, evenly from the start on.
+    /// Most pushes in a second, over any few seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate: Option<u32>,
 }
@@ -86,14 +86,14 @@ pub struct TokenAddress {
     pub user: UserId,
 }
 
-/// Devices of an app; everything that is named must agree, in the very letters that were
-/// registered.
+/// Devices of an app; everything that is named must agree.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Segment {
-    /// Language and region of the device.
+    /// Range of languages and regions, by basic filtering of RFC 4647: `zh` means `zh-Hans-CN`, too.
+    /// In the spelling of [`locale::spelled`](crate::locale::spelled).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub locale: Option<String>,
-    /// Version of the app on it.
+    /// Version of the app on it, in the very letters that were registered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub app_version: Option<String>,
 }
@@ -140,6 +140,9 @@ pub enum Cursor {
     Segment {
         /// The environment that is read.
         environment: ApnsEnvironment,
+        /// The language that is read, of those that the segment means; none when it means all.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        locale: Option<String>,
         /// The last device that has its shard.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         after: Option<PushTokenId>,
@@ -154,7 +157,7 @@ impl PushOrder {
             Audience::Listed(_) => Cursor::Listed(0),
             Audience::Segment(_) => {
                 let environment = self.environment.unwrap_or(ApnsEnvironment::ALL[0]);
-                Cursor::Segment { environment, after: None }
+                Cursor::Segment { environment, locale: None, after: None }
             }
         }
     }

@@ -34,7 +34,7 @@ pub struct PushShard {
     pub seq: u32,
     /// Targets of all shards before.
     pub first: u64,
-    /// Its number again while something is left to do.
+    /// Its number again while something is left to do and somebody does it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub open: Option<u32>,
     /// What became of each target.
@@ -48,6 +48,9 @@ pub struct PushShard {
     /// Times that a push was sent once more although Apple may have taken it before.
     #[serde(default)]
     pub repeated: u32,
+    /// Its job has ended without success, so nobody works on it: what has no fate is unknown.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub lost: bool,
 }
 
 /// A target that waits for another attempt.
@@ -80,13 +83,19 @@ impl PushShard {
             again: Vec::new(),
             reasons: BTreeMap::new(),
             repeated: 0,
+            lost: false,
         }
     }
 
     /// The sums.
     #[must_use]
     pub fn counts(&self) -> PushCounts {
-        self.fates.counts()
+        let mut counts = self.fates.counts();
+        if self.lost {
+            counts.unknown += counts.pending + counts.throttled;
+            (counts.pending, counts.throttled) = (0, 0);
+        }
+        counts
     }
 
     /// Whether every target has its final fate.
@@ -98,7 +107,19 @@ impl PushShard {
     /// The next version of the record, to be saved.
     pub fn turn(&mut self) {
         self.version += 1;
-        self.open = (!self.is_done()).then_some(self.seq);
+        self.open = (!self.is_done() && !self.lost).then_some(self.seq);
+    }
+
+    /// Nobody works on it any more. Says whether anything changed.
+    pub fn give_up(&mut self) -> bool {
+        let changed = !self.lost && !self.is_done();
+        self.lost |= changed;
+        changed
+    }
+
+    /// Somebody works on it again. Says whether anything changed.
+    pub fn take_up(&mut self) -> bool {
+        std::mem::take(&mut self.lost)
     }
 
     /// Takes over from a run that was cut off: what was in flight may have arrived. It is sent
@@ -112,13 +133,17 @@ impl PushShard {
         !doubtful.is_empty()
     }
 
-    /// Up to `limit` targets that may be sent at `now`, in order, of the first `allowed`.
+    /// Up to `limit` targets that may be sent at `now`, in order.
     #[must_use]
-    pub fn due(&self, limit: usize, allowed: u64, now: Timestamp) -> Vec<usize> {
-        let allowed = usize::try_from(allowed).unwrap_or(usize::MAX);
-        let waits = self.places(Fate::waits).take_while(|index| *index < allowed);
+    pub fn due(&self, limit: usize, now: Timestamp) -> Vec<usize> {
         let ready = |index: &usize| self.attempts(*index).is_none_or(|again| again.at <= now);
-        waits.filter(ready).take(limit).collect()
+        self.places(Fate::waits).filter(ready).take(limit).collect()
+    }
+
+    /// How many of these targets were never sent.
+    #[must_use]
+    pub fn fresh(&self, targets: &[usize]) -> u64 {
+        targets.iter().filter(|index| self.attempts(**index).is_none()).count() as u64
     }
 
     /// When a target that was not taken is due again, the earliest of them.
@@ -275,7 +300,7 @@ mod tests {
         let counts = shard.counts();
         assert_eq!((counts.accepted, counts.unknown, counts.pending), (1, 1, 2));
         assert_eq!(shard.repeated, 1);
-        assert_eq!(shard.due(9, 9, Timestamp::now()), [1, 3]);
+        assert_eq!(shard.due(9, Timestamp::now()), [1, 3]);
     }
 
     #[test]
@@ -287,9 +312,9 @@ mod tests {
             shard.later(0, at(100), second);
             assert_eq!(shard.next_again(), Some(at(100 + expected)));
         }
-        assert_eq!(shard.due(9, 9, at(100)), [1]);
-        assert_eq!(shard.due(9, 9, at(108)), [0, 1]);
-        assert_eq!(shard.due(9, 1, at(108)), [0], "the rate allows one");
+        assert_eq!(shard.due(9, at(100)), [1]);
+        assert_eq!(shard.due(9, at(108)), [0, 1]);
+        assert_eq!(shard.fresh(&[0, 1]), 1);
         shard.slowed(0, at(200), Duration::from_hours(1));
         assert_eq!(shard.next_again(), Some(at(200 + 3_600)), "Apple's own pause counts");
     }
@@ -310,6 +335,28 @@ mod tests {
         assert_eq!((shard.open, shard.again.len()), (None, 0));
         assert!(shard.counts().add_up() && shard.counts().cancelled == 2);
         assert_eq!(shard.reasons["Unregistered"], 1);
+    }
+
+    #[test]
+    fn what_was_given_up_is_unknown_until_somebody_goes_on() {
+        let mut shard = shard(4);
+        shard.depart(0);
+        shard.accepted(0);
+        shard.depart(1);
+        shard.slowed(2, at(1), Duration::ZERO);
+
+        assert!(shard.give_up() && !shard.give_up());
+        shard.turn();
+        let counts = shard.counts();
+        assert!(counts.add_up());
+        assert_eq!((shard.open, counts.accepted, counts.unknown), (None, 1, 3));
+        assert!(shard.take_up() && !shard.take_up());
+        shard.turn();
+        let counts = shard.counts();
+        assert_eq!((shard.open, counts.pending, counts.throttled), (Some(3), 2, 1));
+        shard.take_over(|_| false);
+        shard.cancel();
+        assert!(!shard.give_up(), "nothing is left to give up");
     }
 
     #[test]

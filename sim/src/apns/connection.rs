@@ -12,7 +12,7 @@ use h2::{
     server::{Builder, SendResponse},
 };
 use http::{Request, Response, StatusCode, header::RETRY_AFTER, request::Parts};
-use schemas::ApnsEnvironment;
+use schemas::{ApnsEnvironment, Timestamp};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
     sync::Notify,
@@ -248,6 +248,7 @@ impl Taken {
     fn deliver(&self, accepted: bool) {
         let Some((asked, body)) = self.good.as_ref().filter(|_| accepted) else { return };
         self.state.ledger().deliver(Delivery {
+            at: Timestamp::now(),
             id: asked.id,
             device: Arc::clone(&asked.device),
             topic: Arc::clone(&asked.topic),

@@ -6,13 +6,15 @@ use std::{
 };
 
 use bytes::Bytes;
-use schemas::ApnsEnvironment;
+use schemas::{ApnsEnvironment, Timestamp};
 use serde::{Serialize, Serializer};
 use uuid::Uuid;
 
 /// One push that reached its device.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Delivery {
+    /// When it reached the device, by the clock of this machine.
+    pub at: Timestamp,
     /// The sender's `apns-id`, or one made here.
     pub id: Uuid,
     /// The device token.

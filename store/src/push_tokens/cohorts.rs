@@ -8,7 +8,8 @@ use schemas::{
 use super::{
     PushTokenFilter, PushTokens,
     queries::{
-        corrected, listed, next_app, quiet, signed_out, standing, standing_since, unreported,
+        corrected, listed, next_app, next_locale, quiet, signed_out, standing, standing_since,
+        unreported,
     },
 };
 use crate::StoreError;
@@ -28,6 +29,24 @@ impl PushTokens {
         limit: usize,
     ) -> Result<Vec<PushTokenRecord>, StoreError> {
         self.0.find(listed(filter, after, limit)).await
+    }
+
+    /// The first language and region, in alphabetical order, of those that `range` means and that a
+    /// device of a cohort has which gets pushes; behind `after`, if that is given. `range` is
+    /// spelled by [`schemas::locale::spelled`].
+    ///
+    /// # Errors
+    ///
+    /// See [`PushTokens`].
+    pub async fn next_locale(
+        &self,
+        app: &BundleId,
+        environment: ApnsEnvironment,
+        range: &str,
+        after: Option<&str>,
+    ) -> Result<Option<String>, StoreError> {
+        let found = self.0.first(next_locale(app, environment, range, after)).await?;
+        Ok(found.and_then(|device| device.locale))
     }
 
     /// Up to `limit` devices of a cohort that get pushes and that nobody has registered since

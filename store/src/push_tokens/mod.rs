@@ -55,7 +55,8 @@ pub struct PushTokenFilter {
     pub app: BundleId,
     /// Where the tokens belong.
     pub environment: ApnsEnvironment,
-    /// Only devices with this language and region, in the very letters that were registered.
+    /// Only devices with this very language and region; [`PushTokens::next_locale`] finds those that
+    /// a range means.
     pub locale: Option<String>,
     /// Only devices with this version of the app.
     pub app_version: Option<String>,

@@ -1,7 +1,7 @@
 //! What is asked about device tokens; every question stands on an index.
 
 use schemas::{
-    ApnsEnvironment, BundleId, PushTokenId, Timestamp, UserId,
+    ApnsEnvironment, BundleId, PushTokenId, Timestamp, UserId, locale,
     push_token::{MAX_DEVICES, PushTokenState, cohort},
 };
 
@@ -46,6 +46,21 @@ pub(crate) fn listed(filter: &PushTokenFilter, after: Option<PushTokenId>, limit
     all.extend(exactly("locale", &filter.locale));
     all.extend(exactly("app_version", &filter.app_version));
     Query::all(all).sorted("number", Ascending).limited(limit)
+}
+
+pub(crate) fn next_locale(
+    app: &BundleId,
+    environment: ApnsEnvironment,
+    range: &str,
+    after: Option<&str>,
+) -> Query {
+    let (first, end) = locale::stretch(range);
+    let begin = match after {
+        None => Condition::Gte("locale", first.as_str().into()),
+        Some(after) => Condition::Gt("locale", after.into()),
+    };
+    let all = vec![in_reach(app, environment), begin, Condition::Lt("locale", end.as_str().into())];
+    Query::all(all).sorted("locale", Ascending).limited(1)
 }
 
 fn in_reach(app: &BundleId, environment: ApnsEnvironment) -> Condition {

@@ -215,13 +215,16 @@ impl Pushes {
         Ok(self.targets.remove(query()).await? + self.shards.remove(query()).await?)
     }
 
-    /// Forgets up to `limit` campaigns that ended before this moment, earliest first, and says how
-    /// many.
+    /// Forgets up to `limit` campaigns that ended before this moment, earliest first, with all that
+    /// was kept of them, and says how many.
     ///
     /// # Errors
     ///
     /// See [`Pushes`]. Some may be gone already.
     pub async fn remove_settled(&self, before: Timestamp, limit: usize) -> Result<u64, StoreError> {
+        for ended in self.campaigns.find(settled(before, limit)).await? {
+            while ended.may_go_on() && self.forget(ended.owner, ended.id, PAGE).await? > 0 {}
+        }
         self.campaigns.remove(settled(before, limit)).await
     }
 

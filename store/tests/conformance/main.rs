@@ -70,6 +70,7 @@ on_both_engines! {
     push_tokens::answers_of_apple_and_registrations_that_cross_end_well,
     push_tokens::a_corrected_environment_is_found_where_apple_knows_it,
     push_tokens::a_segment_has_every_device_that_gets_pushes_once,
+    push_tokens::a_range_finds_the_languages_of_devices,
     push_tokens::devices_that_nobody_registers_are_found_oldest_first,
     pushes::a_campaign_lives_and_is_its_owners,
     pushes::shards_are_summed_found_open_and_forgotten,

@@ -165,10 +165,42 @@ pub(crate) async fn a_segment_has_every_device_that_gets_pushes_once(place: &Pla
     }
     assert_eq!(found, expected);
 
+    assert_eq!(languages(place, "fr").await, [] as [&str; 0]);
     let french = PushTokenFilter { locale: Some("fr-FR".to_owned()), ..filter.clone() };
     assert_eq!(devices.segment(&french, None, 10).await.unwrap(), []);
     let elsewhere = PushTokenFilter { environment: ApnsEnvironment::Sandbox, ..filter };
     assert_eq!(devices.segment(&elsewhere, None, 10).await.unwrap(), []);
+}
+
+/// Every language of the cohort that `range` means.
+async fn languages(place: &Place, range: &str) -> Vec<String> {
+    let (app, here) = ("com.example.notes".parse().unwrap(), ApnsEnvironment::Production);
+    let mut found: Vec<String> = Vec::new();
+    loop {
+        let after = found.last().map(String::as_str);
+        let next = place.store.push_tokens.next_locale(&app, here, range, after).await.unwrap();
+        let Some(next) = next else { return found };
+        found.push(next);
+    }
+}
+
+pub(crate) async fn a_range_finds_the_languages_of_devices(place: &Place) {
+    let rows =
+        ["zh", "zh-CN", "zh-Hans-CN", "zh-Hans", "zh-Hant-TW", "zhx", "yue-Hans", "en-GB", ""];
+    for (number, locale) in rows.iter().cycle().take(2 * rows.len()).enumerate() {
+        let mut registration = registration(user(7), &format!("{number:02x}"));
+        registration.locale = Some((*locale).to_owned()).filter(|locale| !locale.is_empty());
+        let mut device = PushTokenRecord::new(registration, Timestamp::now());
+        if *locale == "zh-Hans-CN" {
+            device = device.removed(PushTokenReason::Deleted, Timestamp::now()).unwrap();
+        }
+        assert_eq!(place.store.push_tokens.insert(&device).await, Ok(Insert::Stored));
+    }
+    assert_eq!(languages(place, "zh").await, ["zh", "zh-CN", "zh-Hans", "zh-Hant-TW"]);
+    assert_eq!(languages(place, "zh-Hans").await, ["zh-Hans"]);
+    assert_eq!(languages(place, "en").await, ["en-GB"]);
+    assert_eq!(languages(place, "en-GB").await, ["en-GB"]);
+    assert_eq!(languages(place, "de").await, [] as [&str; 0]);
 }
 
 pub(crate) async fn devices_that_nobody_registers_are_found_oldest_first(place: &Place) {

@@ -5,8 +5,8 @@ use std::time::Duration;
 use schemas::{
     PushId, Timestamp, UserId,
     push::{
-        Audience, Cursor, PushCampaign, PushCounts, PushMessage, PushOrder, PushShard, PushTarget,
-        PushTargets, Segment,
+        Audience, Cursor, PushCampaign, PushMessage, PushOrder, PushShard, PushTarget, PushTargets,
+        Segment, Tally,
     },
 };
 use store::{Insert, Save};
@@ -75,11 +75,18 @@ pub(crate) async fn a_campaign_lives_and_is_its_owners(place: &Place) {
     assert_eq!(pushes.list(Some(user(7)), Some(mine.id), 9).await.unwrap(), []);
     assert_eq!(pushes.list(None, None, 9).await.unwrap().len(), 2);
 
-    let ended = paused.settle(PushCounts::default(), [("A.b".to_owned(), 2)].into(), 1, "w", at(9));
+    let reasons = [("A.b".to_owned(), 2)].into();
+    let sums = Tally { shards: 1, lost: 1, reasons, repeated: 1, ..Tally::default() };
+    let ended = paused.settle(sums, "w", at(9));
     assert_eq!(pushes.save(&ended.unwrap()).await, Ok(Save::Stored));
+    // A shard that was given up is kept, for somebody to go on, and goes with its campaign.
+    let devices = targets(&mine, 0, 3);
+    assert_eq!(pushes.insert_targets(&devices).await, Ok(Insert::Stored));
+    assert_eq!(pushes.insert_shard(&PushShard::new(&devices)).await, Ok(Insert::Stored));
     assert_eq!(pushes.remove_settled(at(9), 9).await, Ok(0));
     assert_eq!(pushes.remove_settled(at(10), 9).await, Ok(1));
     assert_eq!(pushes.get(mine.id).await.unwrap(), None);
+    assert_eq!(pushes.forget(user(7), mine.id, 9).await, Ok(0));
 }
 
 pub(crate) async fn shards_are_summed_found_open_and_forgotten(place: &Place) {

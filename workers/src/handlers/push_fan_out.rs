@@ -21,4 +21,8 @@ impl Handler for PushFanOut {
         let nothing_begun = pushing::call_off(ctx, order).await?;
         Ok(if nothing_begun { Undo::Undone } else { Undo::TooLate })
     }
+
+    async fn give_up(ctx: &Context, order: &PushOrder) -> Result<(), JobError> {
+        pushing::give_up_fan_out(ctx, order).await
+    }
 }

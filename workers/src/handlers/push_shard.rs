@@ -21,4 +21,8 @@ impl Handler for PushSend {
         pushing::run_shard(ctx, name, true).await?;
         Ok(Undo::TooLate)
     }
+
+    async fn give_up(ctx: &Context, name: &ShardName) -> Result<(), JobError> {
+        pushing::give_up_shard(ctx, name).await
+    }
 }

@@ -1,7 +1,7 @@
 //! The record of a campaign: read, made, changed and ended.
 
 use schemas::{
-    JobError, PushId, Timestamp, UserId,
+    Event, JobError, PushId, Timestamp, UserId,
     push::{PushCampaign, PushCounts, PushOrder, Tally},
     webhook::{CampaignCounts, CampaignFinished, WebhookEvent},
 };
@@ -80,14 +80,15 @@ pub(crate) async fn call_off(ctx: &Context, order: &PushOrder) -> Result<bool, J
 
 /// Ends the campaign if every shard is done: from then on its record has the sums, and its devices
 /// are forgotten. Whoever sees the last open shard or the last step of the fan-out calls this, and
-/// again after a crash; the sums are saved once.
+/// again after a crash; the sums are saved once. What was given up ends the campaign, too, but then
+/// nothing is forgotten: with each shard that goes on after all the sums are corrected.
 pub(crate) async fn finish_if_done(
     ctx: &Context,
     owner: UserId,
     id: PushId,
 ) -> Result<(), JobError> {
     let Some(mut campaign) = read(ctx, owner, id).await? else { return Ok(()) };
-    if campaign.settled_at.is_none() {
+    if campaign.settled_at.is_none() || campaign.may_go_on() {
         let Some(shards) = campaign.shards else { return Ok(()) };
         let pushes = &ctx.store.pushes;
         let open = pushes.open_shards(owner, id, None, 1).await.map_err(store_again)?;
@@ -102,6 +103,9 @@ pub(crate) async fn finish_if_done(
         campaign = settle(ctx, &campaign, tally).await?;
     }
     tell_back_ends(ctx, &campaign).await?;
+    if campaign.settled_at.is_none() || campaign.may_go_on() {
+        return Ok(());
+    }
     forget(ctx, owner, id).await
 }
 
@@ -110,13 +114,15 @@ async fn settle(
     campaign: &PushCampaign,
     tally: Tally,
 ) -> Result<PushCampaign, JobError> {
-    let now = Timestamp::now();
+    let (now, shards) = (Timestamp::now(), campaign.shards);
     let settled = change(ctx, campaign.owner, campaign.id, |campaign| {
-        let Tally { counts, reasons, repeated, .. } = tally.clone();
-        campaign.settle(counts, reasons, repeated, &ctx.worker, now)
+        // Its fan-out may go on since the sums were made.
+        let same = campaign.shards == shards;
+        if same { campaign.settle(tally.clone(), &ctx.worker, now) } else { None }
     })
     .await?;
     tracing::info!(campaign = %campaign.id, counts = ?tally.counts, "a push campaign has ended");
+    ctx.broker.send_event(Event::CampaignEnded { id: campaign.id });
     Ok(settled)
 }
 

@@ -9,7 +9,7 @@ use std::{
 };
 
 use schemas::{
-    BundleId, Job, JobError, JobRecord, Timestamp, UserId,
+    ApnsEnvironment, BundleId, Job, JobError, JobRecord, Timestamp, UserId,
     job::NewJob,
     kinds::{PushFanOut, PushSend, push_fan_out::FanOutReport, push_shard::ShardName},
     push::{
@@ -62,7 +62,7 @@ pub(crate) async fn fan_out(ctx: &Context, order: &PushOrder) -> Result<FanOutRe
     let begun = Instant::now();
     let campaign = ensure(ctx, order).await?;
     let (owner, id) = (campaign.owner, campaign.id);
-    if campaign.settled_at.is_some() {
+    if campaign.settled_at.is_some() && !campaign.cut_short {
         finish_if_done(ctx, owner, id).await?;
         return Ok(FanOutReport {
             shards: campaign.shards.unwrap_or(0),
@@ -70,6 +70,9 @@ pub(crate) async fn fan_out(ctx: &Context, order: &PushOrder) -> Result<FanOutRe
         });
     }
     let now = Timestamp::now();
+    if campaign.cut_short {
+        change(ctx, owner, id, |campaign| campaign.reopen(&ctx.worker, now)).await?;
+    }
     let mut campaign = change(ctx, owner, id, |campaign| campaign.start(&ctx.worker, now)).await?;
     let mut at = match ctx.store.pushes.last_targets(owner, id).await.map_err(store_again)? {
         None => Progress { seq: 0, first: 0, next: Some(order.begin()) },
@@ -141,7 +144,7 @@ async fn advance(
 }
 
 /// Sees to it that the shard has its record and its job.
-async fn place(
+pub(super) async fn place(
     ctx: &Context,
     campaign: &PushCampaign,
     targets: &PushTargets,
@@ -153,7 +156,7 @@ async fn place(
     let mut new = NewJob::of::<PushSend>(UserId::FEAT, &name).map_err(unwritable)?;
     new.unique_key = Some(name.unique_key());
     let now = Timestamp::now();
-    new.run_at = campaign.due_at(targets.first).filter(|due| *due > now + SOON);
+    new.run_at = campaign.due_at(targets.first, now).filter(|due| *due > now + SOON);
     let at_once = new.run_at.is_none();
     let job = JobRecord::accept(new, &ctx.worker, now);
     let stored = ctx.store.jobs.insert(&job).await.map_err(store_again)?;
@@ -187,6 +190,7 @@ async fn page(
     }
 }
 
+/// Devices of the segment behind `cursor`, as many as a shard should have if there are so many.
 async fn of_segment(
     ctx: &Context,
     order: &PushOrder,
@@ -194,30 +198,77 @@ async fn of_segment(
     cursor: &Cursor,
     size: usize,
 ) -> Result<Page, JobError> {
-    let Cursor::Segment { environment, after } = cursor else { return Ok(Page::default()) };
-    let filter = PushTokenFilter {
-        app: order.app.clone(),
-        environment: *environment,
-        locale: segment.locale.clone(),
-        app_version: segment.app_version.clone(),
-    };
-    let devices = ctx.store.push_tokens.segment(&filter, *after, size).await;
-    let devices = devices.map_err(store_again)?;
-    let next = match devices.last() {
-        Some(last) if devices.len() >= size => {
-            Some(Cursor::Segment { environment: *environment, after: Some(last.number) })
+    let mut targets = Vec::new();
+    let mut at = Some(cursor.clone());
+    while targets.len() < size
+        && let Some(Cursor::Segment { environment, locale, after }) = at
+    {
+        let Some(locale) = language(ctx, order, segment, environment, locale).await? else {
+            at = next_environment(order, environment);
+            continue;
+        };
+        let filter = PushTokenFilter {
+            app: order.app.clone(),
+            environment,
+            locale: locale.clone(),
+            app_version: segment.app_version.clone(),
+        };
+        let wanted = size - targets.len();
+        let devices = ctx.store.push_tokens.segment(&filter, after, wanted).await;
+        let devices = devices.map_err(store_again)?;
+        at = match devices.last() {
+            Some(last) if devices.len() >= wanted => {
+                Some(Cursor::Segment { environment, locale, after: Some(last.number) })
+            }
+            _ => behind(ctx, order, segment, environment, locale).await?,
+        };
+        targets.extend(devices.into_iter().map(|device| PushTarget {
+            token: device.token,
+            user: device.owner,
+            message: 0,
+        }));
+    }
+    Ok((targets, vec![0], at))
+}
+
+/// The language to read: `known`, or the first that the segment means; `Some(None)` stands for
+/// every language, and `None` says that no device has one that is meant.
+async fn language(
+    ctx: &Context,
+    order: &PushOrder,
+    segment: &Segment,
+    environment: ApnsEnvironment,
+    known: Option<String>,
+) -> Result<Option<Option<String>>, JobError> {
+    let Some(range) = &segment.locale else { return Ok(Some(None)) };
+    if known.is_some() {
+        return Ok(Some(known));
+    }
+    let first = ctx.store.push_tokens.next_locale(&order.app, environment, range, None).await;
+    Ok(first.map_err(store_again)?.map(Some))
+}
+
+/// Where to read when all devices of a language, or of all, are read.
+async fn behind(
+    ctx: &Context,
+    order: &PushOrder,
+    segment: &Segment,
+    environment: ApnsEnvironment,
+    locale: Option<String>,
+) -> Result<Option<Cursor>, JobError> {
+    if let (Some(range), Some(read)) = (&segment.locale, locale) {
+        let tokens = &ctx.store.push_tokens;
+        let next = tokens.next_locale(&order.app, environment, range, Some(&read)).await;
+        if let Some(locale) = next.map_err(store_again)? {
+            return Ok(Some(Cursor::Segment { environment, locale: Some(locale), after: None }));
         }
-        _ => {
-            let other = order.environment_after(*environment);
-            other.map(|environment| Cursor::Segment { environment, after: None })
-        }
-    };
-    let target = |device: PushTokenRecord| PushTarget {
-        token: device.token,
-        user: device.owner,
-        message: 0,
-    };
-    Ok((devices.into_iter().map(target).collect(), vec![0], next))
+    }
+    Ok(next_environment(order, environment))
+}
+
+fn next_environment(order: &PushOrder, read: ApnsEnvironment) -> Option<Cursor> {
+    let other = order.environment_after(read);
+    other.map(|environment| Cursor::Segment { environment, locale: None, after: None })
 }
 
 async fn of_list(

@@ -7,6 +7,7 @@
 mod campaigns;
 mod fan_out;
 mod flight;
+mod given_up;
 mod run;
 mod stops;
 mod wake;
@@ -17,6 +18,7 @@ use providers::apns::Apns;
 
 pub(crate) use campaigns::call_off;
 pub(crate) use fan_out::fan_out;
+pub(crate) use given_up::{give_up_fan_out, give_up_shard};
 pub(crate) use run::run_shard;
 pub(crate) use wake::wake;
 
@@ -48,10 +50,17 @@ pub(crate) fn begin_counters() {
         "feat_push_blocks_total",
         "Times that all pushes of an app were stopped, by Apple's reason. An operator must act."
     );
+    metrics::describe_counter!(
+        "feat_push_given_up_total",
+        "Shards and fan-outs whose job ended without success: `feat jobs retry` sends the rest."
+    );
     metrics::describe_gauge!(
         "feat_push_app_blocked",
         "1 while the pushes of an app are stopped for a reason that an operator must mend."
     );
+    for what in ["shard", "fan_out"] {
+        metrics::counter!("feat_push_given_up_total", "what" => what).increment(0);
+    }
     for fate in ["accepted", "invalid", "expired", "cancelled", "unknown"] {
         metrics::counter!("feat_push_targets_total", "fate" => fate).increment(0);
     }

@@ -17,6 +17,9 @@ use super::{
     load::Report,
 };
 
+/// The figure that other rates are compared with.
+pub(super) const FINISHED: &str = "pipeline: finished jobs";
+
 /// Memory that a process may keep resident.
 const MEMORY: Goal = Goal::AtMost(150.0);
 /// Deletions, one after the other, by which latency is taken.
@@ -160,7 +163,7 @@ fn throughput(report: &mut Report, outcome: &Outcome, floor: Option<f64>) -> Vec
     let finished = count(outcome.succeeded) / outcome.span.as_secs_f64();
     let mut figures = vec![
         Figure::of("pipeline: accepted jobs", count(accepted) / report.elapsed.as_secs_f64(), "/s"),
-        Figure::of("pipeline: finished jobs", finished, "/s"),
+        Figure::of(FINISHED, finished, "/s"),
     ];
     if let Some(floor) = floor {
         figures.push(Figure::of("floor: jobs without Feat", floor, "/s"));

@@ -75,11 +75,16 @@ impl Installation {
             ("FEAT_API__RATE_LIMITS__USER", "off".to_owned()),
             ("FEAT_API__RATE_LIMITS__CLIENT", "off".to_owned()),
         ]);
-        new.run(&["user", "add", "+86-13800000001", "--password-stdin"], "demo-password")?;
+        new.add_user("+86-13800000001")?;
         let client: Value =
             serde_json::from_slice(&new.run(&["client", "add", "demo", "--json"], "")?)?;
         client["client_secret"].as_str().ok_or("no client secret")?.clone_into(&mut new.secret);
         Ok(new)
+    }
+
+    /// Adds a user, with the password of all of them.
+    pub(super) fn add_user(&self, username: &str) -> Result<(), Fault> {
+        self.run(&["user", "add", username, "--password-stdin"], "demo-password").map(drop)
     }
 
     /// Registers a client that may use `grants`; gives its secret.
@@ -131,7 +136,8 @@ impl Installation {
     /// Starts the simulated payment providers and waits until they answer.
     pub(super) async fn simulators(&self) -> Result<Process, Fault> {
         let address = free_address()?;
-        self.start(&["sim", "--listen", &address.to_string()], &[], address, "/").await
+        let arguments = ["sim", "--listen", &address.to_string(), "--apns", "127.0.0.1:0"];
+        self.start(&arguments, &[], address, "/").await
     }
 
     /// Gives processes that start from now on these settings beside the environment.
@@ -207,8 +213,18 @@ impl Installation {
 
     /// Signs in at `api`.
     pub(super) async fn sign_in(&self, api: &Process, connections: usize) -> Result<Load, Fault> {
+        self.sign_in_as("%2B86-13800000001", api, connections).await
+    }
+
+    /// The same as another user, whose name is written as in a form.
+    pub(super) async fn sign_in_as(
+        &self,
+        username: &str,
+        api: &Process,
+        connections: usize,
+    ) -> Result<Load, Fault> {
         let form = format!(
-            "grant_type=password&client_id=demo&client_secret={}&username=%2B86-13800000001\
+            "grant_type=password&client_id=demo&client_secret={}&username={username}\
              &password=demo-password&device_id=bench",
             self.secret
         );

@@ -4,6 +4,7 @@
 //! comes from an optimised program. Every server and process is private to the run and gone with
 //! it, and so is the folder.
 
+mod devices;
 mod distributed;
 mod documents;
 mod embedded;
@@ -96,7 +97,7 @@ enum Part {
     Embedded,
     /// Bills through the simulated providers
     Payments,
-    /// Apple pushes against the simulator, by themselves and in campaigns
+    /// Apple pushes against the simulator, by themselves and in campaigns, and device tokens
     Push,
 }
 
@@ -185,6 +186,9 @@ async fn measure(arguments: &Arguments, folder: &std::path::Path) -> Result<Vec<
         if wanted(Part::Push) {
             let management = rabbit.management_url();
             figures.extend(place.campaigns(arguments.campaign_pushes, management).await?);
+            let pipeline = figures.iter().find(|figure| figure.name == distributed::FINISHED);
+            let pipeline = pipeline.map(|figure| figure.value);
+            figures.extend(place.registrations(jobs, connections, pipeline).await?);
         }
     }
     if wanted(Part::Embedded) {

@@ -3,7 +3,7 @@
 
 use poem_openapi::Object;
 use schemas::{
-    ApnsEnvironment, BundleId, DeviceToken, kinds::push_token_register::TokenRegistration,
+    ApnsEnvironment, BundleId, DeviceToken, kinds::push_token_register::TokenRegistration, locale,
 };
 
 use crate::{auth::Caller, error::ApiError, routes::json_body::JsonBody};
@@ -17,9 +17,6 @@ const APP_VERSION: &str = "app_version";
 
 /// Longest name of a device, in characters.
 const MAX_DEVICE_ID: usize = 255;
-
-/// Longest locale, in bytes.
-const MAX_LOCALE: usize = 35;
 
 /// Longest version of an app, in bytes.
 const MAX_VERSION: usize = 64;
@@ -69,10 +66,7 @@ pub(super) fn registration(
         let fits = (1..=MAX_DEVICE_ID).contains(&text.chars().count());
         fits && !text.chars().any(char::is_control)
     });
-    let locale = text(body, LOCALE, |text| {
-        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
-        (2..=MAX_LOCALE).contains(&text.len()) && text.bytes().all(plain)
-    });
+    let language = text(body, LOCALE, |text| locale::spelled(text).is_some());
     let app_version = text(body, APP_VERSION, |text| {
         (1..=MAX_VERSION).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_graphic())
     });
@@ -81,7 +75,7 @@ pub(super) fn registration(
         (DEVICE_ID, device_id.as_ref().err()),
         (BUNDLE_ID, app.as_ref().err()),
         (ENVIRONMENT, environment.as_ref().err()),
-        (LOCALE, locale.as_ref().err()),
+        (LOCALE, language.as_ref().err()),
         (APP_VERSION, app_version.as_ref().err()),
     ];
     let problems = problems.into_iter().filter_map(|(field, text)| Some((field, *text?)));
@@ -103,7 +97,7 @@ pub(super) fn registration(
         session: caller.session,
         key: caller.key,
         // One language has one spelling, so that a segment finds all of its devices.
-        locale: locale.map_err(unreadable)?.map(|locale| locale.replace('_', "-")),
+        locale: language.map_err(unreadable)?.and_then(|text| locale::spelled(&text)),
         app_version: app_version.map_err(unreadable)?,
         received_at: schemas::Timestamp::now(),
     })

@@ -5,14 +5,22 @@ use std::time::Duration;
 
 use schemas::{
     ErrorCode, JobRecord, PushId, Timestamp, UserId,
+    audit::{Action, Actor},
     job::NewJob,
     kinds::{PushFanOut, PushWake, push_wake::Wake},
     push::{PushCampaign, PushOrder, PushOver},
 };
 use serde_json::json;
 use store::{Insert, Save};
+use tracing::Instrument;
 
-use crate::{error::ApiError, intake, routes::job::cancel, state::AppState};
+use crate::{
+    auth::Caller,
+    error::ApiError,
+    intake,
+    routes::job::cancel,
+    state::{AppState, RequestContext},
+};
 
 /// Saves that are tried when others change the campaign at the same time.
 const TRIES: usize = 50;
@@ -51,27 +59,83 @@ pub(super) async fn of_job(state: &AppState, job: &JobRecord) -> Result<PushCamp
     }
 }
 
-/// Saves what `step` makes of the campaign, and answers with it as it is then.
+/// What its owner wants of a campaign.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wish {
+    Pause,
+    Resume,
+    Cancel,
+}
+
+impl Wish {
+    fn of(self, campaign: PushCampaign) -> Result<Option<PushCampaign>, PushOver> {
+        let (by, now) = ("owner", Timestamp::now());
+        match self {
+            Self::Pause => campaign.pause(by, now),
+            Self::Resume => campaign.resume(by, now),
+            Self::Cancel => campaign.cancel(by, now),
+        }
+    }
+
+    const fn action(self) -> Action {
+        match self {
+            Self::Pause => Action::CampaignPaused,
+            Self::Resume => Action::CampaignResumed,
+            Self::Cancel => Action::CampaignCancelled,
+        }
+    }
+}
+
+/// Does with the caller's campaign what the caller wants, writes it down and lets the workers know.
+/// Repeating it changes nothing.
 ///
 /// # Errors
 ///
-/// 404 for what is not the caller's; 409 when it is over.
-pub(super) async fn change(
+/// 404 for what is not the caller's; 409 when it is over; 503: the same call again is safe.
+pub(super) async fn steer(
+    state: &AppState,
+    context: &RequestContext,
+    caller: &Caller,
+    id: PushId,
+    wish: Wish,
+) -> Result<PushCampaign, ApiError> {
+    let (state, context, caller) = (state.clone(), context.clone(), caller.clone());
+    let work = async move {
+        let (campaign, changed) = save(&state, caller.user, id, wish).await?;
+        if changed {
+            let mut entry = context.entry(wish.action(), &Actor::User(caller.user)).subject(id);
+            entry.client = caller.client;
+            state.audit.note(&entry.detail(&campaign.app)).await;
+        }
+        if wish == Wish::Cancel {
+            stop_fan_out(&state, &campaign).await?;
+        }
+        if wish != Wish::Pause {
+            wake(&state, &campaign).await?;
+        }
+        Ok(campaign)
+    };
+    // A client that hangs up now must not leave its wish untold.
+    tokio::spawn(work.in_current_span()).await.map_err(ApiError::internal)?
+}
+
+/// Saves the wish. Says whether the campaign was not as wanted already.
+async fn save(
     state: &AppState,
     owner: UserId,
     id: PushId,
-    step: impl Fn(PushCampaign, &str, Timestamp) -> Result<Option<PushCampaign>, PushOver>,
-) -> Result<PushCampaign, ApiError> {
+    wish: Wish,
+) -> Result<(PushCampaign, bool), ApiError> {
     for _ in 0..TRIES {
         let campaign = own(state, owner, id).await?;
-        let next = step(campaign.clone(), "owner", Timestamp::now()).map_err(|_| {
+        let next = wish.of(campaign.clone()).map_err(|_| {
             let text = format!("A campaign that is {} cannot be changed.", campaign.state.name());
             let error = ApiError::of(ErrorCode::Conflict, text);
             error.with_data(json!({ "status": campaign.state.name() }))
         })?;
-        let Some(next) = next else { return Ok(campaign) };
+        let Some(next) = next else { return Ok((campaign, false)) };
         if state.store.pushes.save(&next).await? == Save::Stored {
-            return Ok(next);
+            return Ok((next, true));
         }
     }
     Err(ApiError::unavailable(Duration::from_secs(1)))
@@ -82,7 +146,7 @@ pub(super) async fn change(
 /// # Errors
 ///
 /// 503: the same call again is safe, and without it they look by themselves.
-pub(super) async fn wake(state: &AppState, campaign: &PushCampaign) -> Result<(), ApiError> {
+async fn wake(state: &AppState, campaign: &PushCampaign) -> Result<(), ApiError> {
     let wake = Wake { campaign: campaign.id, owner: campaign.owner };
     let mut job = NewJob::of::<PushWake>(UserId::FEAT, &wake).map_err(ApiError::internal)?;
     job.unique_key =
@@ -98,10 +162,7 @@ pub(super) async fn wake(state: &AppState, campaign: &PushCampaign) -> Result<()
 /// # Errors
 ///
 /// 503: the same call again is safe.
-pub(super) async fn stop_fan_out(
-    state: &AppState,
-    campaign: &PushCampaign,
-) -> Result<(), ApiError> {
+async fn stop_fan_out(state: &AppState, campaign: &PushCampaign) -> Result<(), ApiError> {
     match cancel::request(state, campaign.owner, campaign.id.job(), false).await {
         Ok(_) => Ok(()),
         // It has ended, or is forgotten: the shards see the campaign themselves.

@@ -7,6 +7,7 @@ mod change;
 mod message;
 mod read;
 mod view;
+mod wait;
 
 use poem::{Body, Request, web::Data};
 use poem_openapi::{
@@ -21,11 +22,12 @@ use tracing::Instrument;
 
 pub use self::read::{read_order, resolve};
 pub(crate) use self::view::Push;
+use self::{change::Wish, wait::Waiting};
 use super::{json_body::JsonBody, path_id::PushPathId};
 use crate::{
     auth::Bearer,
     error::ApiError,
-    intake::{self, Accepted, IdempotencyKey},
+    intake::{self, Accepted, IdempotencyKey, Patience},
     state::{AppState, RequestContext},
     view::{Cursor, Resource, Stretch},
 };
@@ -72,7 +74,8 @@ struct NewPush {
     /// What is not sent by then is dropped; 24 hours after the start unless it is given, at most
     /// 30 days.
     expires_at: Option<String>,
-    /// Most pushes in a second.
+    /// Most pushes in a second, over any few seconds: two seconds' worth may leave at once. Nothing is
+    /// made up for after an outage.
     rate: Option<u32>,
 }
 
@@ -86,7 +89,8 @@ struct To {
     tokens: Option<Vec<String>>,
     /// `true` for every device of the app.
     all: Option<bool>,
-    /// Devices with this language and region, in the letters that were registered.
+    /// Devices with such a language and region (RFC 4647, basic filtering): `zh` means `zh-Hans` and
+    /// `zh-CN`, too. Upper and lower case are the same.
     locale: Option<String>,
     /// Devices with this version of the app.
     app_version: Option<String>,
@@ -125,6 +129,17 @@ struct NewMessage {
 
 #[derive(ApiResponse)]
 enum Made {
+    /// The campaign has ended; under `Prefer: wait`.
+    #[oai(status = 200)]
+    Ended(
+        Json<Resource<Push>>,
+        /// The wait that was honoured.
+        #[oai(header = "Preference-Applied")]
+        Option<String>,
+        /// `true` when an earlier call with the same `Idempotency-Key` made it.
+        #[oai(header = "Idempotency-Replayed")]
+        Option<String>,
+    ),
     /// The campaign is recorded and will be sent.
     #[oai(status = 202)]
     Accepted(
@@ -135,8 +150,23 @@ enum Made {
         /// Seconds after which it is worth asking for it.
         #[oai(header = "Retry-After")]
         u32,
+        /// The wait that was honoured.
+        #[oai(header = "Preference-Applied")]
+        Option<String>,
         /// `true` when an earlier call with the same `Idempotency-Key` made it.
         #[oai(header = "Idempotency-Replayed")]
+        Option<String>,
+    ),
+}
+
+#[derive(ApiResponse)]
+enum Shown {
+    /// The campaign.
+    #[oai(status = 200)]
+    Campaign(
+        Json<Resource<Push>>,
+        /// The wait that was honoured.
+        #[oai(header = "Preference-Applied")]
         Option<String>,
     ),
 }
@@ -151,6 +181,9 @@ impl PushApi {
         &self,
         Bearer(caller): Bearer,
         body: JsonBody<NewPush, MAX_PUSH_BODY>,
+        /// `wait=N` holds the request for up to N seconds until the campaign has ended (RFC 7240).
+        #[oai(name = "Prefer")]
+        _prefer: Header<Option<String>>,
         /// The caller's own name for this request: 1 to 255 visible ASCII characters.
         #[oai(name = "Idempotency-Key")]
         _key: Header<Option<String>>,
@@ -168,10 +201,16 @@ impl PushApi {
         job.idempotency = key.map(|key| key.used_for(what));
         job.request_id = Some(context.request_id.clone());
         job.trace_parent.clone_from(&context.trace_parent);
-        let (campaign, replayed) = accept(&self.state, job).await?;
+        let patience = Waiting::patience(&self.state, request);
+        let (campaign, replayed, waiting) = accept(&self.state, job, patience).await?;
+        let (campaign, applied) = waiting.end_of(&self.state, campaign).await?;
         let location = Push::path(campaign.id);
-        let view = view::of(&self.state, &campaign).await?;
-        Ok(Made::Accepted(Json(Resource { data: view }), location, 1, replayed))
+        let view = Json(Resource { data: view::of(&self.state, &campaign).await? });
+        Ok(if campaign.settled_at.is_some() && !patience.wait.is_zero() {
+            Made::Ended(view, applied, replayed)
+        } else {
+            Made::Accepted(view, location, 1, applied, replayed)
+        })
     }
 
     /// List one's campaigns
@@ -211,9 +250,15 @@ impl PushApi {
         &self,
         Bearer(caller): Bearer,
         id: Path<PushPathId>,
-    ) -> Result<Json<Resource<Push>>, ApiError> {
-        let campaign = change::own(&self.state, caller.user, id.0.get()?).await?;
-        self.shown(&campaign).await
+        /// `wait=N` holds the request for up to N seconds until the campaign has ended (RFC 7240).
+        #[oai(name = "Prefer")]
+        _prefer: Header<Option<String>>,
+        request: &Request,
+    ) -> Result<Shown, ApiError> {
+        let id = id.0.get()?;
+        let waiting = Waiting::begin(&self.state, id, Waiting::patience(&self.state, request));
+        let campaign = change::own(&self.state, caller.user, id).await?;
+        self.shown(campaign, waiting).await
     }
 
     /// Pause a campaign
@@ -224,11 +269,12 @@ impl PushApi {
         &self,
         Bearer(caller): Bearer,
         id: Path<PushPathId>,
+        Data(context): Data<&RequestContext>,
         _body: Body,
     ) -> Result<Json<Resource<Push>>, ApiError> {
-        let step = PushCampaign::pause;
-        let campaign = change::change(&self.state, caller.user, id.0.get()?, step).await?;
-        self.shown(&campaign).await
+        let id = id.0.get()?;
+        let campaign = change::steer(&self.state, context, &caller, id, Wish::Pause).await?;
+        Ok(Json(Resource { data: view::of(&self.state, &campaign).await? }))
     }
 
     /// Resume a paused campaign
@@ -237,12 +283,17 @@ impl PushApi {
         &self,
         Bearer(caller): Bearer,
         id: Path<PushPathId>,
+        /// `wait=N` holds the request for up to N seconds until the campaign has ended (RFC 7240).
+        #[oai(name = "Prefer")]
+        _prefer: Header<Option<String>>,
+        Data(context): Data<&RequestContext>,
+        request: &Request,
         _body: Body,
-    ) -> Result<Json<Resource<Push>>, ApiError> {
-        let step = PushCampaign::resume;
-        let campaign = change::change(&self.state, caller.user, id.0.get()?, step).await?;
-        change::wake(&self.state, &campaign).await?;
-        self.shown(&campaign).await
+    ) -> Result<Shown, ApiError> {
+        let id = id.0.get()?;
+        let waiting = Waiting::begin(&self.state, id, Waiting::patience(&self.state, request));
+        let campaign = change::steer(&self.state, context, &caller, id, Wish::Resume).await?;
+        self.shown(campaign, waiting).await
     }
 
     /// Cancel a campaign
@@ -253,29 +304,40 @@ impl PushApi {
         &self,
         Bearer(caller): Bearer,
         id: Path<PushPathId>,
+        /// `wait=N` holds the request for up to N seconds until the campaign has ended (RFC 7240).
+        #[oai(name = "Prefer")]
+        _prefer: Header<Option<String>>,
+        Data(context): Data<&RequestContext>,
+        request: &Request,
         _body: Body,
-    ) -> Result<Json<Resource<Push>>, ApiError> {
-        let step = PushCampaign::cancel;
-        let campaign = change::change(&self.state, caller.user, id.0.get()?, step).await?;
-        change::stop_fan_out(&self.state, &campaign).await?;
-        change::wake(&self.state, &campaign).await?;
-        self.shown(&campaign).await
+    ) -> Result<Shown, ApiError> {
+        let id = id.0.get()?;
+        let waiting = Waiting::begin(&self.state, id, Waiting::patience(&self.state, request));
+        let campaign = change::steer(&self.state, context, &caller, id, Wish::Cancel).await?;
+        self.shown(campaign, waiting).await
     }
 }
 
 impl PushApi {
-    async fn shown(&self, campaign: &PushCampaign) -> Result<Json<Resource<Push>>, ApiError> {
-        Ok(Json(Resource { data: view::of(&self.state, campaign).await? }))
+    async fn shown(&self, campaign: PushCampaign, waiting: Waiting) -> Result<Shown, ApiError> {
+        let (campaign, applied) = waiting.end_of(&self.state, campaign).await?;
+        let view = view::of(&self.state, &campaign).await?;
+        Ok(Shown::Campaign(Json(Resource { data: view }), applied))
     }
 }
 
 /// Records the job and its campaign, and announces the job. A client that hangs up now does not
 /// leave them half recorded.
-async fn accept(state: &AppState, job: NewJob) -> Result<(PushCampaign, Option<String>), ApiError> {
+async fn accept(
+    state: &AppState,
+    job: NewJob,
+    patience: Patience,
+) -> Result<(PushCampaign, Option<String>, Waiting), ApiError> {
     intake::open(state)?;
     let state = state.clone();
     let work = async move {
         let accepted = intake::record(&state, job).await?;
+        let waiting = Waiting::begin(&state, PushId::of_job(accepted.job().id), patience);
         let campaign = change::of_job(&state, accepted.job()).await?;
         if let Accepted::New(job) = &accepted
             && job.state == schemas::JobState::Queued
@@ -283,7 +345,7 @@ async fn accept(state: &AppState, job: NewJob) -> Result<(PushCampaign, Option<S
             intake::announce(&state, job).await;
         }
         let replayed = matches!(accepted, Accepted::Replayed(_)).then(|| "true".to_owned());
-        Ok::<_, ApiError>((campaign, replayed))
+        Ok::<_, ApiError>((campaign, replayed, waiting))
     };
     tokio::spawn(work.in_current_span()).await.map_err(ApiError::internal)?
 }

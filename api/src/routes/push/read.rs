@@ -3,7 +3,7 @@
 use std::{collections::HashSet, time::Duration};
 
 use schemas::{
-    ApnsEnvironment, BundleId, DeviceToken, Timestamp, UserId,
+    ApnsEnvironment, BundleId, DeviceToken, Timestamp, UserId, locale,
     push::{
         Addressee, Audience, MAX_ADDRESSEES, MAX_LIFE, MAX_MESSAGES, PushAddress, PushMessage,
         PushOrder, Segment, TokenAddress, USUAL_LIFE,
@@ -22,7 +22,7 @@ const TO_FIELDS: [&str; 5] = ["users", "tokens", "all", "locale", "app_version"]
 
 const MAX_NAME: usize = 100;
 
-/// Longest name of a locale or a version.
+/// Longest name of a version.
 const MAX_LABEL: usize = 64;
 
 /// Highest rate that can be asked for.
@@ -276,10 +276,8 @@ fn to(fields: &Map<String, Value>) -> Result<Reach, String> {
     }
     let users = list(to, "users", |value| value.as_i64().and_then(UserId::new))?;
     let tokens = list(to, "tokens", |value| value.as_str()?.parse::<DeviceToken>().ok())?;
-    let segment = Segment {
-        locale: label(to, "locale", MAX_LABEL)?,
-        app_version: label(to, "app_version", MAX_LABEL)?,
-    };
+    let segment =
+        Segment { locale: languages(to)?, app_version: label(to, "app_version", MAX_LABEL)? };
     let all = match present(to, "all") {
         None | Some(Value::Bool(false)) => false,
         Some(Value::Bool(true)) => true,
@@ -302,6 +300,13 @@ fn to(fields: &Map<String, Value>) -> Result<Reach, String> {
         (false, false, false) => Err("Name users or tokens, a locale, a version, or all.".into()),
         _ => Err("Name either users and tokens, or a locale and a version, or all.".into()),
     }
+}
+
+/// The languages and regions that are meant.
+fn languages(to: &Map<String, Value>) -> Result<Option<String>, String> {
+    let Some(range) = text(to, "locale")? else { return Ok(None) };
+    let range = locale::spelled(range);
+    range.map(Some).ok_or_else(|| "locale: Send a language such as zh or zh-Hans-CN.".to_owned())
 }
 
 /// A list without what stands in it twice.

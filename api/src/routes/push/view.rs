@@ -37,7 +37,8 @@ pub(crate) struct Push {
     ended_at: Option<Moment>,
     /// Most pushes in a second.
     rate: Option<u32>,
-    /// Whether all its devices are known; until then `counts` grow.
+    /// Whether all its devices are known; until then `counts` grow. Also `false` when the search
+    /// for them was given up.
     complete: bool,
     /// Why nothing is sent although it should be.
     blocked: Option<Blocked>,
@@ -92,7 +93,8 @@ pub(crate) struct Counts {
     expired: u64,
     /// Not sent, because it was cancelled.
     cancelled: u64,
-    /// Sent, and no answer was recorded: it may have arrived.
+    /// Sent, and no answer was recorded: it may have arrived. Also what was left to do of a part
+    /// whose work was given up.
     unknown: u64,
     /// Not sent yet, or under way.
     pending: u64,
@@ -155,7 +157,7 @@ impl Push {
             expires_at: Moment(campaign.expires_at),
             ended_at: campaign.settled_at.map(Moment),
             rate: campaign.rate,
-            complete: campaign.shards.is_some(),
+            complete: campaign.shards.is_some() && !campaign.cut_short,
             blocked: campaign
                 .blocked
                 .as_ref()

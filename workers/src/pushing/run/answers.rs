@@ -127,9 +127,10 @@ impl Run<'_> {
             _ => {
                 let fresh = self.shard.next_fresh().map(|index| {
                     let index = self.shard.first + u64::try_from(index).unwrap_or(u64::MAX);
-                    self.campaign.due_at(index).unwrap_or(now)
+                    self.campaign.due_at(index, now).unwrap_or(now)
                 });
-                [self.shard.next_again(), fresh]
+                let again = self.shard.next_again().map(|at| at.max(self.campaign.place_at(now)));
+                [again, fresh]
             }
         };
         let next = looks.into_iter().flatten().min().unwrap_or(now);

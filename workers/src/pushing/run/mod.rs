@@ -7,7 +7,10 @@
 mod answers;
 
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -22,13 +25,14 @@ use store::{Save, StoreError};
 use tokio::{task::JoinSet, time::timeout};
 
 use super::{
-    campaigns::finish_if_done,
+    campaigns::{change, finish_if_done},
     flight::{Flight, fly},
     stops::Gate,
 };
 use crate::{
     fault,
     handler::{Context, store_again},
+    patience::{NoAnswer, patiently},
 };
 
 /// Most pushes of one shard under way.
@@ -112,7 +116,7 @@ impl<'c> Run<'c> {
         ctx: &'c Context,
         campaign: PushCampaign,
         targets: PushTargets,
-        shard: PushShard,
+        mut shard: PushShard,
         cancelled: bool,
     ) -> Self {
         let read = |stored| Message::stored(&targets.app, stored).ok().map(Arc::new);
@@ -121,10 +125,10 @@ impl<'c> Run<'c> {
             campaign,
             messages: targets.messages.iter().map(read).collect(),
             targets,
-            shard,
             flying: JoinSet::new(),
             verdicts: Vec::new(),
-            dirty: false,
+            dirty: shard.take_up(),
+            shard,
             cancelled,
             failed: None,
             probing: false,
@@ -139,6 +143,7 @@ impl<'c> Run<'c> {
         self.doubt();
         loop {
             let picked = self.pick();
+            let picked = self.keep_pace(picked).await;
             self.save_and_send(picked).await?;
             if self.flying.is_empty() {
                 break;
@@ -178,9 +183,9 @@ impl<'c> Run<'c> {
             return Vec::new();
         }
         let free = WINDOW.saturating_sub(self.flying.len());
-        let due = self.due(free, now);
-        if due.is_empty() {
-            return due;
+        let due = self.shard.due(free, now);
+        if due.is_empty() || self.campaign.places(due.len(), now) == 0 {
+            return Vec::new();
         }
         match self.ctx.push.stops.gate(&self.targets.app, now) {
             Gate::Open => due,
@@ -196,15 +201,36 @@ impl<'c> Run<'c> {
     }
 
     fn may_send(&self) -> bool {
-        self.campaign.state == PushState::Active
+        self.campaign.state.sends()
             && self.failed.is_none()
             && !self.ctx.is_stopping()
             && self.begun.elapsed() < SLICE
     }
 
-    fn due(&self, limit: usize, now: Timestamp) -> Vec<usize> {
-        let allowed = self.campaign.allowed(now).saturating_sub(self.shard.first);
-        self.shard.due(limit, allowed, now)
+    /// Those of `picked` that the campaign's rate lets leave now. Their places are taken then.
+    async fn keep_pace(&mut self, mut picked: Vec<usize>) -> Vec<usize> {
+        let now = Timestamp::now();
+        if self.campaign.rate.is_none() || self.campaign.places(picked.len(), now) == 0 {
+            picked.truncate(self.campaign.places(picked.len(), now));
+            return picked;
+        }
+        let (wanted, fresh) = (picked.len(), self.shard.fresh(&picked));
+        let (owner, id) = (self.campaign.owner, self.campaign.id);
+        let taken = AtomicUsize::new(0);
+        let changed = change(self.ctx, owner, id, |campaign| {
+            let (count, next) = campaign.take_places(wanted, fresh, now).unzip();
+            taken.store(count.unwrap_or(0), Ordering::Relaxed);
+            next
+        });
+        match changed.await {
+            Ok(campaign) => self.campaign = campaign,
+            Err(error) => {
+                self.failed = Some(error);
+                return Vec::new();
+            }
+        }
+        picked.truncate(taken.into_inner());
+        picked
     }
 
     /// Marks `picked` and saves what has changed; then they leave, unless what was read meanwhile
@@ -254,7 +280,7 @@ impl<'c> Run<'c> {
                 return self.keep_back(&picked, store_again(error));
             }
         };
-        if self.campaign.state != PushState::Active {
+        if !self.campaign.state.sends() {
             return self.hold(&picked);
         }
         for (index, device) in picked.into_iter().zip(devices) {
@@ -302,7 +328,9 @@ impl<'c> Run<'c> {
 
     /// Takes in answers until it is worth to send more, or to save what has come.
     async fn hear(&mut self) {
-        let more = self.may_send() && !self.due(1, Timestamp::now()).is_empty();
+        let now = Timestamp::now();
+        let due = self.shard.due(WINDOW, now).len();
+        let more = self.may_send() && self.campaign.places(due, now) > 0;
         // At least one answer, else this would turn round and round.
         let enough = self.flying.len().saturating_sub(1).min(WINDOW / 2);
         let low = if more { enough } else { 0 };
@@ -321,25 +349,23 @@ impl<'c> Run<'c> {
     }
 }
 
-/// Saves the shard, for as long as this run lives. A save that was repeated because its answer was
-/// lost finds its own change in the store.
+/// Saves the shard, for as long as this run lives.
 async fn persist(ctx: &Context, shard: Option<&PushShard>) -> Result<(), JobError> {
     let Some(shard) = shard else { return Ok(()) };
-    let mut pause = Duration::from_millis(50);
-    loop {
-        let stored = match ctx.store.pushes.save_shard(shard).await {
-            Ok(Save::Stored) => return Ok(()),
-            Ok(Save::Stale) => ctx.store.pushes.shard(shard.owner, shard.campaign, shard.seq).await,
-            Err(error) => Err(error),
-        };
-        match stored {
-            Ok(stored) if stored.as_ref() == Some(shard) => return Ok(()),
-            Ok(_) => return Err(JobError::again("another run has the shard")),
-            Err(error @ StoreError::Unreadable { .. }) => return Err(store_again(error)),
-            Err(error) => tracing::warn!(?error, "a shard cannot be saved now"),
+    let pushes = &ctx.store.pushes;
+    let save = || async {
+        if pushes.save_shard(shard).await? == Save::Stored {
+            return Ok(true);
         }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(Duration::from_secs(1));
+        // Perhaps by this very save, whose answer was lost.
+        let stored = pushes.shard(shard.owner, shard.campaign, shard.seq).await?;
+        Ok::<_, StoreError>(stored.as_ref() == Some(shard))
+    };
+    match patiently(&ctx.cut_off, save).await {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(JobError::again("another run has the shard")),
+        Err(NoAnswer::Unreadable(error)) => Err(store_again(error)),
+        Err(NoAnswer::Stopped) => Err(JobError::again("the process stops")),
     }
 }
 

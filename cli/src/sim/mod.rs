@@ -1,4 +1,7 @@
-//! `feat sim`: runs the simulated payment providers, and asks simulators that run elsewhere.
+//! `feat sim`: runs the simulated payment providers and the simulated Apple push, and asks
+//! simulators of payment providers that run elsewhere.
+
+mod apns;
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -30,6 +33,12 @@ pub(crate) struct SimArgs {
     /// Address of the simulators: to listen on, or to ask
     #[arg(long, value_name = "ADDRESS", global = true, default_value = "127.0.0.1:9400")]
     listen: SocketAddr,
+    /// Address of the simulated Apple push: the two ports behind it are its sandbox and its control
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9401")]
+    apns: SocketAddr,
+    /// Say where everything is as one JSON object
+    #[arg(long)]
+    json: bool,
 }
 
 /// What can be asked.
@@ -101,7 +110,7 @@ fn number(text: &str) -> Result<(String, u64), String> {
 /// The address is taken, or nobody answers there, or the simulators refuse.
 pub(crate) async fn run(args: SimArgs) -> Result<(), Failure> {
     match args.command {
-        None => serve(args.listen).await,
+        None => serve(args.listen, args.apns, args.json).await,
         Some(SimCommand::Fault(fault)) => script(args.listen, fault).await,
         Some(SimCommand::Ledger { json }) => ledger(args.listen, json).await,
         Some(SimCommand::Pay(pay)) => {
@@ -116,9 +125,9 @@ pub(crate) async fn run(args: SimArgs) -> Result<(), Failure> {
     }
 }
 
-async fn serve(listen: SocketAddr) -> Result<(), Failure> {
-    if !listen.ip().is_loopback() {
-        let problem = format!("{listen} can be reached from other machines");
+async fn serve(listen: SocketAddr, apns: SocketAddr, json: bool) -> Result<(), Failure> {
+    if let Some(open) = [listen, apns].into_iter().find(|address| !address.ip().is_loopback()) {
+        let problem = format!("{open} can be reached from other machines");
         return Err(Failure::setup(problem, "Everybody knows the simulators' keys: use loopback"));
     }
     let shutdown = signals::shutdown()?;
@@ -127,18 +136,29 @@ async fn serve(listen: SocketAddr) -> Result<(), Failure> {
     let settings = ::sim::Settings { listen: vec![listen], ..settings };
     let running = ::sim::start(settings).await.map_err(|error| Failure::setup(error, advice))?;
     let url = running.url();
-    output::line(format_args!(
+    let pushes = apns::start(apns).await?;
+    if json {
+        let merchant = format!("{url}/_sim/merchant");
+        output::json(&json!({ "url": url, "merchant": merchant, "apns": pushes.json() }))?;
+    } else {
+        output::line(welcome(&url, &pushes))?;
+    }
+    shutdown.cancelled().await;
+    running.stop().await;
+    Ok(())
+}
+
+fn welcome(url: &str, pushes: &apns::Pushes) -> String {
+    format!(
         "Simulated WeChat Pay, Alipay and UnionPay on {url}\n\
          \n\
          pay          {url}/\n\
          keys, ids    {url}/_sim/merchant\n\
          WeChat Pay   {url}  (v2 and v3)\n\
          Alipay       {url}/gateway.do\n\
-         UnionPay     {url}/gateway/api/"
-    ))?;
-    shutdown.cancelled().await;
-    running.stop().await;
-    Ok(())
+         UnionPay     {url}/gateway/api/\n\n{}",
+        pushes.told()
+    )
 }
 
 async fn script(address: SocketAddr, fault: FaultArgs) -> Result<(), Failure> {
