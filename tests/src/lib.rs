@@ -10,6 +10,7 @@ pub mod apns;
 pub mod browser;
 pub mod cluster;
 pub mod collector;
+pub mod desk;
 pub mod devices;
 pub mod front;
 pub mod hooks;
