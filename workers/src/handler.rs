@@ -57,6 +57,8 @@ pub struct Context {
     pub pace: PayPace,
     /// How long device tokens live.
     pub tokens: TokenLife,
+    /// How long reports about providers' bills are kept.
+    pub reports_kept: std::time::Duration,
     /// The job that runs.
     pub job: JobId,
     /// Whose job it is.

@@ -211,6 +211,7 @@ impl Runner {
             webhooks: workers.webhooks.clone(),
             pace: workers.settings.pay_pace,
             tokens: workers.settings.tokens,
+            reports_kept: workers.settings.reports_kept,
             job: job.id,
             owner: job.owner,
             claimed,
