@@ -14,6 +14,7 @@ pub mod auth;
 pub mod error;
 pub mod fault;
 mod intake;
+mod page;
 pub mod pictures;
 mod rates;
 mod routes;

@@ -48,6 +48,8 @@ pub(crate) async fn api(
     let mut settings = settings(&part, trace_link);
     settings.push_apps = process.apns.map(|part| part.apps).unwrap_or_default();
     settings.default_push_app.clone_from(&process.devices.default_app);
+    settings.bill_life = process.bills.life;
+    settings.bind_in_same_browser = process.bills.bind_in_same_browser;
     let api = Api { store: store.clone(), broker: broker.clone(), blobs, till, settings, metrics };
 
     tracing::info!(address = %part.listen, name, "the API listens");
@@ -87,7 +89,11 @@ pub(crate) async fn worker(process: Process, part: WorkerPart) -> Result<(), Fai
         till,
         apns,
         webhooks,
-        settings: workers::Settings { tokens: process.devices.life, ..part.settings },
+        settings: workers::Settings {
+            tokens: process.devices.life,
+            reports_kept: process.bills.reports_kept,
+            ..part.settings
+        },
         registry: workers::registry().into(),
     };
     if let Some(listener) = listener {

@@ -52,6 +52,7 @@ fn keys_that_do_not_belong_together_are_refused() {
     let alipay = &mut wrong.alipay[0];
     alipay.alipay_public_key = None;
     alipay.certificates = Some(providers::payment::AlipayCertificates {
+        alipay_next: None,
         app: key("app_certificate"),
         alipay: key("alipay_certificate"),
         root: key("alipay_root_certificates"),

@@ -307,7 +307,8 @@ fn whatever_happens_in_whatever_order_the_money_adds_up() {
     println!("FEAT_TEST_SEED={seed}");
     let mut random = StdRng::seed_from_u64(seed);
     let (mut payments, mut refunds) = (0, 0);
-    for _ in 0..100 {
+    let is_long = std::env::var_os("FEAT_TEST_LONG").is_some_and(|value| value == "1");
+    for _ in 0..if is_long { 20_000 } else { 100 } {
         let mut now = Timestamp::now();
         let mut bill = bill(now);
         for _ in 0..80 {

@@ -3,7 +3,7 @@
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
-use crate::{AlipayMerchant, Running, UnionPayMerchant, WechatMerchant};
+use crate::{AlipayKeys, AlipayMerchant, Running, UnionPayMerchant, WechatMerchant};
 
 /// What the simulators take for a payment, in hundredths of a percent.
 const FEE_BASIS_POINTS: u32 = 60;
@@ -39,6 +39,11 @@ fn plain(text: &str) -> Value {
     json!({ "value": text })
 }
 
+/// What is in force and what follows, in one text.
+fn both(now: &str, next: &str) -> Value {
+    plain(&format!("{}\n{next}", now.trim_end()))
+}
+
 fn wechat(url: &str, name: &str, app: &str, merchant: &WechatMerchant, with: &str) -> Value {
     json!({
         "name": name,
@@ -68,17 +73,28 @@ fn wechat(url: &str, name: &str, app: &str, merchant: &WechatMerchant, with: &st
 }
 
 fn alipay(url: &str, merchant: &AlipayMerchant) -> Value {
-    json!({
+    let mut app = json!({
         "name": "web",
         "mode": "test",
         "app_id": merchant.app_id,
         "seller_id": merchant.seller_id,
         "reach": { "endpoint": format!("{url}/gateway.do") },
         "private_key": secret(&merchant.private_key),
-        "alipay_public_key": plain(&merchant.alipay_public_key),
         "consent_url": format!("{url}/oauth2/publicAppAuthorize.htm"),
         "fee_basis_points": FEE_BASIS_POINTS,
-    })
+    });
+    match merchant.keys {
+        AlipayKeys::PublicKey => app["alipay_public_key"] = plain(&merchant.alipay_public_key),
+        AlipayKeys::Certificate => {
+            app["certificates"] = json!({
+                "app": plain(&merchant.app_certificate),
+                "alipay": plain(&merchant.alipay_certificate),
+                "alipay_next": plain(&merchant.next_certificate),
+                "root": plain(&merchant.root_certificates),
+            });
+        }
+    }
+    app
 }
 
 fn unionpay(url: &str, merchant: &UnionPayMerchant) -> Value {
@@ -92,8 +108,9 @@ fn unionpay(url: &str, merchant: &UnionPayMerchant) -> Value {
             "private_key": secret(&merchant.private_key),
             "certificate": plain(&merchant.certificate),
         } },
-        "root_certificate": plain(&merchant.root_certificate),
-        "middle_certificate": plain(&merchant.middle_certificate),
+        "root_certificate": both(&merchant.root_certificate, &merchant.next_root_certificate),
+        "middle_certificate":
+            both(&merchant.middle_certificate, &merchant.next_middle_certificate),
         "certificate_owner": merchant.owner,
         "fee_basis_points": FEE_BASIS_POINTS,
     })

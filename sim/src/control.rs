@@ -206,9 +206,9 @@ pub(crate) async fn answer(sim: &Arc<Sim>, request: &Request) -> Reply {
         (true, ["trades", name, "backdate"]) => move_back(sim, name, request),
         (true, ["trades", name, answer]) => choose(sim, name, answer),
         (true, ["app", provider]) => in_app(sim, provider, request),
-        (true, ["rotate"]) => {
-            sim.rotate_keys();
-            Reply::json(200, &json!({ "rotated": sim.is_rotated() }))
+        (true, ["rotate"]) => rotate(sim, Provider::Wechat),
+        (true, ["rotate", provider]) => {
+            known(provider).map_or_else(missing, |provider| rotate(sim, provider))
         }
         (true, ["advance"]) => advance(sim, request).await,
         (true, ["withdraw"]) => withdraw(sim, request),
@@ -285,6 +285,11 @@ fn in_app(sim: &Sim, provider: &str, request: &Request) -> Reply {
         Ok(parameters) => told(pay_in_app(sim, provider, &parameters)),
         Err(error) => refused(400, &error.to_string()),
     }
+}
+
+fn rotate(sim: &Sim, provider: Provider) -> Reply {
+    sim.rotate_keys(provider);
+    Reply::json(200, &json!({ "rotated": sim.is_rotated(provider) }))
 }
 
 #[derive(Deserialize)]

@@ -89,6 +89,8 @@ pub enum Act {
     BillAmount,
     /// The fee of the first line of the day's bill is five fen too much.
     BillFee,
+    /// The fee of the first refund of the day's bill is five fen too much.
+    BillRefundFee,
 }
 
 impl Act {
@@ -123,6 +125,7 @@ impl Act {
                 | Self::BillInvents
                 | Self::BillAmount
                 | Self::BillFee
+                | Self::BillRefundFee
         )
     }
 }

@@ -85,6 +85,8 @@ pub struct AlipayMerchant {
     pub alipay_public_key: String,
     /// Alipay's certificate, PEM.
     pub alipay_certificate: String,
+    /// The one that Alipay changes to, PEM.
+    pub next_certificate: String,
     /// Alipay's root certificates, PEM.
     pub root_certificates: String,
     /// Which of the two modes is in force.
@@ -120,6 +122,10 @@ pub struct UnionPayMerchant {
     pub root_certificate: String,
     /// The certificate between root and signing certificate, PEM.
     pub middle_certificate: String,
+    /// The root of the chain that UnionPay changes to, PEM.
+    pub next_root_certificate: String,
+    /// The certificate between it and the signing certificate, PEM.
+    pub next_middle_certificate: String,
     /// The certificate that sensitive fields are encrypted with, PEM.
     pub encrypt_certificate: String,
     /// Who must own the signing certificate: the third part of its common name.
@@ -137,6 +143,10 @@ pub(crate) const PLATFORM_B_KEY: &str = include_str!("../fixtures/wechat_platfor
 pub(crate) const WECHAT_PUBLIC_KEY: &str = include_str!("../fixtures/wechat_public.key.pem");
 pub(crate) const ALIPAY: &str = include_str!("../fixtures/alipay.crt.pem");
 pub(crate) const ALIPAY_KEY: &str = include_str!("../fixtures/alipay.key.pem");
+pub(crate) const ALIPAY_B: &str = include_str!("../fixtures/alipay_b.crt.pem");
+pub(crate) const ALIPAY_B_KEY: &str = include_str!("../fixtures/alipay_b.key.pem");
+pub(crate) const UNIONPAY_B: &str = include_str!("../fixtures/unionpay_sign_b.crt.pem");
+pub(crate) const UNIONPAY_B_KEY: &str = include_str!("../fixtures/unionpay_sign_b.key.pem");
 pub(crate) const UNIONPAY: &str = include_str!("../fixtures/unionpay_sign.crt.pem");
 pub(crate) const UNIONPAY_KEY: &str = include_str!("../fixtures/unionpay_sign.key.pem");
 pub(crate) const UNIONPAY_EXPIRED: &str = include_str!("../fixtures/unionpay_sign_expired.crt.pem");
@@ -178,6 +188,7 @@ impl Merchant {
                 app_certificate: include_str!("../fixtures/alipay_app.crt.pem").to_owned(),
                 alipay_public_key: alipay_key.public_pem()?,
                 alipay_certificate: ALIPAY.to_owned(),
+                next_certificate: ALIPAY_B.to_owned(),
                 root_certificates: include_str!("../fixtures/alipay_root.crt.pem").to_owned(),
                 keys: AlipayKeys::PublicKey,
                 redirect_uris: Vec::new(),
@@ -189,6 +200,10 @@ impl Merchant {
                 cert_id: Certificate::from_pem(UNIONPAY_MERCHANT)?.serial_decimal,
                 root_certificate: include_str!("../fixtures/unionpay_root.crt.pem").to_owned(),
                 middle_certificate: include_str!("../fixtures/unionpay_middle.crt.pem").to_owned(),
+                next_root_certificate: include_str!("../fixtures/unionpay_root_b.crt.pem")
+                    .to_owned(),
+                next_middle_certificate: include_str!("../fixtures/unionpay_middle_b.crt.pem")
+                    .to_owned(),
                 encrypt_certificate: include_str!("../fixtures/unionpay_encrypt.crt.pem")
                     .to_owned(),
                 owner: "中国银联股份有限公司".to_owned(),
@@ -222,6 +237,7 @@ impl Merchant {
                 "app_certificate": alipay.app_certificate,
                 "alipay_public_key": alipay.alipay_public_key,
                 "alipay_certificate": alipay.alipay_certificate,
+                "next_certificate": alipay.next_certificate,
                 "root_certificates": alipay.root_certificates,
             },
             "unionpay": {
@@ -231,6 +247,8 @@ impl Merchant {
                 "cert_id": unionpay.cert_id,
                 "root_certificate": unionpay.root_certificate,
                 "middle_certificate": unionpay.middle_certificate,
+                "next_root_certificate": unionpay.next_root_certificate,
+                "next_middle_certificate": unionpay.next_middle_certificate,
                 "encrypt_certificate": unionpay.encrypt_certificate,
                 "owner": unionpay.owner,
                 "secure_key": unionpay.secure_key.expose_secret(),

@@ -210,9 +210,11 @@ impl Running {
         self.sim.book().withdraw(provider, merchant, amount, now)
     }
 
-    /// WeChat Pay changes its platform certificate.
-    pub fn rotate_keys(&self) {
-        self.sim.rotate_keys();
+    /// The provider changes the certificate that it signs with, and at the next call back again. The one
+    /// before stays known at WeChat Pay; the others' clients have to hold both. At Alipay it matters to
+    /// applications with certificates, at UnionPay to merchants with certificates.
+    pub fn rotate_keys(&self, provider: Provider) {
+        self.sim.rotate_keys(provider);
     }
 
     /// Every attempt to deliver a notification so far, oldest first.

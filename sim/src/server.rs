@@ -13,6 +13,7 @@ use crate::{
     alipay, control,
     fault::Act,
     http::{Reply, Request},
+    ledger::Provider,
     page,
     sim::Sim,
     unionpay, wechat,
@@ -130,6 +131,16 @@ enum Site {
     UnionPay,
 }
 
+impl Site {
+    const fn provider(self) -> Provider {
+        match self {
+            Self::Wechat => Provider::Wechat,
+            Self::Alipay => Provider::Alipay,
+            Self::UnionPay => Provider::UnionPay,
+        }
+    }
+}
+
 async fn answer(sim: &Arc<Sim>, request: &Request) -> Result<Reply, Cut> {
     let site = wechat::call(request)
         .map(|call| (Site::Wechat, call))
@@ -141,7 +152,7 @@ async fn answer(sim: &Arc<Sim>, request: &Request) -> Result<Reply, Cut> {
     let act = sim.faults.take(&call);
     match &act {
         Some(Act::DropBefore) => return Err(Cut),
-        Some(Act::RotateKeys) => sim.rotate_keys(),
+        Some(Act::RotateKeys) => sim.rotate_keys(site.provider()),
         _ => {}
     }
     let reply = match site {

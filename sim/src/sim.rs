@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     sync::{
         Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering},
+        atomic::{AtomicU64, Ordering},
     },
 };
 
@@ -30,7 +30,9 @@ pub(crate) struct Keys {
     pub(crate) platform_b: PrivateKey,
     pub(crate) wechat_public: PrivateKey,
     pub(crate) alipay: PrivateKey,
+    pub(crate) alipay_b: PrivateKey,
     pub(crate) unionpay: PrivateKey,
+    pub(crate) unionpay_b: PrivateKey,
 }
 
 impl Keys {
@@ -40,7 +42,9 @@ impl Keys {
             platform_b: PrivateKey::from_pem(merchant::PLATFORM_B_KEY)?,
             wechat_public: PrivateKey::from_pem(merchant::WECHAT_PUBLIC_KEY)?,
             alipay: PrivateKey::from_pem(merchant::ALIPAY_KEY)?,
+            alipay_b: PrivateKey::from_pem(merchant::ALIPAY_B_KEY)?,
             unionpay: PrivateKey::from_pem(merchant::UNIONPAY_KEY)?,
+            unionpay_b: PrivateKey::from_pem(merchant::UNIONPAY_B_KEY)?,
         })
     }
 }
@@ -61,8 +65,8 @@ pub(crate) struct Sim {
     book: Mutex<Book>,
     meters: Mutex<HashMap<String, (i64, u32)>>,
     base: OnceLock<String>,
-    rotated: AtomicBool,
-    turns: AtomicU64,
+    /// How often each provider has changed its keys, in the order of [`Provider`].
+    turns: [AtomicU64; 3],
 }
 
 impl Sim {
@@ -91,8 +95,7 @@ impl Sim {
             book: Mutex::new(Book::new(settings.most_trades)),
             meters: Mutex::default(),
             base: OnceLock::new(),
-            rotated: AtomicBool::new(false),
-            turns: AtomicU64::new(0),
+            turns: Default::default(),
             settings,
         })
     }
@@ -137,20 +140,28 @@ impl Sim {
         meters.get(key).is_some_and(|(at, count)| *at == second && *count >= limit)
     }
 
-    /// Changes the platform certificate of WeChat Pay: from the first to the second and back.
-    pub(crate) fn rotate_keys(&self) {
-        self.rotated.fetch_xor(true, Ordering::SeqCst);
-        self.turns.fetch_add(1, Ordering::SeqCst);
+    /// Changes the certificate that `provider` signs with: from the first to the second and back.
+    pub(crate) fn rotate_keys(&self, provider: Provider) {
+        self.turns_of(provider).fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Whether the second platform certificate is the active one.
-    pub(crate) fn is_rotated(&self) -> bool {
-        self.rotated.load(Ordering::SeqCst)
+    /// Whether the second certificate of `provider` is the active one.
+    pub(crate) fn is_rotated(&self, provider: Provider) -> bool {
+        self.turns_of(provider).load(Ordering::SeqCst) % 2 == 1
     }
 
-    /// Whether keys were ever changed, so that old and new stand side by side.
-    pub(crate) fn has_rotated(&self) -> bool {
-        self.turns.load(Ordering::SeqCst) > 0
+    /// Whether `provider` ever changed its keys, so that old and new stand side by side.
+    pub(crate) fn has_rotated(&self, provider: Provider) -> bool {
+        self.turns_of(provider).load(Ordering::SeqCst) > 0
+    }
+
+    const fn turns_of(&self, provider: Provider) -> &AtomicU64 {
+        let [wechat, alipay, unionpay] = &self.turns;
+        match provider {
+            Provider::Wechat => wechat,
+            Provider::Alipay => alipay,
+            Provider::UnionPay => unionpay,
+        }
     }
 
     /// The payer pays trade `id`, and the merchant is told. `after_all` lets a payment arrive for

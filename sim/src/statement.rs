@@ -66,6 +66,11 @@ fn doctor(lines: &mut Vec<Line>, act: Option<&Act>) {
             None => first.trade.amount += 1,
         },
         Some(Act::BillFee) => first.fee_error = WRONG_FEE,
+        Some(Act::BillRefundFee) => {
+            if let Some(line) = lines.iter_mut().find(|line| line.refund.is_some()) {
+                line.fee_error = WRONG_FEE;
+            }
+        }
         _ => {}
     }
 }

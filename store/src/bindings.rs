@@ -78,13 +78,13 @@ impl Bindings {
         self.states.get(Key::of(digest)).await
     }
 
-    /// Saves that a consent was used: of several who come back with one state, one is
-    /// [`Save::Stored`].
+    /// Replaces version `state.version - 1` of a consent, as when it was used: of several who come back
+    /// with one state, one is [`Save::Stored`].
     ///
     /// # Errors
     ///
     /// As [`Self::insert`].
-    pub async fn consume(&self, state: &BindStateRecord) -> Result<Save, StoreError> {
+    pub async fn save_state(&self, state: &BindStateRecord) -> Result<Save, StoreError> {
         self.states.save(state).await
     }
 

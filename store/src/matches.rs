@@ -9,9 +9,16 @@ use crate::{
     Insert, Save, StoreError,
     aggregate::Key,
     engine::Engine,
-    query::{Condition, Direction::Ascending, Query},
+    query::{
+        Condition,
+        Direction::{Ascending, Descending},
+        Query,
+    },
     repository::Repository,
 };
+
+/// Pages that are removed by one statement.
+const PAGES: usize = 100;
 
 /// The reports, and the pages of their differences.
 ///
@@ -102,10 +109,35 @@ impl Matches {
         self.pages.remove(older(report, run, limit)).await
     }
 
+    /// Forgets up to `limit` reports about days before `before`, earliest first, each after the pages of
+    /// its differences; says how many reports it were. Calling again goes on.
+    ///
+    /// # Errors
+    ///
+    /// See [`Matches`]; some may have gone then.
+    pub async fn remove_before(&self, before: BookDay, limit: usize) -> Result<u64, StoreError> {
+        for report in self.reports.find(earlier(before, limit)).await? {
+            while self.pages.remove(pages_of(&report.id, PAGES)).await? > 0 {}
+        }
+        self.reports.remove(earlier(before, limit)).await
+    }
+
     pub(crate) async fn close(&self) {
         self.pages.close().await;
         self.reports.close().await;
     }
+}
+
+pub(crate) fn earlier(before: BookDay, limit: usize) -> Query {
+    Query::all(vec![Condition::Lt("day", before.into())])
+        .sorted("day", Ascending)
+        .sorted("id", Descending)
+        .limited(limit)
+}
+
+pub(crate) fn pages_of(report: &str, limit: usize) -> Query {
+    let all = vec![Condition::Eq("report", report.into())];
+    Query::all(all).sorted("run", Ascending).limited(limit)
 }
 
 pub(crate) fn of_day(day: BookDay, limit: usize) -> Query {

@@ -119,6 +119,8 @@ fn of_money() -> Vec<Sample> {
         ("own bills", "bills", bills::listed(&own, 0, 20)),
         ("held refunds", "bills", bills::held(None, 20)),
         ("moved money", "bills", bills::moved("2026-11-23T00:00:00", 500)),
+        ("old reports", "match_reports", matches::earlier(BookDay::published(now), 100)),
+        ("pages of a report", "match_pages", matches::pages_of("alipay:1:2026-11-22", 100)),
         ("reports of a day", "match_reports", matches::of_day(BookDay::published(now), 100)),
         ("old pages", "match_pages", matches::older("a", JobId::generate(), 100)),
         ("expired consents", "bind_states", bindings::expired(now, 500)),

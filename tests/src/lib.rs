@@ -11,6 +11,7 @@ pub mod apns_inside;
 pub mod browser;
 pub mod cluster;
 pub mod collector;
+pub mod desk;
 pub mod devices;
 pub mod front;
 pub mod hooks;

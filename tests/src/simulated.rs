@@ -86,7 +86,20 @@ impl Simulated {
     /// # Panics
     ///
     /// When something does not start.
-    pub async fn over(mut rig: Rig, settings: Settings) -> Self {
+    pub async fn over(rig: Rig, settings: Settings) -> Self {
+        Self::tuned(rig, settings, |_| {}).await
+    }
+
+    /// The same with other settings of the API.
+    ///
+    /// # Panics
+    ///
+    /// When something does not start.
+    pub async fn tuned(
+        mut rig: Rig,
+        settings: Settings,
+        tune: impl FnOnce(&mut api::Settings),
+    ) -> Self {
         let sim = sim::start(settings).await.expect("simulators");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
         let url = format!("http://{}", listener.local_addr().expect("address"));
@@ -94,12 +107,14 @@ impl Simulated {
             serde_json::from_value(sim.payments()).expect("the form of the settings");
         let gateways = Gateways::open(&accounts).expect("accounts");
         rig.till = Till { gateways, sealer: Sealer::ephemeral(), public_url: url.clone() };
+        let mut tuned = api::Settings::new(url.clone(), TokenKey::generate());
+        tune(&mut tuned);
         let api = Api {
             store: rig.store.clone(),
             broker: rig.broker.clone(),
             blobs: rig.blobs.clone(),
             till: rig.till.clone(),
-            settings: api::Settings::new(url.clone(), TokenKey::generate()),
+            settings: tuned,
             metrics: PrometheusBuilder::new().build_recorder().handle(),
         };
         let shutdown = CancellationToken::new();

@@ -4,19 +4,20 @@
 
 use std::time::Duration;
 
-use reqwest::{Response, StatusCode, redirect::Policy};
+use reqwest::StatusCode;
 use schemas::{
-    Channel, Scopes, Timestamp, UserId,
-    account::{ClientRecord, UserRecord},
-    api_key::KeyRecord,
+    Channel, Scopes, Timestamp,
+    account::ClientRecord,
     binding::{BindStateRecord, SEALED_ACCOUNT},
-    profile::Profile,
 };
 use secrecy::ExposeSecret;
-use serde_json::{Value, json};
+use serde_json::json;
 use sim::{Act, Fault};
 use store::Insert;
-use tests::{rig::Engine, simulated::Simulated};
+use tests::{
+    desk::{ALIPAY_INFO, BIND, Desk, RETURN, WECHAT_INFO, location, refused},
+    rig::Engine,
+};
 use url::Url;
 
 /// What identifies the simulators' person at each provider.
@@ -25,115 +26,6 @@ const IDS: [&str; 3] = [
     "068DR9tn0wg8Fv4F2Y5bqHgAkW0rXe7sD3mLwJcTQ1uYp4",
     "oUpF8uMuAJO_M2pxb1Q9zNjWeS6o",
 ];
-
-const BIND: &str = "/api/user/profile/alipay-binding/";
-const ALIPAY_INFO: &str = "/api/user/profile/alipay-info/";
-const WECHAT_INFO: &str = "/api/user/profile/wechat-info/";
-const RETURN: &str = "/api/pay/alipay_auth_return/";
-
-struct Person {
-    id: UserId,
-    key: String,
-}
-
-struct Desk {
-    at: Simulated,
-    http: reqwest::Client,
-    worker: tests::rig::Worker,
-}
-
-impl Desk {
-    async fn open(engine: Engine) -> Self {
-        let at = Simulated::start(engine).await;
-        let http = reqwest::Client::builder().no_proxy().redirect(Policy::none());
-        let http = http.timeout(Duration::from_secs(30)).build().expect("client");
-        let worker = at.rig.worker();
-        Self { at, http, worker }
-    }
-
-    async fn person(&self, name: &str) -> Person {
-        let store = &self.at.rig.store;
-        let user = UserRecord {
-            id: UserId::generate(),
-            version: 1,
-            username: name.to_owned(),
-            password_hash: "no hash".into(),
-            created_at: Timestamp::now(),
-            disabled_at: None,
-            profile: Profile::default(),
-        };
-        assert_eq!(store.users.insert(&user).await, Ok(Insert::Stored));
-        let new = api::auth::NewKey::generate();
-        let key = KeyRecord {
-            id: new.id,
-            version: 1,
-            owner: user.id,
-            name: "test".to_owned(),
-            digest: new.digest,
-            scopes: Scopes::all(),
-            created_at: Timestamp::now(),
-            last_used_at: None,
-            expires_at: None,
-            revoked_at: None,
-        };
-        assert_eq!(store.keys.insert(&key).await, Ok(Insert::Stored));
-        Person { id: user.id, key: new.text.expose_secret().to_owned() }
-    }
-
-    async fn get(&self, path: &str, person: &Person) -> (StatusCode, Value) {
-        let request = self.http.get(format!("{}{path}", self.at.url));
-        let request = request.header("authorization", format!("Token {}", person.key));
-        told(request.send().await.expect("answer")).await
-    }
-
-    async fn post(&self, path: &str, body: &Value, person: &Person) -> (StatusCode, Value) {
-        let request = self.http.post(format!("{}{path}", self.at.url)).json(body);
-        let request = request.header("authorization", format!("Token {}", person.key));
-        let request = request.header("prefer", "wait=20");
-        told(request.send().await.expect("answer")).await
-    }
-
-    /// The person allows it on the provider's page; answers with where the browser is sent.
-    async fn allow(&self, page: &str, form: &str) -> String {
-        let url = Url::parse(page).expect("address");
-        let opened = self.http.get(page.split('#').next().expect("page")).send().await;
-        assert_eq!(opened.expect("page").status(), StatusCode::OK);
-        let mut fields: Vec<_> = url.query_pairs().into_owned().collect();
-        fields.push(("answer".to_owned(), "yes".to_owned()));
-        let answer = self.http.post(format!("{}{form}", self.at.sim.url())).form(&fields);
-        location(&answer.send().await.expect("answer"))
-    }
-
-    async fn come_back(&self, address: &str) -> Response {
-        self.http.get(address).send().await.expect("answer")
-    }
-
-    /// Begins, consents, and answers with where the browser comes back to.
-    async fn consented(&self, person: &Person) -> String {
-        let (status, body) = self.post(BIND, &json!({}), person).await;
-        assert_eq!(status, StatusCode::OK, "{body}");
-        let page = body["auth_url"].as_str().expect("at the top level").to_owned();
-        self.allow(&page, "/_sim/consent").await
-    }
-
-    async fn is_bound(&self, person: &Person) -> bool {
-        self.get(ALIPAY_INFO, person).await.0 == StatusCode::OK
-    }
-}
-
-async fn told(reply: Response) -> (StatusCode, Value) {
-    (reply.status(), reply.json().await.expect("JSON"))
-}
-
-fn location(reply: &Response) -> String {
-    reply.headers()["location"].to_str().expect("text").to_owned()
-}
-
-async fn refused(reply: Response, name: &str) {
-    let (status, body) = told(reply).await;
-    assert_eq!(status, StatusCode::BAD_REQUEST, "{name}: {body}");
-    assert!(body["data"]["state"].is_array(), "{name}: {body}");
-}
 
 async fn alipay_is_bound_by_the_user_who_began(engine: Engine) {
     let desk = Desk::open(engine).await;
@@ -145,12 +37,12 @@ async fn alipay_is_bound_by_the_user_who_began(engine: Engine) {
     assert!(page.starts_with(&start) && page.contains("&scope=auth_base&redirect_uri="), "{page}");
 
     let back = desk.consented(&ada).await;
-    let reply = desk.come_back(&back).await;
+    let reply = desk.come_back(&back, &ada).await;
     assert_eq!((reply.status(), location(&reply)), (StatusCode::FOUND, desk.at.url.clone()));
     assert!(desk.is_bound(&ada).await);
     assert!(!desk.is_bound(&bob).await, "another user stays as they were");
 
-    refused(desk.come_back(&back).await, "the same state again").await;
+    refused(desk.come_back(&back, &ada).await, "the same state again").await;
     let store = &desk.at.rig.store;
     let bound = store.bindings.get(ada.id, Channel::Alipay).await.expect("store").expect("bound");
     let stored = serde_json::to_string(&bound).expect("JSON");
@@ -200,10 +92,10 @@ async fn a_state_counts_once_and_only_as_it_was_given() {
         ),
     ];
     for (name, address) in cases {
-        refused(desk.come_back(&address).await, name).await;
+        refused(desk.come_back(&address, &ada).await, name).await;
     }
-    // Eight browsers at once: one of them binds.
-    let replies = (0..8).map(|_| desk.come_back(&mine));
+    // Eight times at once: one of them binds.
+    let replies = (0..8).map(|_| desk.come_back(&mine, &ada));
     let replies = futures::future::join_all(replies).await;
     let found = replies.iter().filter(|reply| reply.status() == StatusCode::FOUND).count();
     assert_eq!(found, 1);
@@ -211,14 +103,14 @@ async fn a_state_counts_once_and_only_as_it_was_given() {
 
     // The code of one consent with the state of another: the provider refuses a used code.
     let mixed = format!("{base}?auth_code={code}&state={}", field(&hers, "state"));
-    let reply = desk.come_back(&mixed).await;
+    let reply = desk.come_back(&mixed, &eve).await;
     assert_eq!(location(&reply), format!("{}?binding_error=failed", desk.at.url));
     assert!(!desk.is_bound(&eve).await);
 
     let (_, body) = desk.post(BIND, &json!({}), &eve).await;
     let begun = Url::parse(body["auth_url"].as_str().expect("address")).expect("address");
     let state = begun.query_pairs().find(|(name, _)| name == "state").expect("state").1;
-    let reply = desk.come_back(&format!("{base}?state={state}")).await;
+    let reply = desk.come_back(&format!("{base}?state={state}"), &eve).await;
     assert_eq!(location(&reply), format!("{}?binding_error=refused", desk.at.url), "she said no");
     desk.worker.stop().await;
 }
@@ -267,7 +159,7 @@ async fn a_browser_is_sent_to_registered_origins_alone() {
     let (_, body) = desk.post(BIND, &json!({ "redirect_to": format!("{own}/a?b=c") }), &ada).await;
     let page = body["auth_url"].as_str().expect("address").to_owned();
     let back = desk.allow(&page, "/_sim/consent").await;
-    assert_eq!(location(&desk.come_back(&back).await), format!("{own}/a?b=c"));
+    assert_eq!(location(&desk.come_back(&back, &ada).await), format!("{own}/a?b=c"));
     desk.worker.stop().await;
 }
 
@@ -275,6 +167,7 @@ async fn a_browser_is_sent_to_registered_origins_alone() {
 async fn wechat_is_bound_by_code_and_by_scanning() {
     let desk = Desk::open(Engine::Embedded).await;
     let (ada, bob) = (desk.person("ada").await, desk.person("bob").await);
+    let phone = desk.person("telephone").await;
     let (status, body) = desk.get(WECHAT_INFO, &ada).await;
     assert_eq!((status, &body["code"]), (StatusCode::BAD_REQUEST, &json!("WX_BIND_FIRST")));
     let picture = body["data"]["code_url"].as_str().expect("a picture");
@@ -307,7 +200,7 @@ async fn wechat_is_bound_by_code_and_by_scanning() {
     assert!(status == StatusCode::BAD_REQUEST && body["data"]["code"].is_array(), "{body}");
 
     // A state that nobody began is none, however right the code is.
-    refused(desk.come_back(&scanned).await, "made-up state").await;
+    refused(desk.come_back(&scanned, &bob).await, "made-up state").await;
     let now = Timestamp::now();
     let begun = BindStateRecord {
         id: digest(&state),
@@ -318,11 +211,15 @@ async fn wechat_is_bound_by_code_and_by_scanning() {
         redirect_to: desk.at.url.clone(),
         created_at: now,
         expires_at: now + Duration::from_mins(10),
+        browser: None,
+        asked_at: None,
         used_at: None,
     };
     assert_eq!(desk.at.rig.store.bindings.begin(&begun).await, Ok(Insert::Stored));
     let scanned = desk.allow(&page, "/_sim/wechat-consent").await;
-    assert_eq!(location(&desk.come_back(&scanned).await), desk.at.url);
+    // The telephone that scanned it is another browser, so its person is asked.
+    let page = desk.come_back(&scanned, &phone).await.text().await.expect("page");
+    assert_eq!(location(&desk.answer(&page, "yes", &phone).await), desk.at.url);
     assert_eq!(desk.get(WECHAT_INFO, &bob).await.0, StatusCode::OK);
     desk.worker.stop().await;
 }
@@ -339,9 +236,9 @@ async fn a_state_that_is_too_old_binds_nobody() {
     let begun = bindings.state(&id).await.expect("store").expect("a state, by its digest alone");
     let past = Timestamp::now() - Duration::from_secs(1);
     let old = BindStateRecord { version: begun.version + 1, expires_at: past, ..begun };
-    assert_eq!(bindings.consume(&old).await, Ok(store::Save::Stored));
+    assert_eq!(bindings.save_state(&old).await, Ok(store::Save::Stored));
 
-    refused(desk.come_back(&back).await, "too old").await;
+    refused(desk.come_back(&back, &ada).await, "too old").await;
     assert!(!desk.is_bound(&ada).await);
     assert_eq!(bindings.remove_expired(Timestamp::now(), 9).await, Ok(1));
     desk.worker.stop().await;

@@ -187,6 +187,10 @@ const ROWS: &[(&str, Row)] = &[
         "GET /api/pay/wechat_auth_return/",
         Row::Nobodys("a browser comes back without a token; the state says whose consent it is"),
     ),
+    (
+        "POST /api/pay/auth_return/",
+        Row::Nobodys("the browser that was asked about a consent answers, without a token"),
+    ),
     ("GET /api/job/", Row::OwnOnly(|ada| vec![call("", ada.query())])),
     ("GET /api/job/{id}/", Row::NotFound(|ada| vec![call(ada.job.id, "")])),
     ("GET /api/job/{id}/events/", Row::NotFound(|ada| vec![call(ada.job.id, "")])),

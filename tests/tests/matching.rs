@@ -215,7 +215,7 @@ fn one(class: &str) -> DifferenceCounts {
         "missing there" => counts.missing_there = 1,
         "amount" => counts.amount = 1,
         "state" => counts.state = 1,
-        "fee" => counts.fee = 1,
+        "fee" | "fee of a refund" => counts.fee = 1,
         _ => {}
     }
     counts
@@ -230,6 +230,7 @@ async fn every_class_is_found(engine: Engine, desk: Desk) {
         ("missing here", Some(Act::BillInvents), 2),
         ("amount", Some(Act::BillAmount), 1),
         ("fee", Some(Act::BillFee), 1),
+        ("fee of a refund", Some(Act::BillRefundFee), 1),
         ("missing there", Some(Act::BillOmits), 1),
         ("nothing", None, 2),
     ];
@@ -238,10 +239,14 @@ async fn every_class_is_found(engine: Engine, desk: Desk) {
         assert_eq!((report.differences, report.matched), (one(name), matched), "{name}: {rows:?}");
         assert_eq!(rows.len() as u64, report.differences.total(), "{name}");
         let Some(row) = rows.first() else { continue };
-        assert_eq!(row.movement, Movement::Payment, "{name}");
+        let (movement, fen) = match name {
+            "fee of a refund" => (Movement::Refund, 250),
+            _ => (Movement::Payment, amount().get()),
+        };
+        assert_eq!(row.movement, movement, "{name}");
         let ours = row.ours.as_ref().map(|side| side.fen);
         let known = name != "missing here";
-        assert_eq!(ours, known.then(|| amount().get()), "{name}");
+        assert_eq!(ours, known.then_some(fen), "{name}");
         assert_eq!(row.sn.as_ref(), known.then_some(&bill.id), "{name}");
         assert_eq!(row.heard, known.then_some(row.heard).flatten(), "{name}");
         assert_eq!(row.theirs.is_some(), name != "missing there", "{name}");
@@ -344,10 +349,23 @@ async fn the_timetable_makes_up_for_days_that_nobody_matched() {
     };
     assert_eq!(round(BillRound::default()).await, 3 * 7, "each merchant, each day of a week");
     let wechat = Some(Channel::WeChatPay);
-    let only = BillRound { channel: wechat, day: None };
-    assert_eq!(round(only).await, 0, "each day has its report");
+    let only = || BillRound { channel: wechat, day: None };
+    assert_eq!(round(only()).await, 0, "each day has its report");
     let again = BillRound { channel: wechat, day: Some(shop.day) };
     assert_eq!(round(again).await, 1, "a named day is matched again");
+
+    // What was kept for long enough goes with the next round of the timetable.
+    let matches = &shop.at.rig.store.matches;
+    let report = matches.of_day(shop.day, 9).await.expect("store").remove(0);
+    let kept = workers::Settings::default().reports_kept;
+    let day = BookDay::published(Timestamp::now() - kept);
+    for (day, stays) in [(day.before(), false), (day, true)] {
+        let id = MatchReport::id_of(report.channel, &report.merchant, day);
+        let old = MatchReport { id: id.clone(), day, version: 1, ..report.clone() };
+        assert_eq!(matches.insert(&old).await, Ok(Insert::Stored));
+        assert_eq!(round(only()).await, 0);
+        assert_eq!(matches.get(&id).await.expect("store").is_some(), stays, "{day}");
+    }
     shop.worker.stop().await;
 }
 

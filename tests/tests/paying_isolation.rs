@@ -136,9 +136,7 @@ async fn a_notice_is_answered_within_a_second_whatever_stands_still() {
     }
     relay.stall(false);
     println!("answered after {times:?}");
-    // A machine that is busy with other tests may add to one of them.
-    let late = times.iter().filter(|time| **time > ANSWER).count();
-    assert!(late <= 1, "{times:?}");
+    assert!(times.iter().all(|time| *time <= ANSWER), "{times:?}");
 
     let worker = at.rig.worker();
     for (sn, _) in without_worker.iter().chain(&without_store) {

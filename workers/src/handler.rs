@@ -68,6 +68,8 @@ pub struct Context {
     pub pace: PayPace,
     /// How long device tokens live.
     pub tokens: TokenLife,
+    /// How long reports about providers' bills are kept.
+    pub reports_kept: std::time::Duration,
     /// The job that runs.
     pub job: JobId,
     /// Whose job it is.
@@ -113,6 +115,7 @@ impl Context {
             webhooks: workers.webhooks.clone(),
             pace: workers.settings.pay_pace,
             tokens: workers.settings.tokens,
+            reports_kept: workers.settings.reports_kept,
             job: job.id,
             owner: job.owner,
             claimed,

@@ -27,6 +27,8 @@ pub struct Settings {
     pub push_probe: Duration,
     /// How long device tokens live.
     pub tokens: TokenLife,
+    /// How long reports about providers' bills are kept, by the day that they are about. 400 days.
+    pub reports_kept: Duration,
     /// How long settled jobs are kept.
     pub retention: Duration,
     /// How long work in hand may go on after the signal to stop.
@@ -142,6 +144,7 @@ impl Default for Settings {
             pay_pace: PayPace::default(),
             push_probe: Duration::from_mins(1),
             tokens: TokenLife::default(),
+            reports_kept: Duration::from_hours(400 * 24),
             retention: Duration::from_hours(72),
             shutdown_deadline: Duration::from_secs(20),
         }

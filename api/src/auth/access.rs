@@ -75,6 +75,7 @@ pub(crate) const TABLE: &[Row] = &[
     ("GET", "/api/user/profile/wechat-info/", Access::Scope(Scope::UserProfile)),
     ("GET", "/api/pay/alipay_auth_return/", Access::Anyone),
     ("GET", "/api/pay/wechat_auth_return/", Access::Anyone),
+    ("POST", "/api/pay/auth_return/", Access::Anyone),
     ("GET", "/api/job/", Access::User),
     ("GET", "/api/job/{id}/", Access::User),
     ("GET", "/api/job/{id}/events/", Access::User),

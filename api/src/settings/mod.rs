@@ -64,6 +64,11 @@ pub struct Settings {
     pub cors: CorsOrigins,
     /// Proxies whose `X-Forwarded-For` is believed. None.
     pub trusted_proxies: Vec<Network>,
+    /// How long a bill can be paid. 2 hours.
+    pub bill_life: Duration,
+    /// Whether only the browser that began to bind an account may finish it; otherwise another one is
+    /// asked whether it means it. No.
+    pub bind_in_same_browser: bool,
     /// The app of a device token that is registered without naming one. None.
     pub default_push_app: Option<BundleId>,
     /// How much one caller may ask for.
@@ -171,6 +176,8 @@ impl Settings {
             pictures: PictureLimits::default(),
             cors: CorsOrigins::default(),
             trusted_proxies: Vec::new(),
+            bill_life: Duration::from_hours(2),
+            bind_in_same_browser: false,
             default_push_app: None,
             rates: RateLimits::default(),
             guesses: GuessPolicies::default(),

@@ -25,7 +25,9 @@ use crate::{
         AuthorizeApi, DiscoveryApi, IntrospectApi, RevokeApi, TokenApi,
         access::{self, routed},
     },
-    routes::{AccountApi, ApnsTokenApi, BindingApi, JobApi, PayApi, PushApi, UserImageApi},
+    routes::{
+        AccountApi, ApnsTokenApi, BindingApi, JobApi, PayApi, PushApi, UNBUILT, UserImageApi,
+    },
 };
 
 /// Where the OpenAPI document is, the one address of the API without a slash at its end.
@@ -68,9 +70,11 @@ pub(super) fn endpoint(operations: Operations) -> BoxEndpoint<'static> {
 
 fn service<T: OpenApi>(operations: T) -> OpenApiService<T, ()> {
     OpenApiService::new(operations, "Feat", env!("CARGO_PKG_VERSION"))
-        .description(
-            "Pictures, bills, pushes, and the jobs that work on them. Every address ends in a slash.",
-        )
+        .description(format!(
+            "Pictures, bills, pushes, and the jobs that work on them. Every address ends in a slash. \
+             Not built, and answered 501 `NOT_IMPLEMENTED`: {}.",
+            UNBUILT.map(|address| format!("`{address}`")).join(", ")
+        ))
         .license(LicenseObject::new("Apache-2.0").identifier("Apache-2.0"))
         .server("/")
 }
@@ -180,6 +184,8 @@ mod tests {
         assert!(paths.contains(&"/api/o/token/"), "{paths:?}");
         assert!(paths.iter().all(|path| path.ends_with('/')), "{paths:?}");
         assert_eq!(document["servers"][0]["url"], "/");
+        let text = document["info"]["description"].as_str().unwrap_or_default();
+        assert!(UNBUILT.iter().all(|address| text.contains(address)), "{text}");
     }
 
     #[test]

@@ -13,6 +13,7 @@ use workers::QueueSettings;
 
 use super::{
     apns::{self, ApnsPart},
+    bills::Bills,
     devices::Devices,
     edge::Edge,
     reader::{Need, Reader},
@@ -41,6 +42,7 @@ pub(super) struct Groups {
     pub(super) apns: Option<ApnsPart>,
     pub(super) api: Option<ApiPart>,
     pub(super) worker: WorkerPart,
+    pub(super) bills: Bills,
     pub(super) devices: Devices,
     pub(super) telemetry: Telemetry,
     pub(super) publish_timeout: Duration,
@@ -62,6 +64,8 @@ pub(crate) struct Process {
     pub(crate) payments: Option<PayPart>,
     /// Which apps are pushed to, if any.
     pub(crate) apns: Option<ApnsPart>,
+    /// How long bills live, and what belongs to them.
+    pub(crate) bills: Bills,
     /// Devices that get pushes, and webhooks.
     pub(crate) devices: Devices,
     /// Logs and traces.
@@ -149,6 +153,7 @@ impl Groups {
             apns: apns::read(reader, needs.apns),
             api: api(reader, needs.api),
             worker: worker(reader, shutdown_deadline),
+            bills: Bills::read(reader),
             devices: Devices::read(reader),
             telemetry: Telemetry::read(reader),
             shutdown_deadline,
@@ -163,6 +168,7 @@ impl Groups {
             files: self.files.clone()?,
             payments: self.payments.clone(),
             apns: self.apns.clone(),
+            bills: self.bills.clone(),
             devices: self.devices.clone(),
             telemetry: self.telemetry.clone(),
             shutdown_deadline: self.shutdown_deadline,

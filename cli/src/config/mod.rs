@@ -5,6 +5,7 @@
 //! ([`problem`]). There is no default for a secret or for the address of an outside service.
 
 mod apns;
+mod bills;
 mod devices;
 pub(crate) mod duration;
 mod edge;

@@ -70,6 +70,9 @@ fn every_problem_is_told_at_once_with_its_place() {
         max_wait = "10s"
         [worker]
         lease = "1s"
+        [payments]
+        bill_life = "1m"
+        reports_kept = "1d"
         [worker.queues.images]
         concurrency = 0
         prefetch = -1
@@ -90,6 +93,8 @@ fn every_problem_is_told_at_once_with_its_place() {
         ("unusable secret", "api.token_key: the token key is not a P-256 private key"),
         ("two that do not fit", "api.default_wait: must not be longer"),
         ("out of range", "worker.lease: expected a span from 3s to 5m"),
+        ("too short a life", "payments.bill_life: expected a span from 5m to 7d"),
+        ("too short a memory", "payments.reports_kept: expected a span from 31d to 3650d"),
         ("number out of range", "worker.queues.images.concurrency: expected a number from 1"),
         ("negative number", "worker.queues.images.prefetch: expected a whole number"),
         ("filter", "telemetry.log: expected a filter"),

@@ -212,6 +212,8 @@ pub struct AlipayCertificates {
     pub app: Source,
     /// Alipay's certificate.
     pub alipay: Source,
+    /// The certificate that Alipay changes to: both count while it is named.
+    pub alipay_next: Option<Source>,
     /// Alipay's root certificates, several in one file.
     pub root: Source,
 }
@@ -235,9 +237,9 @@ pub struct UnionPaySettings {
     pub front_url: Option<String>,
     /// How requests are signed.
     pub signing: UnionPaySigning,
-    /// UnionPay's root certificate.
+    /// UnionPay's root certificate; while it changes, both in one file.
     pub root_certificate: Option<Source>,
-    /// UnionPay's middle certificate.
+    /// UnionPay's middle certificate; while it changes, both in one file.
     pub middle_certificate: Option<Source>,
     /// Owner that UnionPay's signing certificate must name; by default UnionPay itself in live
     /// mode. Only a test account may name another.
@@ -295,7 +297,8 @@ impl AlipaySettings {
     /// Where its keys and certificates come from.
     pub(super) fn sources(&self) -> Vec<&Source> {
         let certificates = self.certificates.iter().flat_map(|certificates| {
-            [&certificates.app, &certificates.alipay, &certificates.root].map(Some)
+            let next = certificates.alipay_next.as_ref();
+            [Some(&certificates.app), Some(&certificates.alipay), Some(&certificates.root), next]
         });
         let keys =
             [Some(&self.private_key), self.alipay_public_key.as_ref(), self.content_key.as_ref()];

@@ -292,14 +292,15 @@ fn seal(
         return Reply::new(200, HTML, format!("{{\"{name}\":{node}}}"));
     };
     let strange = act == Some(&Act::BadSignature);
-    let key = if strange { &sim.keys.unionpay } else { &sim.keys.alipay };
+    let (own, serial) = account.signs_with(sim);
+    let key = if strange { &sim.keys.unionpay } else { own };
     let sign = key.sign(node.as_bytes()).unwrap_or_default();
     let certificate = match account.merchant.keys {
         AlipayKeys::PublicKey => String::new(),
         AlipayKeys::Certificate if act == Some(&Act::Stranger) => {
             format!("\"alipay_cert_sn\":\"{}\",", "0f".repeat(16))
         }
-        AlipayKeys::Certificate => format!("\"alipay_cert_sn\":\"{}\",", account.alipay_cert_sn),
+        AlipayKeys::Certificate => format!("\"alipay_cert_sn\":\"{serial}\","),
     };
     let text = format!("{{\"{name}\":{node},{certificate}\"sign\":\"{sign}\"}}");
     Reply::new(200, HTML, text)

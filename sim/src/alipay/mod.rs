@@ -23,7 +23,8 @@ use crate::{
     crypto::{Certificate, PrivateKey, PublicKey, Unusable},
     fault::Act,
     http::{Reply, Request},
-    merchant::AlipayMerchant,
+    ledger::Provider,
+    merchant::{AlipayKeys, AlipayMerchant},
     sim::Sim,
 };
 
@@ -35,6 +36,7 @@ pub(crate) struct AlipayAccount {
     app_cert_sn: String,
     root_cert_sn: String,
     alipay_cert_sn: String,
+    next_cert_sn: String,
 }
 
 impl AlipayAccount {
@@ -49,9 +51,19 @@ impl AlipayAccount {
             app_cert_sn: certificate.alipay_sn(),
             root_cert_sn: Certificate::alipay_root_sn(&roots),
             alipay_cert_sn: Certificate::from_pem(&merchant.alipay_certificate)?.alipay_sn(),
+            next_cert_sn: Certificate::from_pem(&merchant.next_certificate)?.alipay_sn(),
             key: certificate.key,
             merchant: merchant.clone(),
         })
+    }
+
+    /// Alipay's key for this application at the moment, and the fingerprint of its certificate.
+    fn signs_with<'a>(&'a self, sim: &'a Sim) -> (&'a PrivateKey, &'a str) {
+        let changed = sim.is_rotated(Provider::Alipay);
+        if changed && self.merchant.keys == AlipayKeys::Certificate {
+            return (&sim.keys.alipay_b, &self.next_cert_sn);
+        }
+        (&sim.keys.alipay, &self.alipay_cert_sn)
     }
 
     fn app_id(&self) -> &str {

@@ -75,8 +75,9 @@ pub(crate) fn seal_notify(
     mut fields: Fields,
     act: Option<&Act>,
 ) -> Result<Sealed, Unusable> {
-    if !sim.alipay.contains_key(app) {
-        return Err(Unusable("application"));
+    let account = sim.alipay.get(app).ok_or(Unusable("application"))?;
+    if act == Some(&Act::RotateKeys) {
+        sim.rotate_keys(Provider::Alipay);
     }
     fields.insert("notify_time".to_owned(), spaced(sim.now()));
     if act == Some(&Act::Foreign) {
@@ -86,7 +87,7 @@ pub(crate) fn seal_notify(
         fields.insert("new_field".to_owned(), "1".to_owned());
     }
     let strange = matches!(act, Some(Act::BadSignature | Act::Stranger | Act::Probe | Act::Stale));
-    let key = if strange { &sim.keys.unionpay } else { &sim.keys.alipay };
+    let key = if strange { &sim.keys.unionpay } else { account.signs_with(sim).0 };
     sign(key, &mut fields)?;
     if act == Some(&Act::Tamper) {
         fields.insert("total_amount".to_owned(), "999999.99".to_owned());
@@ -111,7 +112,8 @@ fn sign(key: &PrivateKey, fields: &mut Fields) -> Result<(), Unusable> {
 
 /// The parameters with which the browser returns.
 pub(super) fn sign_return(sim: &Sim, trade: &Trade) -> Fields {
-    let seller = sim.alipay.get(&trade.merchant).map(|account| account.merchant.seller_id.clone());
+    let account = sim.alipay.get(&trade.merchant);
+    let seller = account.map(|account| account.merchant.seller_id.clone());
     let wap = trade.product == "QUICK_WAP_WAY";
     let method = if wap { "alipay.trade.wap.pay.return" } else { "alipay.trade.page.pay.return" };
     let mut answer = fields([
@@ -127,6 +129,7 @@ pub(super) fn sign_return(sim: &Sim, trade: &Trade) -> Fields {
         ("version", "1.0".to_owned()),
     ]);
     // Without a signature the merchant refuses the return, as it must.
-    let _ = sign(&sim.keys.alipay, &mut answer);
+    let key = account.map_or(&sim.keys.alipay, |account| account.signs_with(sim).0);
+    let _ = sign(key, &mut answer);
     answer
 }

@@ -214,41 +214,6 @@ async fn pages_and_order_strings_make_trades() {
 }
 
 #[tokio::test]
-async fn a_code_of_consent_works_once() {
-    let world = World::start().await;
-    let app = &world.shop.merchant.alipay.app_id;
-    let redirect = "http%3A%2F%2F127.0.0.1%3A1%2Fback";
-    let ask = format!("app_id={app}&scope=auth_base&redirect_uri={redirect}&state=abc");
-    let page = world.get(&format!("{}/oauth2/publicAppAuthorize.htm?{ask}", world.sim.url())).await;
-    assert!(page.text().contains("Allow"), "{}", page.text());
-    let yes = world.post("/_sim/consent", FORM, format!("{ask}&answer=yes")).await.unwrap();
-    let location = yes.header("location");
-    let query: Fields = form_urlencoded::parse(location.split_once('?').unwrap().1.as_bytes())
-        .into_owned()
-        .collect();
-    assert_eq!((query["state"].as_str(), query["scope"].as_str()), ("abc", "auth_base"));
-    let exchange = || {
-        let code = query["auth_code"].clone();
-        let more = fields([("grant_type", "authorization_code"), ("code", &code)]);
-        world.alipay_request("alipay.system.oauth.token", &Value::Null, more)
-    };
-    let answer = world.post("/gateway.do", FORM, exchange()).await.unwrap().json();
-    let node = &answer["alipay_system_oauth_token_response"];
-    assert!(node["code"].is_null() && answer["sign"].is_string(), "{answer}");
-    let token = node["access_token"].as_str().unwrap();
-    let more = fields([("auth_token", token)]);
-    let body = world.alipay_request("alipay.user.info.share", &Value::Null, more);
-    let profile = world.post("/gateway.do", FORM, body).await.unwrap().json();
-    assert_eq!(profile["alipay_user_info_share_response"]["code"], "40006", "auth_base");
-    let answer = world.post("/gateway.do", FORM, exchange()).await.unwrap().json();
-    assert_eq!(sub(&answer["alipay_system_oauth_token_response"]), "isv.code-invalid");
-    let elsewhere = ask.replace("127.0.0.1%3A1", "evil.test");
-    let page =
-        world.get(&format!("{}/oauth2/publicAppAuthorize.htm?{elsewhere}", world.sim.url())).await;
-    assert_eq!(page.status, 400);
-}
-
-#[tokio::test]
 async fn a_bill_address_lives_half_a_minute() {
     let world = World::start().await;
     world.alipay("alipay.trade.precreate", World::alipay_order("20261124000008", "8.88")).await;

@@ -13,7 +13,7 @@ use super::{
     shop::{Answer, Heard},
 };
 use crate::{
-    Merchant, WechatKeys,
+    Merchant, Provider, WechatKeys,
     crypto::{Certificate, Hash, PublicKey, open, sha1},
     merchant::{PLATFORM_A, PLATFORM_B},
 };
@@ -232,7 +232,7 @@ async fn certificates_open_and_rotate() {
     let pem = open(key, part("nonce"), part("associated_data"), part("ciphertext")).unwrap();
     assert_eq!(Certificate::from_pem(&pem).unwrap().serial_hex, before);
 
-    world.sim.rotate_keys();
+    world.sim.rotate_keys(Provider::Wechat);
     let list = world.v3("GET", "/v3/certificates", Value::Null).await;
     assert_eq!(list.json()["data"].as_array().unwrap().len(), 2, "old and new, side by side");
     assert_ne!(list.header("wechatpay-serial"), before);

@@ -11,7 +11,8 @@ use crate::{
     crypto::{Hash, PrivateKey, Unusable, hex, same, sha256, sm3},
     fault::Act,
     http::{Reply, Request, strict_form},
-    merchant::{UNIONPAY, UNIONPAY_EXPIRED, UNIONPAY_SELF_SIGNED, UNIONPAY_STRANGER},
+    ledger::Provider,
+    merchant::{UNIONPAY, UNIONPAY_B, UNIONPAY_EXPIRED, UNIONPAY_SELF_SIGNED, UNIONPAY_STRANGER},
     sim::Sim,
 };
 
@@ -236,16 +237,21 @@ pub(super) fn sign(sim: &Sim, fields: &mut Fields, act: Option<&Act>) -> Result<
         fields.insert("signature".to_owned(), signature);
         return Ok(());
     }
+    let changed = sim.is_rotated(Provider::UnionPay);
     let certificate = match act {
         Some(Act::Stranger) => UNIONPAY_STRANGER,
         Some(Act::Stale) => UNIONPAY_EXPIRED,
         Some(Act::SelfSigned) => UNIONPAY_SELF_SIGNED,
+        _ if changed => UNIONPAY_B,
         _ => UNIONPAY,
     };
     fields.insert("signMethod".to_owned(), "01".to_owned());
     fields.insert("signPubKeyCert".to_owned(), certificate.trim_end().to_owned());
-    let strange = act == Some(&Act::BadSignature);
-    let key: &PrivateKey = if strange { &sim.keys.alipay } else { &sim.keys.unionpay };
+    let key: &PrivateKey = match certificate {
+        _ if act == Some(&Act::BadSignature) => &sim.keys.alipay,
+        UNIONPAY_B => &sim.keys.unionpay_b,
+        _ => &sim.keys.unionpay,
+    };
     let digest = sha256(signed_text(fields).as_bytes());
     fields.insert("signature".to_owned(), key.sign(digest.as_bytes())?);
     Ok(())

@@ -27,7 +27,7 @@ use crate::{
     crypto::{Certificate, PrivateKey, PublicKey, Unusable},
     fault::Act,
     http::{Reply, Request},
-    merchant::{UNIONPAY, UnionPayKeys, UnionPayMerchant},
+    merchant::{UNIONPAY, UNIONPAY_B, UnionPayKeys, UnionPayMerchant},
     sim::Sim,
 };
 
@@ -65,14 +65,21 @@ impl UnionPayAccount {
     }
 }
 
-/// Whether the merchant's root, middle certificate and owner are those of our signing certificate.
+/// Whether the merchant's roots, middle certificates and owner are those of our signing certificates.
 fn trusts(merchant: &UnionPayMerchant) -> Result<bool, Unusable> {
-    let ours = Certificate::from_pem(UNIONPAY)?;
-    let middle = Certificate::from_pem(&merchant.middle_certificate)?;
-    let root = Certificate::from_pem(&merchant.root_certificate)?;
-    let owner = ours.common_name.split('@').nth(2);
-    let chain = ours.is_issued_by(&middle) && middle.is_issued_by(&root);
-    Ok(chain && owner == Some(merchant.owner.as_str()))
+    let (now, next) = (
+        [UNIONPAY, &merchant.middle_certificate, &merchant.root_certificate],
+        [UNIONPAY_B, &merchant.next_middle_certificate, &merchant.next_root_certificate],
+    );
+    for chain in [now, next] {
+        let [ours, middle, root] = chain.map(Certificate::from_pem);
+        let (ours, middle, root) = (ours?, middle?, root?);
+        let chain = ours.is_issued_by(&middle) && middle.is_issued_by(&root);
+        if !chain || ours.common_name.split('@').nth(2) != Some(merchant.owner.as_str()) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// A request whose signature is right.

@@ -69,6 +69,7 @@ pub(crate) fn seal_notify(
         Some(Act::ExtraField) => {
             fields.insert("newField".to_owned(), "1".to_owned());
         }
+        Some(Act::RotateKeys) => sim.rotate_keys(Provider::UnionPay),
         Some(Act::Defective) => {
             fields.insert("respCode".to_owned(), "A6".to_owned());
         }

@@ -221,7 +221,7 @@ fn seal_v3(
         plain["new_field"] = json!("1");
     }
     if act == Some(&Act::RotateKeys) {
-        sim.rotate_keys();
+        sim.rotate_keys(Provider::Wechat);
     }
     let nonce = nonce(12);
     let ciphertext = gcm_seal(account.apiv3_key().as_bytes(), &nonce, kind, &plain.to_string())?;

@@ -16,6 +16,7 @@ use crate::{
     crypto::{Certificate, PrivateKey, nonce},
     fault::Act,
     http::{Reply, Request},
+    ledger::Provider,
     merchant::{PLATFORM_A, PLATFORM_B, WechatKeys},
     sim::Sim,
 };
@@ -232,7 +233,7 @@ pub(super) fn sign(
 
 /// The active platform certificate's serial and key.
 fn platform(sim: &Sim) -> (String, &PrivateKey) {
-    let (pem, key) = if sim.is_rotated() {
+    let (pem, key) = if sim.is_rotated(Provider::Wechat) {
         (PLATFORM_B, &sim.keys.platform_b)
     } else {
         (PLATFORM_A, &sim.keys.platform_a)

@@ -39,6 +39,8 @@ fn consent(number: u64, expires_at: Timestamp) -> BindStateRecord {
         redirect_to: "https://app.example.com/".to_owned(),
         created_at: at(0),
         expires_at,
+        browser: None,
+        asked_at: None,
         used_at: None,
     }
 }
@@ -72,7 +74,7 @@ pub(crate) async fn a_consent_is_used_once_and_forgotten_in_time(place: &Place) 
     let uses = (0..20).map(|_| async {
         let read = bindings.state(&id).await.unwrap().unwrap();
         match read.consume(Channel::Alipay, at(1)) {
-            Some(used) => bindings.consume(&used).await.unwrap(),
+            Some(used) => bindings.save_state(&used).await.unwrap(),
             None => Save::Stale,
         }
     });

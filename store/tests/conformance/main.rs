@@ -88,6 +88,7 @@ on_both_engines! {
     bindings::an_account_is_one_for_each_user_and_provider,
     bindings::a_consent_is_used_once_and_forgotten_in_time,
     matches::a_report_is_replaced_as_a_whole,
+    matches::old_reports_go_with_their_pages,
     matches::reports_are_found_by_their_day,
     accounts::secrets_are_stored_and_come_back,
     accounts::a_username_is_taken_once,

@@ -70,6 +70,28 @@ pub(crate) async fn a_report_is_replaced_as_a_whole(place: &Place) {
     assert!(matches.page(&new, 0).await.unwrap().is_some(), "of the later run");
 }
 
+pub(crate) async fn old_reports_go_with_their_pages(place: &Place) {
+    let matches = &place.store.matches;
+    let reports = ["2026-11-20", "2026-11-21", "2026-11-22"]
+        .map(|day| report(Channel::UnionPay, day, JobId::generate()));
+    for report in &reports {
+        for run in [JobId::generate(), report.run] {
+            let page = MatchPage::new(&report.id, run, 0, vec![row("a")]);
+            matches.insert_page(&page).await.unwrap();
+        }
+        assert_eq!(matches.insert(report).await, Ok(Insert::Stored));
+    }
+    let before = reports[2].day;
+    assert_eq!(matches.remove_before(before, 1).await, Ok(1), "the earliest first");
+    assert_eq!(matches.get(&reports[0].id).await, Ok(None));
+    assert_eq!(matches.page(&reports[0], 0).await, Ok(None));
+    assert!(matches.page(&reports[1], 0).await.unwrap().is_some());
+    assert_eq!(matches.remove_before(before, 9).await, Ok(1));
+    assert_eq!(matches.remove_before(before, 9).await, Ok(0));
+    assert_eq!(matches.of_day(before, 9).await, Ok(vec![reports[2].clone()]));
+    assert!(matches.page(&reports[2], 0).await.unwrap().is_some());
+}
+
 pub(crate) async fn reports_are_found_by_their_day(place: &Place) {
     let matches = &place.store.matches;
     let run = JobId::generate();

@@ -15,7 +15,7 @@ use providers::{
 };
 use rand::{RngExt, rngs::StdRng};
 use schemas::{JobRecord, JobState, Timestamp, UserId};
-use sim::{Act, Fault};
+use sim::{Act, AlipayKeys, Fault, Quotas};
 use store::JobFilter;
 use tests::{
     eventually,
@@ -44,7 +44,12 @@ pub(crate) struct Lane {
 
 impl Lane {
     pub(crate) async fn start() -> Self {
-        let at = Simulated::start(Engine::Embedded).await;
+        let mut simulators = sim::Settings::fixture().expect("fixtures");
+        simulators.quotas = Quotas::unlimited();
+        simulators.refund_takes = Duration::from_millis(50);
+        // Only then does Alipay have a key that can change.
+        simulators.merchants[0].alipay.keys = AlipayKeys::Certificate;
+        let at = Simulated::with(Engine::Embedded, simulators).await;
         let accounts: PaymentSettings =
             serde_json::from_value(at.sim.payments()).expect("the form of the settings");
         let (store, broker) = (at.rig.store.clone(), at.rig.broker.clone());

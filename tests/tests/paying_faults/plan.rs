@@ -16,6 +16,14 @@ pub(crate) struct Road {
     pub(crate) notice: &'static str,
 }
 
+impl Road {
+    /// Whether its provider signs with a key of its own, which may change. WeChat v3 has two, the
+    /// platform certificate and the public key, and signs with either.
+    pub(crate) fn has_keys(&self) -> bool {
+        self.name != "WeChat v2"
+    }
+}
+
 /// Every way.
 pub(crate) const ROADS: [Road; 4] = [
     Road {
@@ -181,8 +189,7 @@ fn plan(
     trouble: &(&'static str, Trouble),
     random: &mut StdRng,
 ) -> Option<Plan> {
-    // The others' keys do not change while they serve.
-    if trouble.1 == Trouble::KeysRotate && road.name != "WeChat v3" {
+    if trouble.1 == Trouble::KeysRotate && !road.has_keys() {
         return None;
     }
     let calls = matches!(point, Point::BeforeCall | Point::AfterCall);

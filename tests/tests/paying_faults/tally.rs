@@ -47,6 +47,12 @@ impl Tally {
                 assert!(killed > 0, "{}: nobody died at {point:?}", road.name);
             }
         }
+        for road in crate::plan::ROADS.iter().filter(|road| road.has_keys()) {
+            let cells =
+                self.0.iter().filter(|(key, _)| (key.0, key.1) == (road.name, "keys rotate"));
+            let applied: u32 = cells.map(|(_, cell)| cell.applied).sum();
+            assert!(applied > 0, "the keys of {} never changed", road.name);
+        }
         for (name, _) in
             troubles().iter().filter(|(name, _)| !matches!(*name, "none" | "paid twice"))
         {

@@ -19,6 +19,9 @@ use crate::handler::{Context, Handler, Undo, store_again};
 /// Days that the timetable looks back: what was missed while no worker ran is made up for.
 const LOOK_BACK: usize = 7;
 
+/// Reports that are removed by one statement.
+const BATCH: usize = 100;
+
 impl Handler for PayBillRound {
     async fn run(ctx: &Context, round: &BillRound) -> Result<BillRoundReport, JobError> {
         let latest = BookDay::published(Timestamp::now());
@@ -41,12 +44,23 @@ impl Handler for PayBillRound {
                 }
             }
         }
+        if round.day.is_none() {
+            forget(ctx).await?;
+        }
         Ok(BillRoundReport { started })
     }
 
     async fn undo(_: &Context, _: &BillRound) -> Result<Undo, JobError> {
         Ok(Undo::Undone)
     }
+}
+
+/// Removes reports that have been kept for long enough.
+async fn forget(ctx: &Context) -> Result<(), JobError> {
+    let before = BookDay::published(Timestamp::now() - ctx.reports_kept);
+    let matches = &ctx.store.matches;
+    while matches.remove_before(before, BATCH).await.map_err(store_again)? > 0 {}
+    Ok(())
 }
 
 async fn is_matched(ctx: &Context, of: &DayRef) -> Result<bool, JobError> {

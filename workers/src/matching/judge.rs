@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use providers::payment::{BillLine, BillLineKind};
 use schemas::{
     BillRecord, BookDay, Channel,
-    bill::{Attempt, AttemptState, Listed, Payment, Refund, RefundState},
+    bill::{AttemptState, Listed, Payment, Refund, RefundState},
     matching::{Difference, DifferenceClass, MAX_TEXT, Movement, Side},
 };
 
@@ -100,15 +100,17 @@ fn payment(line: &BillLine, key: &str, bill: &BillRecord, terms: &Terms) -> Verd
     } else if paid.transaction_id != line.transaction_id {
         Some(differs(DifferenceClass::State, ours))
     } else {
-        other_fee(line, attempt, paid, terms)
+        let agreed = terms.fee(attempt, paid.amount.get());
+        agreed
+            .and_then(|agreed| other_fee(line, agreed))
             .map(|fee| differs(DifferenceClass::Fee, Side { fee_thousandths: Some(fee), ..ours }))
     };
     Verdict { difference, listed: Some(listed), ask: None }
 }
 
-/// The agreed fee, if the line's is another one.
-fn other_fee(line: &BillLine, attempt: &Attempt, paid: &Payment, terms: &Terms) -> Option<i64> {
-    let agreed = terms.fee(attempt, paid.amount.get())?;
+/// The agreed fee, if the line's is another one. What is given back with a refund is below zero: each
+/// provider's file lists it so, in proportion to what is paid back.
+fn other_fee(line: &BillLine, agreed: i64) -> Option<i64> {
     let taken = line.fee_thousandths?;
     (agreed.abs_diff(taken) >= FEE_ROUNDING.unsigned_abs()).then_some(agreed)
 }
@@ -121,19 +123,24 @@ fn refund(line: &BillLine, key: &str, bill: &BillRecord, terms: &Terms) -> Verdi
     };
     let listed = Listed::Refund(refund.number);
     let fate = Fate::of(terms.channel, &line.state);
+    let fee = terms.attempt(bill, refund.attempt).and_then(|attempt| {
+        let back = terms.fee(attempt, refund.amount.get()).filter(|_| fate == Fate::Back)?;
+        other_fee(line, -back)
+    });
     let class = if refund.amount.get() != line.amount_fen {
         Some(DifferenceClass::Amount)
-    } else if fate.agrees_with(refund.state) {
-        None
-    } else {
+    } else if !fate.agrees_with(refund.state) {
         Some(DifferenceClass::State)
+    } else {
+        fee.map(|_| DifferenceClass::Fee)
     };
+    let fee = fee.filter(|_| class == Some(DifferenceClass::Fee));
     let difference = class.map(|class| Difference {
         class,
         movement: Movement::Refund,
         key: cut(key),
         sn: Some(bill.id.clone()),
-        ours: Some(of_refund(refund)),
+        ours: Some(Side { fee_thousandths: fee, ..of_refund(refund) }),
         theirs: Some(theirs(line)),
         heard: bill.heard_from(listed),
     });

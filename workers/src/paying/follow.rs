@@ -17,9 +17,9 @@ use store::Insert;
 
 use crate::handler::{Context, store_again};
 
-/// Most looks at one trade. At the default pace that is about a day, and far longer than a bill can
-/// be paid.
-const MAX_TRADE_LOOKS: u32 = 60;
+/// Most looks at one trade. At the default pace that is about eight days, longer than any bill can be
+/// paid.
+const MAX_TRADE_LOOKS: u32 = 400;
 
 /// Most looks at one refund. At the default pace that is about eight days: banks take their time.
 const MAX_REFUND_LOOKS: u32 = 400;

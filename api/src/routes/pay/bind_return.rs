@@ -1,37 +1,48 @@
 //! A consent in the browser: where it begins, and where it comes back.
 //!
-//! The state is the only tie between the two, because the browser brings no token. It has 256 random
-//! bits, is stored as its digest, belongs to one user, counts once and for ten minutes. Where the
-//! browser goes afterwards is checked when it begins and stored with it, so no address in the
-//! browser's hands leads anywhere.
+//! The state ties the two, because the browser brings no token. It has 256 random bits, is stored as
+//! its digest, belongs to one user, counts once and for ten minutes. Whoever began knows it and could
+//! let somebody else consent, so it is tied to the browser as well: one that did not begin asks its
+//! person first. Where the browser goes afterwards is checked when it begins and stored with it, so no
+//! address in the browser's hands leads anywhere.
 
 use std::{fmt::Write, time::Duration};
 
+use askama::Template;
 use aws_lc_rs::digest;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use providers::payment::Gateway;
 use schemas::{
-    Channel, JobState, RedirectUri, Timestamp, UserId, binding::BindStateRecord, redirect,
+    Channel, JobState, RedirectUri, Timestamp, UserId,
+    binding::{BindStateRecord, Visitor},
+    redirect,
 };
 use store::{Insert, Save};
 
-use super::binding::{exchange, is_code, not_set_up};
+use super::{
+    binding::{exchange, is_code, not_set_up},
+    browser::Browser,
+};
 use crate::{
     auth::Caller,
     error::ApiError,
     intake::{self, Patience},
+    page::{Page, STYLE},
     settings::Origin,
     state::{AppState, RequestContext},
 };
 
 /// How long a consent may take.
-const STATE_LIFE: Duration = Duration::from_mins(10);
+pub(super) const STATE_LIFE: Duration = Duration::from_mins(10);
 
 /// How long a browser is kept waiting for the exchange.
 const WAIT: &str = "wait=15";
 
 /// Longest wait, whatever the settings say of others.
 const MAX_WAIT: Duration = Duration::from_secs(15);
+
+/// Where the answer of a person who was asked goes.
+pub(super) const ANSWER_PATH: &str = "/api/pay/auth_return/";
 
 /// What a browser brings back.
 pub(super) struct Consent {
@@ -41,6 +52,26 @@ pub(super) struct Consent {
     pub(super) code: Option<String>,
     /// The app that was consented to, where the provider says it.
     pub(super) app_id: Option<String>,
+}
+
+/// How a browser goes on that has come back.
+pub(super) enum Onward {
+    /// To this address.
+    Go(String),
+    /// With the question whether the person means it.
+    Ask(Page),
+}
+
+/// The question.
+#[derive(Template)]
+#[template(path = "pay/bind.html")]
+struct Question<'a> {
+    style: &'static str,
+    action: &'static str,
+    provider: &'static str,
+    username: &'a str,
+    state: &'a str,
+    code: &'a str,
 }
 
 /// The address `wanted`, if its origin is registered: Feat's own, one of the pages that may call the
@@ -78,7 +109,7 @@ fn origin_of(address: &str) -> Option<String> {
     Some(Origin::parse(&origin).map_or(origin, |origin| origin.as_str().to_owned()))
 }
 
-/// Begins a consent for `user`; answers with the provider's page.
+/// Begins a consent for `user` in `browser`; answers with the provider's page.
 ///
 /// # Errors
 ///
@@ -88,8 +119,9 @@ pub(super) async fn begin(
     user: UserId,
     gateway: &Gateway,
     redirect_to: String,
+    browser: &Browser,
 ) -> Result<String, ApiError> {
-    let token = URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>());
+    let token = new_token();
     let path = match gateway.channel() {
         Channel::WeChatPay => "/api/pay/wechat_auth_return/",
         Channel::Alipay | Channel::UnionPay => "/api/pay/alipay_auth_return/",
@@ -107,6 +139,8 @@ pub(super) async fn begin(
         redirect_to,
         created_at: now,
         expires_at: now + STATE_LIFE,
+        browser: Some(browser.digest()),
+        asked_at: None,
         used_at: None,
     };
     match state.store.bindings.begin(&record).await? {
@@ -115,36 +149,133 @@ pub(super) async fn begin(
     }
 }
 
-/// Takes a browser that comes back from `channel`: exchanges the code for the user who began, and
-/// answers with where the browser goes.
+/// Takes `browser` that comes back from `channel`: one that began goes on with the account bound,
+/// another one with a question.
 ///
 /// # Errors
 ///
-/// 400 for a state that does not count: unknown, used, too old, of another provider or app.
-pub(super) async fn finish(
+/// 400 for a state that does not count: unknown, used, too old, of another provider, app or browser.
+pub(super) async fn come_back(
     state: &AppState,
     channel: Channel,
     consent: Consent,
+    browser: &Browser,
     context: &RequestContext,
-) -> Result<String, ApiError> {
-    let refused = || ApiError::invalid("state", "Begin again: this consent does not count.");
-    let token = consent.state.filter(|token| token.len() == 43).ok_or_else(refused)?;
-    let known = state.store.bindings.state(&digest_of(&token)).await?.ok_or_else(refused)?;
-    let used = known.consume(channel, Timestamp::now()).ok_or_else(refused)?;
-    let gateway = state.till.gateway(channel, &used.app);
+) -> Result<Onward, ApiError> {
+    let now = Timestamp::now();
+    let token = consent.state.ok_or_else(refused)?;
+    let known = known(state, &token).await?;
+    if !known.counts(channel, now) {
+        return Err(refused());
+    }
+    let gateway = state.till.gateway(channel, &known.app);
     let gateway = gateway.ok_or_else(|| not_set_up(channel))?;
     let foreign = |id: &String| gateway.app_id() != Some(id);
     if consent.app_id.as_ref().is_some_and(foreign) {
         return Err(refused());
     }
-    // Of several who come back with one state, one goes on.
-    if state.store.bindings.consume(&used).await? == Save::Stale {
+    let Some(code) = consent.code.filter(|code| is_code(code)) else {
+        let used = consume(state, known, now).await?;
+        return Ok(Onward::Go(failed(&used.redirect_to, "refused")));
+    };
+    let strict = state.settings.bind_in_same_browser;
+    let asked = match known.visitor(&browser.digest(), now) {
+        Visitor::Beginner => {
+            let used = consume(state, known, now).await?;
+            return bind(state, used, &code, context).await.map(Onward::Go);
+        }
+        Visitor::Asked(asked) if !strict => {
+            // Of several browsers that come with one state, one is asked.
+            if state.store.bindings.save_state(&asked).await? == Save::Stale {
+                return Err(refused());
+            }
+            *asked
+        }
+        Visitor::AskedBefore if !strict => known,
+        Visitor::Asked(_) | Visitor::AskedBefore | Visitor::Stranger => return Err(refused()),
+    };
+    question(state, &asked, &token, &code).await.map(Onward::Ask)
+}
+
+/// Takes the person's answer; the address is where the browser goes.
+///
+/// # Errors
+///
+/// As [`come_back`]; also from a browser that was not asked.
+pub(super) async fn answer(
+    state: &AppState,
+    token: &str,
+    code: &str,
+    is_yes: bool,
+    browser: &Browser,
+    context: &RequestContext,
+) -> Result<String, ApiError> {
+    let now = Timestamp::now();
+    let known = known(state, token).await?;
+    if known.visitor(&browser.digest(), now) != Visitor::AskedBefore || !is_code(code) {
         return Err(refused());
     }
-    let Some(code) = consent.code.filter(|code| is_code(code)) else {
-        return Ok(failed(&used.redirect_to, "refused"));
+    let used = consume(state, known, now).await?;
+    if is_yes {
+        return bind(state, used, code, context).await;
+    }
+    Ok(failed(&used.redirect_to, "refused"))
+}
+
+fn refused() -> ApiError {
+    ApiError::invalid("state", "Begin again: this consent does not count.")
+}
+
+async fn known(state: &AppState, token: &str) -> Result<BindStateRecord, ApiError> {
+    if token.len() != 43 {
+        return Err(refused());
+    }
+    state.store.bindings.state(&digest_of(token)).await?.ok_or_else(refused)
+}
+
+/// Uses the state up. Of several who come back with it, one goes on.
+async fn consume(
+    state: &AppState,
+    known: BindStateRecord,
+    now: Timestamp,
+) -> Result<BindStateRecord, ApiError> {
+    let channel = known.channel;
+    let used = known.consume(channel, now).ok_or_else(refused)?;
+    match state.store.bindings.save_state(&used).await? {
+        Save::Stored => Ok(used),
+        Save::Stale => Err(refused()),
+    }
+}
+
+/// Asks the person whether the account is to be bound to the user who began.
+async fn question(
+    state: &AppState,
+    asked: &BindStateRecord,
+    token: &str,
+    code: &str,
+) -> Result<Page, ApiError> {
+    let user = state.store.users.get(asked.owner).await?;
+    let user = user.filter(|user| user.disabled_at.is_none()).ok_or_else(refused)?;
+    let provider = match asked.channel {
+        Channel::WeChatPay => "WeChat",
+        Channel::Alipay => "Alipay",
+        Channel::UnionPay => "UnionPay",
     };
-    let mut job = exchange(state, used.owner, gateway, &code)?;
+    let (style, action, username) = (STYLE, ANSWER_PATH, user.username.as_str());
+    let page = Question { style, action, provider, username, state: token, code };
+    Page::of(&page, Some(&asked.redirect_to)).map_err(ApiError::internal)
+}
+
+/// Exchanges the code for the account of the user who began; the address is where the browser goes.
+async fn bind(
+    state: &AppState,
+    used: BindStateRecord,
+    code: &str,
+    context: &RequestContext,
+) -> Result<String, ApiError> {
+    let gateway = state.till.gateway(used.channel, &used.app);
+    let gateway = gateway.ok_or_else(|| not_set_up(used.channel))?;
+    let mut job = exchange(state, used.owner, gateway, code)?;
     job.unique_key = Some(format!("pay.bind:{}", used.id));
     job.request_id = Some(context.request_id.clone());
     job.trace_parent.clone_from(&context.trace_parent);
@@ -165,8 +296,13 @@ fn failed(address: &str, why: &str) -> String {
     format!("{address}{joint}binding_error={why}")
 }
 
-/// What the store keeps of a state: SHA-256 in hex.
-fn digest_of(token: &str) -> String {
+/// 256 random bits as text.
+pub(super) fn new_token() -> String {
+    URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>())
+}
+
+/// What the store keeps of a state or a browser: SHA-256 in hex.
+pub(super) fn digest_of(token: &str) -> String {
     let digest = digest::digest(&digest::SHA256, token.as_bytes());
     digest.as_ref().iter().fold(String::with_capacity(64), |mut text, byte| {
         // Writing to a string does not fail.

@@ -2,14 +2,14 @@
 //!
 //! Alipay's is bound by a consent in the browser; WeChat's by the code that WeChat gave to an app, or by
 //! a consent in WeChat that a QR code leads to. What comes back from a consent belongs to the user who
-//! began it, by a state that counts once. The ids of people never leave Feat.
+//! began it, by a state that counts once and a cookie of the browser. The ids of people never leave Feat.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use poem::{Request, web::Data};
+use poem::{Request, http::header, web::Data};
 use poem_openapi::{
     ApiResponse, Object, OpenApi,
     param::{Header, Query},
-    payload::Json,
+    payload::{Form, Html, Json, Response},
 };
 use providers::payment::Gateway;
 use schemas::{
@@ -19,10 +19,12 @@ use schemas::{
     kinds::{PayBind, pay_bind::BindOrder},
 };
 use secrecy::ExposeSecret;
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    bind_return::{self, Consent},
+    bind_return::{self, Consent, Onward},
+    browser::Browser,
     call::Call,
     qr,
 };
@@ -84,6 +86,17 @@ struct WechatAccount {
     headimgurl: String,
 }
 
+/// What a person says who was asked.
+#[derive(Object, Deserialize)]
+struct BindingAnswer {
+    /// Which consent it is.
+    state: String,
+    /// What the consent is exchanged for.
+    code: String,
+    /// `yes`, or anything else for no.
+    answer: String,
+}
+
 #[derive(ApiResponse)]
 enum Sent {
     /// Back to where the consent was asked for. With `binding_error` when nothing was bound.
@@ -93,17 +106,54 @@ enum Sent {
         #[oai(header = "Location")]
         String,
     ),
+    /// A page that asks whether the account is to be bound to the user whom it names, in a browser that
+    /// did not begin the consent.
+    #[oai(status = 200)]
+    Question(
+        Html<String>,
+        /// What the page may do.
+        #[oai(header = "Content-Security-Policy")]
+        String,
+        /// Always `no-store`.
+        #[oai(header = "Cache-Control")]
+        String,
+        /// Always `no-referrer`: the page's address has the code.
+        #[oai(header = "Referrer-Policy")]
+        String,
+        /// The browser's name, without which its answer does not count.
+        #[oai(header = "Set-Cookie")]
+        String,
+    ),
+}
+
+impl Sent {
+    fn of(onward: Onward, browser: &Browser) -> Self {
+        match onward {
+            Onward::Go(address) => Self::Back(address),
+            Onward::Ask(page) => Self::Question(
+                Html(page.text),
+                page.policy,
+                "no-store".to_owned(),
+                "no-referrer".to_owned(),
+                browser.set_cookie(),
+            ),
+        }
+    }
 }
 
 #[OpenApi]
 impl BindingApi {
     /// Begin to bind one's Alipay account
+    ///
+    /// The reply has a cookie. A browser that brings it back from Alipay goes straight on; another one
+    /// is asked whether the account is to be bound to the user who began.
     #[oai(path = "/api/user/profile/alipay-binding", method = "post", operation_id = "bind_alipay")]
     async fn bind_alipay(
         &self,
         Bearer(caller): Bearer,
         body: OptionalJsonBody<NewBinding>,
-    ) -> Result<Json<AuthUrl>, ApiError> {
+        request: &Request,
+    ) -> Result<Response<Json<AuthUrl>>, ApiError> {
         let gateway = alipay(&self.0)?;
         let redirect_to = match body.get("redirect_to") {
             None => None,
@@ -111,8 +161,11 @@ impl BindingApi {
             Some(_) => return Err(ApiError::invalid("redirect_to", "Send an address.")),
         };
         let redirect_to = bind_return::address(&self.0, &caller, redirect_to).await?;
-        let auth_url = bind_return::begin(&self.0, caller.user, gateway, redirect_to).await?;
-        Ok(Json(AuthUrl { auth_url }))
+        let browser = Browser::of(&self.0, request);
+        let auth_url =
+            bind_return::begin(&self.0, caller.user, gateway, redirect_to, &browser).await?;
+        let reply = Response::new(Json(AuthUrl { auth_url }));
+        Ok(reply.header(header::SET_COOKIE, browser.set_cookie()))
     }
 
     /// See whether one's Alipay account is bound
@@ -122,6 +175,7 @@ impl BindingApi {
     async fn alipay_info(
         &self,
         Bearer(caller): Bearer,
+        request: &Request,
     ) -> Result<Json<Resource<AlipayAccount>>, ApiError> {
         let bound = self.0.store.bindings.get(caller.user, Channel::Alipay).await?;
         if let Some(bound) = bound {
@@ -131,14 +185,21 @@ impl BindingApi {
         }
         let gateway = alipay(&self.0)?;
         let redirect_to = bind_return::address(&self.0, &caller, None).await?;
-        let auth_url = bind_return::begin(&self.0, caller.user, gateway, redirect_to).await?;
+        let browser = Browser::of(&self.0, request);
+        let auth_url =
+            bind_return::begin(&self.0, caller.user, gateway, redirect_to, &browser).await?;
         let error = ApiError::of(ErrorCode::AlipayBindFirst, "Bind an Alipay account first.");
-        Err(error.with_data(json!({ "auth_url": auth_url })))
+        let error = error.with_data(json!({ "auth_url": auth_url }));
+        // A cookie is text that a header can have.
+        Err(match browser.set_cookie().try_into() {
+            Ok(cookie) => error.with_header(header::SET_COOKIE, cookie),
+            Err(_) => error,
+        })
     }
 
     /// Come back from Alipay's page
     ///
-    /// For browsers; the state names whose account it is.
+    /// For browsers; the state names whose account it is. One that did not begin is asked first.
     #[oai(
         path = "/api/pay/alipay_auth_return",
         method = "get",
@@ -153,15 +214,15 @@ impl BindingApi {
         /// The app that was consented to.
         app_id: Query<Option<String>>,
         Data(context): Data<&RequestContext>,
+        request: &Request,
     ) -> Result<Sent, ApiError> {
         let consent = Consent { state: state.0, code: auth_code.0, app_id: app_id.0 };
-        let back = bind_return::finish(&self.0, Channel::Alipay, consent, context).await?;
-        Ok(Sent::Back(back))
+        self.come_back(Channel::Alipay, consent, context, request).await
     }
 
     /// Come back from WeChat's page
     ///
-    /// For browsers; the state names whose account it is.
+    /// For browsers; the state names whose account it is. One that did not begin is asked first.
     #[oai(
         path = "/api/pay/wechat_auth_return",
         method = "get",
@@ -174,9 +235,26 @@ impl BindingApi {
         /// Which consent it is.
         state: Query<Option<String>>,
         Data(context): Data<&RequestContext>,
+        request: &Request,
     ) -> Result<Sent, ApiError> {
         let consent = Consent { state: state.0, code: code.0, app_id: None };
-        let back = bind_return::finish(&self.0, Channel::WeChatPay, consent, context).await?;
+        self.come_back(Channel::WeChatPay, consent, context, request).await
+    }
+
+    /// Say whether one's account is to be bound
+    ///
+    /// For browsers: the form of the page that asks.
+    #[oai(path = "/api/pay/auth_return", method = "post", operation_id = "answer_auth_return")]
+    async fn answer_return(
+        &self,
+        answer: Form<BindingAnswer>,
+        Data(context): Data<&RequestContext>,
+        request: &Request,
+    ) -> Result<Sent, ApiError> {
+        let BindingAnswer { state, code, answer } = &answer.0;
+        let browser = Browser::of(&self.0, request);
+        let is_yes = answer == "yes";
+        let back = bind_return::answer(&self.0, state, code, is_yes, &browser, context).await?;
         Ok(Sent::Back(back))
     }
 
@@ -222,6 +300,7 @@ impl BindingApi {
     async fn wechat_info(
         &self,
         Bearer(caller): Bearer,
+        request: &Request,
     ) -> Result<Json<Resource<WechatAccount>>, ApiError> {
         let bound = self.0.store.bindings.get(caller.user, Channel::WeChatPay).await?;
         if let Some(bound) = bound {
@@ -229,10 +308,26 @@ impl BindingApi {
         }
         let gateway = wechat(&self.0, WECHAT_APP)?;
         let redirect_to = bind_return::address(&self.0, &caller, None).await?;
-        let page = bind_return::begin(&self.0, caller.user, gateway, redirect_to).await?;
+        // It is scanned with another device, whose browser is asked.
+        let browser = Browser::of(&self.0, request);
+        let page = bind_return::begin(&self.0, caller.user, gateway, redirect_to, &browser).await?;
         let picture = STANDARD.encode(qr::svg(&page)?);
         let error = ApiError::of(ErrorCode::WxBindFirst, "Bind a WeChat account first.");
         Err(error.with_data(json!({ "code_url": format!("data:image/svg+xml;base64,{picture}") })))
+    }
+}
+
+impl BindingApi {
+    async fn come_back(
+        &self,
+        channel: Channel,
+        consent: Consent,
+        context: &RequestContext,
+        request: &Request,
+    ) -> Result<Sent, ApiError> {
+        let browser = Browser::of(&self.0, request);
+        let onward = bind_return::come_back(&self.0, channel, consent, &browser, context).await?;
+        Ok(Sent::of(onward, &browser))
     }
 }
 

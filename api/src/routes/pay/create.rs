@@ -14,9 +14,6 @@ use store::Insert;
 use super::NewOrder;
 use crate::{error::ApiError, routes::json_body::JsonBody, state::AppState};
 
-/// How long a bill can be paid.
-const LIFE: Duration = Duration::from_hours(2);
-
 /// Numbers that are tried when one is taken.
 const TRIES: usize = 3;
 
@@ -33,7 +30,7 @@ pub(super) async fn create(
     body: &JsonBody<NewOrder>,
 ) -> Result<(BillRecord, bool), ApiError> {
     let now = Timestamp::now();
-    let new = read(body, caller, now)?;
+    let new = read(body, caller, now + state.settings.bill_life)?;
     for _ in 0..TRIES {
         let bill = BillRecord::open(new.clone(), BillSn::generate(now), now);
         if state.store.bills.insert(&bill).await? == Insert::Stored {
@@ -70,7 +67,11 @@ async fn schedule_end(state: &AppState, bill: &BillRecord) {
     }
 }
 
-fn read(body: &JsonBody<NewOrder>, owner: UserId, now: Timestamp) -> Result<NewBill, ApiError> {
+fn read(
+    body: &JsonBody<NewOrder>,
+    owner: UserId,
+    expires_at: Timestamp,
+) -> Result<NewBill, ApiError> {
     let (amount, subject) = (amount(body), subject(body));
     let (currency, client_ref) = (currency(body), client_ref(body));
     // All that is wrong is said at once.
@@ -89,7 +90,7 @@ fn read(body: &JsonBody<NewOrder>, owner: UserId, now: Timestamp) -> Result<NewB
     }
     match (amount, subject, currency, client_ref, error) {
         (Ok(amount), Ok(subject), Ok(currency), Ok(client_ref), None) => {
-            Ok(NewBill { owner, amount, currency, subject, client_ref, expires_at: now + LIFE })
+            Ok(NewBill { owner, amount, currency, subject, client_ref, expires_at })
         }
         (.., Some(error)) => Err(error),
         _ => Err(ApiError::invalid("non_field_errors", "The bill cannot be read.")),

@@ -5,6 +5,7 @@
 
 mod bind_return;
 mod binding;
+mod browser;
 mod call;
 mod create;
 mod list;
@@ -30,7 +31,11 @@ use schemas::{
 use serde_json::{Value, json};
 
 use self::call::Call;
-pub(crate) use self::{binding::BindingApi, notify::Notify, unbuilt::unbuilt};
+pub(crate) use self::{
+    binding::BindingApi,
+    notify::Notify,
+    unbuilt::{UNBUILT, unbuilt},
+};
 use super::{json_body::JsonBody, path_id::BillPathId};
 use crate::{
     auth::Bearer,

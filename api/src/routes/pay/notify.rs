@@ -19,7 +19,7 @@ use schemas::{
         pay_notify::{Told, ToldNews},
     },
 };
-use tokio::time::timeout;
+use tokio::{sync::oneshot, time::timeout};
 use tracing::Instrument;
 
 use crate::{
@@ -31,8 +31,9 @@ use crate::{
 /// Begin of the addresses.
 const PREFIX: &str = "/api/pay/notify/";
 
-/// Longest time for judging and recording a message: providers want their answer within a second.
-const RECORD_TIME: Duration = Duration::from_millis(800);
+/// Longest time for judging and recording a message: providers want their answer within a second, and
+/// a busy process needs some of it to hear of the message and to send the answer.
+const RECORD_TIME: Duration = Duration::from_millis(600);
 
 /// The door for providers.
 pub(crate) struct Notify {
@@ -119,19 +120,22 @@ impl Notify {
         job.request_id = context.map(|context| context.request_id.clone());
         job.trace_parent = context.and_then(|context| context.trace_parent.clone());
         let state = self.state.clone();
+        let (tell, answer) = oneshot::channel();
         let record = async move {
             let accepted = intake::record(&state, job).await;
+            // The record is enough for an answer; a broker that hangs must not hold it up.
+            let _ = tell.send(match &accepted {
+                Ok(Accepted::New(_)) => Outcome::Taken,
+                Ok(Accepted::Same(_) | Accepted::Replayed(_)) => Outcome::Replayed,
+                Err(_) => Outcome::Unavailable,
+            });
             if let Ok(Accepted::New(job)) = &accepted {
                 intake::announce(&state, job).await;
             }
-            accepted
         };
         // A provider that hangs up must not leave the message half recorded.
-        match tokio::spawn(record.in_current_span()).await {
-            Ok(Ok(Accepted::New(_))) => Outcome::Taken,
-            Ok(Ok(Accepted::Same(_) | Accepted::Replayed(_))) => Outcome::Replayed,
-            Ok(Err(_)) | Err(_) => Outcome::Unavailable,
-        }
+        tokio::spawn(record.in_current_span());
+        answer.await.unwrap_or(Outcome::Unavailable)
     }
 }
 

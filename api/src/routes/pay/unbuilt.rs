@@ -6,10 +6,10 @@ use schemas::ErrorCode;
 
 use crate::error::ApiError;
 
-/// Addresses, with `*` for one segment.
-const UNBUILT: &[&str] = &[
+/// Addresses, with a name in braces for one segment.
+pub(crate) const UNBUILT: [&str; 13] = [
     "/api/pay/account/",
-    "/api/pay/account/*/",
+    "/api/pay/account/{id}/",
     "/api/pay/account/open_query/",
     "/api/pay/account/open_card_front/",
     "/api/pay/account/bind-unpay-account/send-vcode/",
@@ -18,8 +18,8 @@ const UNBUILT: &[&str] = &[
     "/api/pay/account/default_payment/",
     "/api/pay/payment/",
     "/api/pay/payment/change-password/",
-    "/api/pay/order/*/send_vcode/",
-    "/api/pay/order/*/unpay/",
+    "/api/pay/order/{sn}/send_vcode/",
+    "/api/pay/order/{sn}/unpay/",
     "/api/user/profile/wechat-unbinding/",
 ];
 
@@ -30,7 +30,7 @@ pub(crate) fn unbuilt(path: &str) -> Option<Response> {
         loop {
             match (left.next(), right.next()) {
                 (None, None) => return true,
-                (Some("*"), Some(found)) if !found.is_empty() => {}
+                (Some(name), Some(found)) if name.starts_with('{') && !found.is_empty() => {}
                 (Some(wanted), Some(found)) if wanted == found => {}
                 _ => return false,
             }
@@ -51,6 +51,7 @@ mod tests {
             ("/api/pay/account/", true),
             ("/api/pay/account/7/", true),
             ("/api/pay/order/202402030405061234567890123/unpay/", true),
+            ("/api/user/profile/wechat-unbinding/", true),
             ("/api/pay/order//unpay/", false),
             ("/api/pay/order/1/pay/", false),
             ("/api/pay/accounts/", false),

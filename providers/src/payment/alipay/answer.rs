@@ -30,13 +30,10 @@ pub(super) fn read(body: &[u8], method: &str, keys: &Keys) -> Result<Proven, See
         let node = serde_json::from_str(raw).unwrap_or(Value::Null);
         return Err(Seen::Unsigned { code: code_of(&node), sub_code: sub_code_of(&node) });
     };
-    // In certificate mode the answer names its certificate, and it must be the one that is held.
-    if let Some(serials) = &keys.serials
-        && members.text("alipay_cert_sn").as_ref() != Some(&serials.alipay)
-    {
-        return Err(Seen::NotProven("other_certificate"));
-    }
-    if !keys.alipay.verifies(raw.as_bytes(), &signature) {
+    // In certificate mode the answer names its certificate, and it must be one that is held.
+    let serial = members.text("alipay_cert_sn");
+    let key = keys.named(serial.as_deref()).ok_or(Seen::NotProven("other_certificate"))?;
+    if !key.verifies(raw.as_bytes(), &signature) {
         return Err(Seen::NotProven("bad_signature"));
     }
     let node = plain(raw, keys.content_key.as_ref()).ok_or(Seen::Unreadable)?;

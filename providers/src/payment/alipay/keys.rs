@@ -12,18 +12,38 @@ use crate::payment::{
 /// Every key of an app. No `Debug`.
 pub(super) struct Keys {
     pub(super) private: SigningKey,
-    /// Alipay's key.
-    pub(super) alipay: VerifyingKey,
-    /// In certificate mode, how certificates are named in messages.
+    /// Alipay's keys: one, or in certificate mode while Alipay changes its certificate two.
+    pub(super) alipay: Vec<AlipayKey>,
+    /// In certificate mode, how our certificates are named in messages.
     pub(super) serials: Option<Serials>,
     pub(super) content_key: Option<SecretSlice<u8>>,
+}
+
+/// A key of Alipay.
+pub(super) struct AlipayKey {
+    /// Fingerprint of its certificate, if it came with one.
+    pub(super) serial: Option<String>,
+    pub(super) key: VerifyingKey,
 }
 
 /// Fingerprints of certificates.
 pub(super) struct Serials {
     pub(super) app: String,
-    pub(super) alipay: String,
     pub(super) root: String,
+}
+
+impl Keys {
+    /// The key that an answer names by `serial`; a bare key has no name.
+    pub(super) fn named(&self, serial: Option<&str>) -> Option<&VerifyingKey> {
+        let is_named =
+            |known: &&AlipayKey| known.serial.is_none() || known.serial.as_deref() == serial;
+        self.alipay.iter().find(is_named).map(|known| &known.key)
+    }
+
+    /// Whether a key of Alipay signed `text`, for messages that name none.
+    pub(super) fn verifies(&self, text: &[u8], signature: &str) -> bool {
+        self.alipay.iter().any(|known| known.key.verifies(text, signature))
+    }
 }
 
 /// Reads the keys, and again when their files change.
@@ -41,11 +61,12 @@ fn read(account: &Account, settings: &AlipaySettings) -> Result<Keys, String> {
         (Some(key), None) => {
             let key = named("alipay_public_key", key)?;
             let key = VerifyingKey::read(key.expose_secret());
-            (key.map_err(|error| format!("alipay_public_key: {error}"))?, None)
+            let key = key.map_err(|error| format!("alipay_public_key: {error}"))?;
+            (vec![AlipayKey { serial: None, key }], None)
         }
         (None, Some(certificates)) => {
-            let (key, serials) = of_certificates(account, &private, certificates)?;
-            (key, Some(serials))
+            let (keys, serials) = of_certificates(account, &private, certificates)?;
+            (keys, Some(serials))
         }
         _ => return Err("expected one of alipay_public_key and certificates".to_owned()),
     };
@@ -57,28 +78,32 @@ fn of_certificates(
     account: &Account,
     private: &SigningKey,
     certificates: &AlipayCertificates,
-) -> Result<(VerifyingKey, Serials), String> {
+) -> Result<(Vec<AlipayKey>, Serials), String> {
     let app = certificate("certificates.app", &certificates.app)?;
-    let alipay = certificate("certificates.alipay", &certificates.alipay)?;
     let roots = named("certificates.root", &certificates.root)?;
     let roots = Certificate::read_all(roots.expose_secret());
     let roots = roots.map_err(|error| format!("certificates.root: {error}"))?;
     if !private.belongs_to(&app) {
         return Err("private_key is not that of certificates.app".to_owned());
     }
-    for (what, certificate) in [("app", &app), ("alipay", &alipay)] {
-        let valid = certificate.check_time(Timestamp::now());
-        valid.map_err(|error| format!("certificates.{what}: {error}"))?;
-    }
+    app.check_time(Timestamp::now()).map_err(|error| format!("certificates.app: {error}"))?;
     account.show_expiry("app", app.not_after());
-    account.show_expiry("alipay", alipay.not_after());
-    let serials = Serials {
-        app: fingerprint(&app),
-        alipay: fingerprint(&alipay),
-        root: root_fingerprint(&roots),
-    };
-    let key = alipay.verifying_key().map_err(|error| format!("certificates.alipay: {error}"))?;
-    Ok((key, serials))
+    let mut keys = vec![of_alipay(account, "alipay", &certificates.alipay)?];
+    if let Some(next) = &certificates.alipay_next {
+        keys.push(of_alipay(account, "alipay_next", next)?);
+    }
+    Ok((keys, Serials { app: fingerprint(&app), root: root_fingerprint(&roots) }))
+}
+
+/// The key of a certificate of Alipay's.
+fn of_alipay(account: &Account, what: &'static str, source: &Source) -> Result<AlipayKey, String> {
+    let name = format!("certificates.{what}");
+    let certificate = certificate(&name, source)?;
+    let valid = certificate.check_time(Timestamp::now());
+    valid.map_err(|error| format!("{name}: {error}"))?;
+    account.show_expiry(what, certificate.not_after());
+    let key = certificate.verifying_key().map_err(|error| format!("{name}: {error}"))?;
+    Ok(AlipayKey { serial: Some(fingerprint(&certificate)), key })
 }
 
 /// How Alipay names a certificate: MD5 of the issuer and the serial number.

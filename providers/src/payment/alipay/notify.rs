@@ -19,7 +19,7 @@ pub(super) fn verify(fields: &Fields, keys: &Keys) -> bool {
     let Some(signature) = fields.get("sign").filter(|_| agreed) else { return false };
     [Empty::Keep, Empty::Drop]
         .into_iter()
-        .any(|empty| keys.alipay.verifies(fields.joined(UNSIGNED, empty).as_bytes(), signature))
+        .any(|empty| keys.verifies(fields.joined(UNSIGNED, empty).as_bytes(), signature))
 }
 
 impl Alipay {

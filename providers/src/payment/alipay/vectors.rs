@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret, SecretSlice};
 
 use super::{
     answer, form_action, form_fields,
-    keys::{Keys, Serials, fingerprint, root_fingerprint},
+    keys::{AlipayKey, Keys, Serials, fingerprint, root_fingerprint},
     notify::verify,
     sign::{sign_in_text, signed_text},
 };
@@ -24,12 +24,14 @@ const FILE: &str = include_str!("../../../tests/vectors/alipay.json");
 fn keys(file: &Vectors, with_certificates: bool) -> Keys {
     let serials = Serials {
         app: file.key("app_cert_sn").to_owned(),
-        alipay: file.key("alipay_cert_sn").to_owned(),
         root: file.key("alipay_root_cert_sn").to_owned(),
     };
     Keys {
         private: SigningKey::read(file.key("app_private_key_pkcs8")).unwrap(),
-        alipay: VerifyingKey::read(file.key("alipay_public_key")).unwrap(),
+        alipay: vec![AlipayKey {
+            serial: with_certificates.then(|| file.key("alipay_cert_sn").to_owned()),
+            key: VerifyingKey::read(file.key("alipay_public_key")).unwrap(),
+        }],
         serials: with_certificates.then_some(serials),
         content_key: None,
     }

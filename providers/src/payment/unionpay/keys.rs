@@ -52,8 +52,8 @@ fn read(account: &Account, settings: &UnionPaySettings) -> Result<Keys, String> 
         (Signing::Keyed { .. }, _, _) => None,
         (Signing::Rsa { .. }, Some(root), Some(middle)) => {
             let trust = Trust::new(
-                certificate("root_certificate", root)?,
-                certificate("middle_certificate", middle)?,
+                certificates("root_certificate", root)?,
+                certificates("middle_certificate", middle)?,
                 owner(settings)?,
             );
             let chain = trust.check_chain(Timestamp::now());
@@ -115,6 +115,14 @@ fn signing(account: &Account, settings: &UnionPaySigning) -> Result<Signing, Str
 fn certificate(name: &str, source: &Source) -> Result<Certificate, String> {
     let text = named(name, source)?;
     Certificate::read(text.expose_secret()).map_err(|error| format!("{name}: {error}"))
+}
+
+/// One certificate or several.
+fn certificates(name: &str, source: &Source) -> Result<Vec<Certificate>, String> {
+    let text = named(name, source)?;
+    let all = Certificate::read_all(text.expose_secret());
+    let all = all.map_err(|error| format!("{name}: {error}"))?;
+    if all.is_empty() { Err(format!("{name}: expected a certificate")) } else { Ok(all) }
 }
 
 fn named(name: &str, source: &Source) -> Result<SecretString, String> {

@@ -31,7 +31,7 @@ fn now() -> Timestamp {
 
 fn trust(file: &Vectors) -> Trust {
     assert_eq!(file.key("expected_owner"), OWNER);
-    let read = |name: &str| Certificate::read(file.key(name)).unwrap();
+    let read = |name: &str| vec![Certificate::read(file.key(name)).unwrap()];
     Trust::new(read("root_certificate"), read("middle_certificate"), OWNER)
 }
 

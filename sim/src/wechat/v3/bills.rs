@@ -23,7 +23,7 @@ pub(super) fn certificates(call: &Call<'_>) -> Result<Done, Problem> {
         let message = "无可用的平台证书，请使用微信支付公钥";
         return Err(Problem::new(404, "RESOURCE_NOT_EXISTS", message));
     }
-    let both = call.sim.has_rotated();
+    let both = call.sim.has_rotated(Provider::Wechat);
     let held = if both { vec![PLATFORM_A, PLATFORM_B] } else { vec![PLATFORM_A] };
     let mut data = Vec::new();
     for pem in held {

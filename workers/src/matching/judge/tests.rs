@@ -163,6 +163,35 @@ fn a_refund_may_have_gone_on_since_its_file_was_made() {
 }
 
 #[test]
+fn the_fee_comes_back_with_a_refund() {
+    let agreed = -BACK * 6;
+    let cases = [
+        ("in proportion", "SUCCESS", Some(agreed), None),
+        ("rounded", "SUCCESS", Some(agreed + 999), None),
+        ("a fen less", "SUCCESS", Some(agreed + 1_000), Some(agreed)),
+        ("kept", "SUCCESS", Some(0), Some(agreed)),
+        ("taken again", "SUCCESS", Some(-agreed), Some(agreed)),
+        ("no word of it", "SUCCESS", None, None),
+        ("not paid back yet", "PROCESSING", Some(0), None),
+    ];
+    for (name, state, fee, expected) in cases {
+        let bill = with_refund(RefundState::Succeeded);
+        let line = BillLine { fee_thousandths: fee, ..refund_line(&bill, state) };
+        let verdict = judge(&line, Some(&bill), &terms(true));
+
+        assert_eq!(class(&verdict), expected.map(|_| DifferenceClass::Fee), "{name}");
+        let ours = verdict.difference.and_then(|found| found.ours);
+        assert_eq!(ours.and_then(|side| side.fee_thousandths), expected, "{name}");
+        assert_eq!((verdict.listed, verdict.ask), (Some(Listed::Refund(1)), None), "{name}");
+    }
+    let (bill, shop) = (with_refund(RefundState::Succeeded), "shop".to_owned());
+    let line = BillLine { fee_thousandths: Some(0), ..refund_line(&bill, "SUCCESS") };
+    let apps = HashMap::from([(shop, None)]);
+    let unagreed = Terms::new(Channel::WeChatPay, day(), apps, true);
+    assert_eq!(class(&judge(&line, Some(&bill), &unagreed)), None, "nothing was agreed");
+}
+
+#[test]
 fn what_the_file_has_not_is_missing_unless_another_day_had_it() {
     let bill = with_refund(RefundState::Succeeded);
     let found = |bill: &BillRecord, terms: &Terms, file: &HashSet<Name>| {

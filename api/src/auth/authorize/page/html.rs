@@ -1,10 +1,6 @@
 //! What the page looks like, and the headers that keep it to itself.
 
-use std::sync::LazyLock;
-
 use askama::Template;
-use aws_lc_rs::digest;
-use base64::{Engine as _, engine::general_purpose::STANDARD};
 use poem::{
     Response,
     http::{StatusCode, header},
@@ -14,19 +10,8 @@ use schemas::{Scope, Scopes, redirect};
 use crate::{
     auth::authorize::error::AuthorizeError,
     error::{Cause, ForPeople},
+    page::{Page, STYLE},
 };
-
-const STYLE: &str = "body{margin:0;background:#f4f4f6;color:#1c1c22;font:1rem/1.5 system-ui,sans-serif}\
-main{max-width:26rem;margin:4rem auto;padding:2rem;background:#fff;border-radius:.5rem}\
-h1{margin-top:0;font-size:1.4rem}label{display:block;margin-top:.75rem}label.tick{margin-top:.25rem}\
-input:not([type=checkbox]){box-sizing:border-box;width:100%;padding:.5rem;font:inherit}\
-button{margin:1rem .5rem 0 0;padding:.5rem 1rem;border:0;border-radius:.25rem;background:#1f5fbf;\
-color:#fff;font:inherit;cursor:pointer}button.quiet{background:#e4e4ea;color:inherit}\
-fieldset{border:1px solid #d0d0d8;border-radius:.25rem}[role=alert]{color:#a3121f}";
-
-/// The policy's name of [`STYLE`], the only style that the page may have.
-static STYLE_HASH: LazyLock<String> =
-    LazyLock::new(|| STANDARD.encode(digest::digest(&digest::SHA256, STYLE.as_bytes())));
 
 /// What both forms have.
 pub(super) struct Frame<'a> {
@@ -139,29 +124,19 @@ pub(super) fn go(address: &str) -> Response {
         .finish()
 }
 
-/// A page that may have our style and forms to us, which may lead to `target` in the end, and
-/// nothing else.
 fn render(
     page: &impl Template,
     status: StatusCode,
     target: Option<&str>,
 ) -> Result<Response, AuthorizeError> {
-    let text = page.render().map_err(|error| AuthorizeError::Server(format!("{error:?}")))?;
-    let forms = match target.and_then(redirect::origin) {
-        Some(origin) => format!("'self' {origin}"),
-        None => "'none'".to_owned(),
-    };
-    let policy = format!(
-        "default-src 'none'; style-src 'sha256-{}'; form-action {forms}; base-uri 'none'; \
-         frame-ancestors 'none'",
-        *STYLE_HASH
-    );
+    let page = Page::of(page, target);
+    let page = page.map_err(|error| AuthorizeError::Server(format!("{error:?}")))?;
     let mut reply = Response::builder()
         .status(status)
         .content_type("text/html; charset=utf-8")
-        .header(header::CONTENT_SECURITY_POLICY, policy)
+        .header(header::CONTENT_SECURITY_POLICY, page.policy)
         .header(header::CACHE_CONTROL, "no-store")
-        .body(text);
+        .body(page.text);
     reply.set_data(ForPeople);
     Ok(reply)
 }

@@ -1,0 +1,56 @@
+//! The browser in which a consent begins and comes back, by a cookie that no script reads.
+
+use poem::{Request, http::header};
+
+use super::bind_return::{STATE_LIFE, digest_of, new_token};
+use crate::state::AppState;
+
+/// Over TLS nobody but this very host can set a cookie of this name.
+const SECURE: &str = "__Host-feat_bind";
+
+/// Without TLS, as on a developer's machine.
+const PLAIN: &str = "feat_bind";
+
+/// Length of what the cookie holds.
+const TOKEN: usize = 43;
+
+/// One browser. It does not print.
+pub(super) struct Browser {
+    token: String,
+    is_secure: bool,
+}
+
+impl Browser {
+    /// The browser that sends `request`, by its cookie; one without gets a new name.
+    pub(super) fn of(state: &AppState, request: &Request) -> Self {
+        let is_secure = state.settings.public_url.starts_with("https://");
+        let named = cookie(request, name(is_secure));
+        Self { token: named.unwrap_or_else(new_token), is_secure }
+    }
+
+    /// What is stored of it.
+    pub(super) fn digest(&self) -> String {
+        digest_of(&self.token)
+    }
+
+    /// The header that lets the browser keep its name for as long as a consent may take. It comes along
+    /// when a provider's page leads here, and never with forms of other sites.
+    pub(super) fn set_cookie(&self) -> String {
+        let (name, token, age) = (name(self.is_secure), &self.token, STATE_LIFE.as_secs());
+        let secure = if self.is_secure { "; Secure" } else { "" };
+        format!("{name}={token}; Path=/; Max-Age={age}; HttpOnly; SameSite=Lax{secure}")
+    }
+}
+
+const fn name(is_secure: bool) -> &'static str {
+    if is_secure { SECURE } else { PLAIN }
+}
+
+fn cookie(request: &Request, name: &str) -> Option<String> {
+    let headers = request.headers().get_all(header::COOKIE).iter();
+    let pairs = headers.filter_map(|value| value.to_str().ok()).flat_map(|text| text.split(';'));
+    let found = pairs.filter_map(|pair| pair.trim().split_once('=')).find(|(one, _)| *one == name);
+    let is_ours = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+    let token = found.map(|(_, token)| token)?;
+    (token.len() == TOKEN && token.bytes().all(is_ours)).then(|| token.to_owned())
+}
