@@ -143,6 +143,7 @@ pub(crate) const PLATFORM_B_KEY: &str = include_str!("../fixtures/wechat_platfor
 pub(crate) const WECHAT_PUBLIC_KEY: &str = include_str!("../fixtures/wechat_public.key.pem");
 pub(crate) const ALIPAY: &str = include_str!("../fixtures/alipay.crt.pem");
 pub(crate) const ALIPAY_KEY: &str = include_str!("../fixtures/alipay.key.pem");
+pub(crate) const ALIPAY_ROOTS: &str = include_str!("../fixtures/alipay_root.crt.pem");
 pub(crate) const ALIPAY_B: &str = include_str!("../fixtures/alipay_b.crt.pem");
 pub(crate) const ALIPAY_B_KEY: &str = include_str!("../fixtures/alipay_b.key.pem");
 pub(crate) const UNIONPAY_B: &str = include_str!("../fixtures/unionpay_sign_b.crt.pem");
@@ -189,7 +190,7 @@ impl Merchant {
                 alipay_public_key: alipay_key.public_pem()?,
                 alipay_certificate: ALIPAY.to_owned(),
                 next_certificate: ALIPAY_B.to_owned(),
-                root_certificates: include_str!("../fixtures/alipay_root.crt.pem").to_owned(),
+                root_certificates: ALIPAY_ROOTS.to_owned(),
                 keys: AlipayKeys::PublicKey,
                 redirect_uris: Vec::new(),
             },

@@ -62,7 +62,7 @@ impl Desk {
         let http = reqwest::Client::builder().no_proxy().redirect(Policy::none());
         let http = http.timeout(Duration::from_secs(30)).build().expect("client");
         let worker = at.rig.worker();
-        Self { at, http, worker }
+        Self { at, worker, http }
     }
 
     /// A new user, with a long-lived key.

@@ -1,6 +1,8 @@
 //! Bills: what is said at once, what is a job, and the documented replies. Workers are played by
 //! hand.
 
+use std::time::Duration;
+
 use reqwest::{Method, Response};
 use schemas::{
     BillRecord, BillSn, Channel, Fen, JobRecord, Queue, Scene, Timestamp, Verdict,
@@ -113,6 +115,18 @@ async fn a_bill_is_made_once_for_each_reference_and_shown_to_its_owner() {
     let list = app.read(&format!("{ORDERS}?status=0,200&page=1"), &app.ada).await;
     assert_eq!((&list["data"][0], &list["pagination"]["total_count"]), (bill, &json!(1)));
     assert_eq!(app.read(ORDERS, &app.bob).await["data"], json!([]));
+}
+
+#[tokio::test]
+async fn a_bill_lives_as_long_as_the_setting_says() {
+    let life = Duration::from_mins(25);
+    let app = App::start_with(|settings| settings.bill_life = life, 100).await;
+    let bill = app.record(&app.bill(&app.ada).await).await;
+
+    assert_eq!(bill.expires_at.since(bill.created_at), life);
+    let filter = JobFilter { kinds: vec!["pay.close".to_owned()], ..JobFilter::default() };
+    let jobs = app.store.jobs.list(&filter, None, 9).await.unwrap();
+    assert_eq!(jobs[0].wake_at, Some(bill.expires_at), "and is closed then");
 }
 
 #[tokio::test]

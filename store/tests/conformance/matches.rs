@@ -77,7 +77,7 @@ pub(crate) async fn old_reports_go_with_their_pages(place: &Place) {
     for report in &reports {
         for run in [JobId::generate(), report.run] {
             let page = MatchPage::new(&report.id, run, 0, vec![row("a")]);
-            matches.insert_page(&page).await.unwrap();
+            assert_eq!(matches.insert_page(&page).await, Ok(Insert::Stored));
         }
         assert_eq!(matches.insert(report).await, Ok(Insert::Stored));
     }

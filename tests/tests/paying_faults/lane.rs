@@ -31,7 +31,7 @@ use crate::plan::{Plan, Stage, Trouble};
 pub(crate) const PATIENCE: Duration = Duration::from_mins(3);
 
 /// A pause that a test does not wait for: a person retries the job.
-const TOO_LONG: Duration = Duration::from_millis(1_500);
+const TOO_LONG: Duration = Duration::from_millis(300);
 
 /// Latest that a worker dies at no chosen point, after the step has begun.
 const ANYWHERE_MS: u64 = 60;

@@ -23,7 +23,10 @@ pub(super) struct Browser {
 impl Browser {
     /// The browser that sends `request`, by its cookie; one without gets a new name.
     pub(super) fn of(state: &AppState, request: &Request) -> Self {
-        let is_secure = state.settings.public_url.starts_with("https://");
+        Self::over(state.settings.public_url.starts_with("https://"), request)
+    }
+
+    fn over(is_secure: bool, request: &Request) -> Self {
         let named = cookie(request, name(is_secure));
         Self { token: named.unwrap_or_else(new_token), is_secure }
     }
@@ -53,4 +56,38 @@ fn cookie(request: &Request, name: &str) -> Option<String> {
     let is_ours = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
     let token = found.map(|(_, token)| token)?;
     (token.len() == TOKEN && token.bytes().all(is_ours)).then(|| token.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(cookie: &str) -> Request {
+        Request::builder().header("cookie", cookie).finish()
+    }
+
+    #[test]
+    fn a_browser_keeps_its_name_and_over_tls_nobody_else_gives_it_one() {
+        let token = "A".repeat(TOKEN);
+        let (secure, plain) = (format!("a=b; {SECURE}={token}; c=d"), format!("{PLAIN}={token}"));
+        let cases = [
+            ("its own", true, secure.clone(), true),
+            ("its own without TLS", false, plain.clone(), true),
+            ("a name that a neighbour could give", true, plain, false),
+            ("of another place", false, secure, false),
+            ("too short", true, format!("{SECURE}=AAAA"), false),
+            ("no text of ours", true, format!("{SECURE}={}", "%".repeat(TOKEN)), false),
+        ];
+        for (name, is_secure, cookie, is_known) in cases {
+            let browser = Browser::over(is_secure, &request(&cookie));
+            assert_eq!(browser.token == token, is_known, "{name}");
+            assert_eq!(browser.token.len(), TOKEN, "{name}");
+        }
+        let header = Browser::over(true, &request("")).set_cookie();
+        for part in ["; Path=/;", "; HttpOnly", "; SameSite=Lax", "; Secure"] {
+            assert!(header.contains(part), "{header}");
+        }
+        assert!(header.starts_with("__Host-") && !header.contains("Domain"), "{header}");
+        assert!(!Browser::over(false, &request("")).set_cookie().contains("Secure"));
+    }
 }
