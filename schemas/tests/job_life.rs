@@ -223,6 +223,28 @@ fn only_what_ended_without_success_is_given_new_attempts() {
 }
 
 #[test]
+fn only_evidence_ends_the_wait_for_an_unknown_outcome() {
+    let now = Timestamp::now();
+    let ask = JobError::Unknown { ask: "the provider".to_owned(), again: None };
+    let unknown = settle(queued(now), Verdict::Error(ask), now);
+    let cases = [
+        ("a late interruption", Verdict::Interrupted),
+        ("a panic", Verdict::Panicked),
+        ("a time-out", Verdict::TimedOut),
+        ("a failure that may pass", Verdict::Error(JobError::again("slow disk"))),
+        ("a pause", Verdict::Error(JobError::Throttled { until: now })),
+        ("a cancellation", Verdict::Error(JobError::Cancelled)),
+    ];
+    for (name, verdict) in cases {
+        let settled = unknown.clone().settle(&SPEC, verdict, "w1", now, 0.0);
+        assert!(settled.is_err(), "{name}: {settled:?}");
+    }
+    let refused = settle(unknown.clone(), Verdict::Error(JobError::Rejected("no")), now);
+    assert_eq!(refused.state, JobState::Failed);
+    assert_eq!(settle(unknown, Verdict::Done(json!({})), now).state, JobState::Succeeded);
+}
+
+#[test]
 fn asking_twice_to_cancel_changes_nothing_more() {
     let now = Timestamp::now();
     let later = now + Duration::from_secs(1);

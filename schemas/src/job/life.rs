@@ -153,7 +153,7 @@ impl JobRecord {
     /// # Errors
     ///
     /// [`IllegalTransition`] when the job is settled already: an earlier run has ended it and its
-    /// outcome stays.
+    /// outcome stays; and when the verdict is no evidence about an outcome that is unknown.
     pub fn settle(
         self,
         spec: &JobSpec,
@@ -165,6 +165,10 @@ impl JobRecord {
         if self.state.is_settled() {
             // The table has a way out of some ended states, but it is the operators' alone.
             return Err(IllegalTransition { from: self.state, to: JobState::Running });
+        }
+        if self.state == JobState::Unknown && verdict == Verdict::Interrupted {
+            // The late word of a run that lost its lease: it says nothing of the outcome.
+            return Err(IllegalTransition { from: self.state, to: JobState::Queued });
         }
         match verdict {
             Verdict::Done(output) => self.succeed(output, by, now),
