@@ -145,6 +145,7 @@ pub(crate) fn samples() -> Vec<(&'static str, &'static str, Query)> {
     let segment = PushTokenFilter::of(app.clone(), ApnsEnvironment::Production);
     let local = PushTokenFilter { locale: Some("fr-FR".to_owned()), ..segment.clone() };
     let versioned = PushTokenFilter { app_version: Some("1.2".to_owned()), ..segment.clone() };
+    let languages = pushed::next_locale(&app, ApnsEnvironment::Production, "zh", Some("zh-CN"));
     let own_bills = BillFilter { owner: user, statuses: vec![BillStatus::Paid] };
     let ids = vec![JobId::generate().into()];
     let due = [JobState::Scheduled, JobState::Waiting, JobState::Unknown];
@@ -170,9 +171,7 @@ pub(crate) fn samples() -> Vec<(&'static str, &'static str, Query)> {
         ("devices of users", "push_tokens", pushed::reached(&[user])),
         ("devices of an app", "push_tokens", pushed::listed(&segment, Some(device), 500)),
         ("devices by locale", "push_tokens", pushed::listed(&local, Some(device), 500)),
-        ("languages of devices", "push_tokens", {
-            pushed::next_locale(&app, ApnsEnvironment::Production, "zh", Some("zh-CN"))
-        }),
+        ("languages of devices", "push_tokens", languages),
         ("devices by version", "push_tokens", pushed::listed(&versioned, Some(device), 500)),
         (
             "devices that nobody registers",
