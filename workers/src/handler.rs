@@ -37,6 +37,7 @@ pub trait Handler: Job {
     /// Settles what others wait for, because the job ends without success and nobody works on it
     /// from now on. Done before that end is saved, so a crash in between repeats it; an operator
     /// may give the job new attempts afterwards. Most kinds owe nothing.
+    #[must_use = "nothing happens before it is awaited"]
     fn give_up(
         _: &Context,
         _: &Self::Payload,

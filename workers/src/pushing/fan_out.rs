@@ -203,9 +203,16 @@ async fn of_segment(
     while targets.len() < size
         && let Some(Cursor::Segment { environment, locale, after }) = at
     {
-        let Some(locale) = language(ctx, order, segment, environment, locale).await? else {
-            at = next_environment(order, environment);
-            continue;
+        let locale = match (&segment.locale, locale) {
+            (Some(range), None) => {
+                let first = language(ctx, order, environment, range, None).await?;
+                if first.is_none() {
+                    at = next_environment(order, environment);
+                    continue;
+                }
+                first
+            }
+            (_, known) => known,
         };
         let filter = PushTokenFilter {
             app: order.app.clone(),
@@ -231,21 +238,16 @@ async fn of_segment(
     Ok((targets, vec![0], at))
 }
 
-/// The language to read: `known`, or the first that the segment means; `Some(None)` stands for
-/// every language, and `None` says that no device has one that is meant.
+/// The first language behind `after` of those that `range` means and that devices have.
 async fn language(
     ctx: &Context,
     order: &PushOrder,
-    segment: &Segment,
     environment: ApnsEnvironment,
-    known: Option<String>,
-) -> Result<Option<Option<String>>, JobError> {
-    let Some(range) = &segment.locale else { return Ok(Some(None)) };
-    if known.is_some() {
-        return Ok(Some(known));
-    }
-    let first = ctx.store.push_tokens.next_locale(&order.app, environment, range, None).await;
-    Ok(first.map_err(store_again)?.map(Some))
+    range: &str,
+    after: Option<&str>,
+) -> Result<Option<String>, JobError> {
+    let tokens = &ctx.store.push_tokens;
+    tokens.next_locale(&order.app, environment, range, after).await.map_err(store_again)
 }
 
 /// Where to read when all devices of a language, or of all, are read.
@@ -257,9 +259,8 @@ async fn behind(
     locale: Option<String>,
 ) -> Result<Option<Cursor>, JobError> {
     if let (Some(range), Some(read)) = (&segment.locale, locale) {
-        let tokens = &ctx.store.push_tokens;
-        let next = tokens.next_locale(&order.app, environment, range, Some(&read)).await;
-        if let Some(locale) = next.map_err(store_again)? {
+        let next = language(ctx, order, environment, range, Some(&read)).await?;
+        if let Some(locale) = next {
             return Ok(Some(Cursor::Segment { environment, locale: Some(locale), after: None }));
         }
     }
