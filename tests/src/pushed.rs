@@ -295,7 +295,6 @@ impl Backend {
     }
 
     /// A request with the key.
-    #[must_use]
     pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
         let request = self.http.request(method, format!("{}{path}", self.base));
         request.header("authorization", format!("Token {}", self.key))

@@ -52,12 +52,12 @@ async fn the_end_of_a_campaign_is_told_once_over_tls_and_again_when_an_operator_
     let store = Store::mongo(&uri, &cluster.corner.database).await.expect("MongoDB");
     register(&store, 60).await;
     let (api, _worker) = (cluster.api(None).await, cluster.worker(None).await);
-    let backend = Backend::of(&store, owner(), &format!("http://{}", api.address)).await;
+    let sender = Backend::of(&store, owner(), &format!("http://{}", api.address)).await;
 
     let request = json!({
         "app": APP, "to": { "all": true }, "message": { "aps": { "alert": "Hello" } },
     });
-    let made = backend.request(Method::POST, "/api/push/").header("prefer", "wait=30");
+    let made = sender.request(Method::POST, "/api/push/").header("prefer", "wait=30");
     let made = made.json(&request).send().await.expect("reply");
     assert_eq!(made.status(), 200);
     let made: Value = made.json().await.expect("JSON");

@@ -141,7 +141,7 @@ async fn serve(listen: SocketAddr, apns: SocketAddr, json: bool) -> Result<(), F
         let merchant = format!("{url}/_sim/merchant");
         output::json(&json!({ "url": url, "merchant": merchant, "apns": pushes.json() }))?;
     } else {
-        output::line(welcome(&url, &pushes))?;
+        output::line(welcome(url, &pushes))?;
     }
     shutdown.cancelled().await;
     running.stop().await;
