@@ -223,6 +223,20 @@ fn only_what_ended_without_success_is_given_new_attempts() {
 }
 
 #[test]
+fn a_job_that_gets_on_has_bad_neighbours() {
+    let mut now = Timestamp::now();
+    let mut job = queued(now);
+    for _ in 0..3 * MAX_CRASHES {
+        let until = now + Duration::from_secs(10);
+        let held = job.claim("w1", until, now).unwrap();
+        let renewed = held.gets_on().renew("w1", until, now).unwrap();
+        now = until;
+        job = renewed.lose_lease("w2", now).unwrap();
+        assert_eq!((job.state, job.crashes), (JobState::Queued, 1));
+    }
+}
+
+#[test]
 fn only_evidence_ends_the_wait_for_an_unknown_outcome() {
     let now = Timestamp::now();
     let ask = JobError::Unknown { ask: "the provider".to_owned(), again: None };

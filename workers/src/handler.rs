@@ -1,12 +1,16 @@
 //! What a job kind has to provide: its work, and what cancelling it means.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicBool, Ordering},
+};
 
 use broker::Broker;
 use providers::{blobs::Blobs, till::Till, webhook::Webhooks};
 use schemas::{Job, JobError, JobId, JobRecord, Timestamp, UserId, job::CallNote, message::Beside};
 use serde::de::DeserializeOwned;
 use store::{Store, StoreError};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::{
@@ -92,6 +96,9 @@ pub struct Context {
     pub(crate) cut_off: CancellationToken,
     pub(crate) beside: Option<Beside>,
     pub(crate) cancelled: CancellationToken,
+    /// Workers of this job have crashed before.
+    pub(crate) crashed: AtomicBool,
+    pub(crate) gets_on: Notify,
     pub(crate) calls: Mutex<Vec<CallNote>>,
 }
 
@@ -124,6 +131,8 @@ impl Context {
             unknown_since: job.unknown_since,
             beside: None,
             cancelled,
+            crashed: AtomicBool::new(job.crashes > 0),
+            gets_on: Notify::new(),
             calls: Mutex::default(),
         }
     }
@@ -138,6 +147,14 @@ impl Context {
     /// Whether this process shuts down: a handler that works in steps begins no further one.
     pub(crate) fn is_stopping(&self) -> bool {
         self.stopping.is_cancelled()
+    }
+
+    /// Says that a step is done which the next run does not repeat: earlier crashes of its workers
+    /// were not this job's doing.
+    pub(crate) fn gets_on(&self) {
+        if self.crashed.swap(false, Ordering::Relaxed) {
+            self.gets_on.notify_one();
+        }
     }
 
     /// What the sender of the job had just saved, as it was then: it may be old, so only a guarded

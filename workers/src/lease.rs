@@ -1,10 +1,8 @@
 //! The right of one worker to run a job, kept while the run goes on.
 
+use crate::{Shared, handler::Context};
 use schemas::{JobRecord, Timestamp};
 use store::Save;
-use tokio_util::sync::CancellationToken;
-
-use crate::Shared;
 
 /// Who may run a job.
 #[derive(Debug, PartialEq, Eq)]
@@ -27,20 +25,25 @@ pub(crate) fn holder(job: &JobRecord, me: &str) -> Holder {
 }
 
 /// Renews the lease of `job` three times in its length. Returns only when the lease is lost: the
-/// run must stop. Passes on a cancellation that it finds in the record.
-pub(crate) async fn keep(shared: &Shared, job: &JobRecord, cancelled: &CancellationToken) {
+/// run must stop. Passes on a cancellation that it finds in the record, and at once renews the lease
+/// of a run that gets on after crashes.
+pub(crate) async fn keep(shared: &Shared, job: &JobRecord, ctx: &Context) {
     let settings = &shared.workers.settings;
     let jobs = &shared.workers.store.jobs;
     let mut job = job.clone();
-    let mut valid_until = job.wake_at;
+    let (mut valid_until, mut gets_on) = (job.wake_at, false);
     loop {
-        tokio::time::sleep(settings.lease / 3).await;
+        tokio::select! {
+            () = tokio::time::sleep(settings.lease / 3) => {}
+            () = ctx.gets_on.notified() => gets_on = true,
+        }
         let now = Timestamp::now();
         if valid_until.is_none_or(|until| until <= now) {
             return;
         }
         let until = now + settings.lease;
-        let Ok(next) = job.clone().renew(&settings.name, until, now) else {
+        let held = if gets_on { job.clone().gets_on() } else { job.clone() };
+        let Ok(next) = held.renew(&settings.name, until, now) else {
             return;
         };
         match jobs.save(&next).await {
@@ -51,7 +54,7 @@ pub(crate) async fn keep(shared: &Shared, job: &JobRecord, cancelled: &Cancellat
             Ok(Save::Stale) => match jobs.get(job.id).await {
                 Ok(Some(current)) if holder(&current, &settings.name) == Holder::Us => {
                     if current.cancel_requested_at.is_some() {
-                        cancelled.cancel();
+                        ctx.cancelled.cancel();
                     }
                     valid_until = current.wake_at;
                     job = current;

@@ -157,7 +157,7 @@ impl Runner {
             beside,
             ..Context::of(&self.0, &job, claim, in_hand.cancelled.clone())
         });
-        let verdict = self.verdict(entry, &job, Arc::clone(&ctx), in_hand).await;
+        let verdict = self.verdict(entry, &job, Arc::clone(&ctx)).await;
         let Some(verdict) = verdict else {
             // The lease went to another worker, so the outcome is theirs to record.
             tracing::warn!("a run lost its lease");
@@ -202,16 +202,9 @@ impl Runner {
     }
 
     /// Runs the handler; `None` when the lease was lost meanwhile.
-    async fn verdict(
-        &self,
-        entry: Entry,
-        job: &JobRecord,
-        ctx: Arc<Context>,
-        in_hand: &InHand,
-    ) -> Option<Verdict> {
-        let claimed = ctx.claimed;
-        let run = guarded(entry, ctx, job);
-        if !claimed {
+    async fn verdict(&self, entry: Entry, job: &JobRecord, ctx: Arc<Context>) -> Option<Verdict> {
+        let run = guarded(entry, Arc::clone(&ctx), job);
+        if !ctx.claimed {
             return tokio::select! {
                 verdict = run => Some(verdict),
                 () = self.0.cut_off.cancelled() => Some(self.interrupted()),
@@ -219,7 +212,7 @@ impl Runner {
         }
         tokio::select! {
             verdict = run => Some(verdict),
-            () = lease::keep(&self.0, job, &in_hand.cancelled) => None,
+            () = lease::keep(&self.0, job, &ctx) => None,
             () = self.0.cut_off.cancelled() => Some(self.interrupted()),
         }
     }

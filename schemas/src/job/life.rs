@@ -81,6 +81,14 @@ impl JobRecord {
         Ok(self)
     }
 
+    /// Forgets its crashes: a job that gets on does not kill its workers, it had bad neighbours.
+    /// Counts as a change together with the [`Self::renew`] that follows.
+    #[must_use]
+    pub fn gets_on(mut self) -> Self {
+        self.crashes = 0;
+        self
+    }
+
     /// Takes the lease from a holder that let it end, and counts the crash: the job is queued
     /// again, at once or from the second crash on after a pause, or dead after [`MAX_CRASHES`].
     ///

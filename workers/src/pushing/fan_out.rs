@@ -98,6 +98,7 @@ pub(crate) async fn fan_out(ctx: &Context, order: &PushOrder) -> Result<FanOutRe
             break;
         }
         at = advance(ctx, order, &campaign, at, &cursor).await?;
+        ctx.gets_on();
     }
     let now = Timestamp::now();
     change(ctx, owner, id, |campaign| campaign.fanned_out(at.seq, &ctx.worker, now)).await?;

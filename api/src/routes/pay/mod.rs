@@ -13,14 +13,14 @@ mod notify;
 mod order;
 mod qr;
 mod refund;
+mod shapes;
 mod unbuilt;
 
 use poem::{Body, Request, web::Data};
 use poem_openapi::{
-    ApiResponse, Object, OpenApi,
+    OpenApi,
     param::{Header, Path, Query},
     payload::{Binary, Json},
-    types::Any,
 };
 use schemas::{
     BillRecord, BillSn, UserId,
@@ -30,11 +30,14 @@ use schemas::{
 };
 use serde_json::{Value, json};
 
-use self::call::Call;
 pub(crate) use self::{
     binding::BindingApi,
     notify::Notify,
     unbuilt::{UNBUILT, unbuilt},
+};
+use self::{
+    call::Call,
+    shapes::{Made, NewOrder, Payment, Picture, RefundOrder, Standing},
 };
 use super::{json_body::JsonBody, path_id::BillPathId};
 use crate::{
@@ -55,93 +58,6 @@ impl PayApi {
     pub(crate) const fn new(state: AppState) -> Self {
         Self { state }
     }
-}
-
-/// A bill to be made.
-#[derive(Object)]
-struct NewOrder {
-    /// What is owed, in hundredths: 1250 is 12.50 CNY. At least 1.
-    amount: i64,
-    /// Code of ISO 4217; `CNY`, which is also the default.
-    currency: Option<String>,
-    /// What it is for, at most 127 bytes; the payer reads it.
-    subject: String,
-    /// The caller's own name for it, at most 64 characters. A second bill of the same name is not
-    /// made: the reply shows the first one.
-    client_ref: Option<String>,
-}
-
-/// How a bill is to be paid.
-#[derive(Object)]
-struct Payment {
-    /// The bill; only where the address does not name it.
-    sn: Option<String>,
-    /// 0 UnionPay, 100 Alipay, 200 WeChat.
-    pay_method: i64,
-    /// 0 QR code or page, 100 app, 200 JSAPI, 300 H5.
-    end_type: i64,
-    /// What the provider needs besides.
-    extra_params: Option<ExtraParams>,
-}
-
-/// What a provider needs to know of the payer.
-#[derive(Object)]
-struct ExtraParams {
-    /// Name of the configured app; with WeChat `official_account` unless it is given.
-    wx_app_type: Option<String>,
-    /// The payer's id under that app; required for JSAPI.
-    open_id: Option<String>,
-    /// `code` for a text to be drawn as a QR code in place of the provider's page, with Alipay and
-    /// UnionPay.
-    presentation: Option<String>,
-}
-
-/// What is to be paid back.
-#[derive(Object)]
-struct RefundOrder {
-    /// How much, in hundredths. All that is left unless it is given.
-    amount: Option<i64>,
-    /// What the payer is told, at most 80 bytes.
-    reason: Option<String>,
-}
-
-/// The reply of calls that have nothing to show.
-#[derive(Object)]
-struct Standing {
-    /// Whether it is so.
-    success: bool,
-    /// Always null.
-    data: Option<Any<Value>>,
-}
-
-#[derive(ApiResponse)]
-enum Made {
-    /// The bill is made.
-    #[oai(status = 201)]
-    New(
-        Json<Resource<Bill>>,
-        /// The bill.
-        #[oai(header = "Location")]
-        String,
-    ),
-    /// The caller made the same bill before.
-    #[oai(status = 200)]
-    Known(
-        Json<Resource<Bill>>,
-        /// The bill.
-        #[oai(header = "Location")]
-        String,
-    ),
-}
-
-#[derive(ApiResponse)]
-enum Picture {
-    /// The code as a picture.
-    #[oai(status = 200, content_type = "image/svg+xml")]
-    Svg(Binary<Vec<u8>>),
-    /// The code as a picture.
-    #[oai(status = 200, content_type = "image/png")]
-    Png(Binary<Vec<u8>>),
 }
 
 #[OpenApi(prefix_path = "/api/pay")]

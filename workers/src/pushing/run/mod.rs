@@ -258,7 +258,9 @@ impl<'c> Run<'c> {
             judge(self.ctx, verdicts),
         );
         saved?;
-        self.dirty = false;
+        if std::mem::take(&mut self.dirty) {
+            self.ctx.gets_on();
+        }
         fault::point("push.marked", PushSend::KIND).await;
         self.depart(picked, devices, campaign);
         Ok(())
