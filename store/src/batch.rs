@@ -62,17 +62,22 @@ struct Call<I, O> {
 /// Gathers calls. Cheap to clone; it ends with its last clone, after what is gathered is done.
 pub(crate) struct Batcher<I, O> {
     intake: mpsc::Sender<Call<I, O>>,
-    hurry: Arc<Notify>,
-    closing: Arc<Notify>,
+    signals: Arc<Signals>,
     ended: watch::Receiver<bool>,
+}
+
+#[derive(Default)]
+struct Signals {
+    /// Somebody cannot wait for others.
+    hurry: Notify,
+    closing: Notify,
 }
 
 impl<I, O> Clone for Batcher<I, O> {
     fn clone(&self) -> Self {
         Self {
             intake: self.intake.clone(),
-            hurry: Arc::clone(&self.hurry),
-            closing: Arc::clone(&self.closing),
+            signals: Arc::clone(&self.signals),
             ended: self.ended.clone(),
         }
     }
@@ -86,14 +91,14 @@ impl<I: Item, O: Send + 'static> Batcher<I, O> {
         Fut: Future<Output = Vec<Result<O, StoreError>>> + Send + 'static,
     {
         let (intake, calls) = mpsc::channel(INTAKE);
-        let (hurry, closing) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let signals = Arc::new(Signals::default());
         let (end, ended) = watch::channel(false);
-        let work = gather(calls, pace, Arc::clone(&hurry), Arc::clone(&closing), flush);
+        let work = gather(calls, pace, Arc::clone(&signals), flush);
         tokio::spawn(async move {
             work.await;
             end.send_replace(true);
         });
-        Self { intake, hurry, closing, ended }
+        Self { intake, signals, ended }
     }
 
     /// Takes part in the next batch. A caller that goes away does not stop the write.
@@ -108,7 +113,7 @@ impl<I: Item, O: Send + 'static> Batcher<I, O> {
             mpsc::error::TrySendError::Closed(_) => StoreError::closed(),
         })?;
         if PROMPT.try_with(|()| ()).is_ok() {
-            self.hurry.notify_one();
+            self.signals.hurry.notify_one();
         }
         answered.await.unwrap_or_else(|_| {
             Err(StoreError::Unavailable("the batch ended without an answer".to_owned()))
@@ -117,7 +122,7 @@ impl<I: Item, O: Send + 'static> Batcher<I, O> {
 
     /// Takes no more calls, and returns when every gathered one is answered.
     pub(crate) async fn close(&self) {
-        self.closing.notify_one();
+        self.signals.closing.notify_one();
         let _ = self.ended.clone().wait_for(|ended| *ended).await;
     }
 }
@@ -125,8 +130,7 @@ impl<I: Item, O: Send + 'static> Batcher<I, O> {
 async fn gather<I, O, F, Fut>(
     mut calls: mpsc::Receiver<Call<I, O>>,
     pace: Pace,
-    hurry: Arc<Notify>,
-    closing: Arc<Notify>,
+    signals: Arc<Signals>,
     flush: F,
 ) where
     I: Item,
@@ -137,18 +141,18 @@ async fn gather<I, O, F, Fut>(
     let runway = Arc::new(Semaphore::new(pace.flights));
     let flush = Arc::new(flush);
     let mut crowded = false;
-    while let Some(first) = next(&mut calls, &closing).await {
+    while let Some(first) = next(&mut calls, &signals.closing).await {
         let Ok(permit) = Arc::clone(&runway).acquire_owned().await else { return };
         if crowded && !pace.breath.is_zero() && calls.len() < MAX_CALLS {
             tokio::select! {
                 () = tokio::time::sleep(pace.breath) => {}
-                () = hurry.notified() => {}
+                () = signals.hurry.notified() => {}
             }
         }
         // Calls that were made in the same moment join the first one.
         tokio::task::yield_now().await;
         // Who hurried until now goes with this batch.
-        let _ = hurry.notified().now_or_never();
+        let _ = signals.hurry.notified().now_or_never();
         let (items, answers) = fill(first, &mut calls);
         crowded = items.len() >= CROWD;
         let flush = Arc::clone(&flush);

@@ -102,16 +102,11 @@ impl Given {
         })
     }
 
-    /// Settings of a simulator at Apple's addresses.
-    #[must_use]
-    pub fn settings(&self, settings: Settings) -> Settings {
-        Settings {
-            authority_key: Some(self.authority_key.clone()),
-            production: self.production,
-            sandbox: self.sandbox,
-            // a2 writes its provider tokens with padding.
-            padded_tokens: true,
-            ..settings
-        }
+    /// Lets a simulator listen at Apple's addresses.
+    pub fn apply(&self, settings: &mut Settings) {
+        settings.authority_key = Some(self.authority_key.clone());
+        (settings.production, settings.sandbox) = (self.production, self.sandbox);
+        // a2 writes its provider tokens with padding.
+        settings.padded_tokens = true;
     }
 }

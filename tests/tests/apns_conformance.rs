@@ -32,15 +32,14 @@ struct Stage {
 
 impl Stage {
     async fn apple(&self) -> Apple {
-        let settings = sim::apns::Settings {
+        let mut settings = sim::apns::Settings {
             latency: Duration::from_millis(2),
             keep_payloads: true,
             ..sim::apns::Settings::default()
         };
-        let settings = match &self.given {
-            Some(given) => given.settings(settings),
-            None => settings,
-        };
+        if let Some(given) = &self.given {
+            given.apply(&mut settings);
+        }
         Apple::start(settings).await
     }
 

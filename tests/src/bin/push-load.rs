@@ -64,12 +64,11 @@ async fn measure(
     transport: Transport,
     given: Option<Given>,
 ) {
-    let settings = Settings { latency, keep_deliveries: 0, ..Settings::default() };
-    let apple = Apple::start(match given {
-        Some(given) => given.settings(settings),
-        None => settings,
-    })
-    .await;
+    let mut settings = Settings { latency, keep_deliveries: 0, ..Settings::default() };
+    if let Some(given) = given {
+        given.apply(&mut settings);
+    }
+    let apple = Apple::start(settings).await;
     let settings = apns::Settings { transport, ..apple.settings() };
     let apns = Apns::open(settings).expect("sender");
     // Connections are there, and the first pushes have gone alone.
