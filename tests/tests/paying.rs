@@ -115,6 +115,9 @@ async fn a_bill_that_comes_along_may_be_old() {
         assert_eq!(late.state, JobState::Failed);
         assert_eq!(late.error.map(|error| error.code).as_deref(), Some("bill_paid"));
     }
+    // Nor is what it was begun with given out again.
+    let late = at.ended(&at.pay_as_seen(&begun, ALIPAY).await).await;
+    assert_eq!(late.error.map(|error| error.code).as_deref(), Some("bill_paid"));
     assert_eq!(at.sim.trades().len(), 1);
     worker.stop().await;
 }

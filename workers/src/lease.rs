@@ -1,8 +1,9 @@
 //! The right of one worker to run a job, kept while the run goes on.
 
-use crate::{Shared, handler::Context};
 use schemas::{JobRecord, Timestamp};
 use store::Save;
+
+use crate::{Shared, handler::Context};
 
 /// Who may run a job.
 #[derive(Debug, PartialEq, Eq)]

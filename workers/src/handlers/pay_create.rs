@@ -17,7 +17,7 @@ use crate::{
     fault,
     handler::{Context, Handler, Undo},
     paying::{
-        Standing, Step, ask_again, change, close, close_expired, load, load_first, look_at_trade,
+        Standing, Step, ask_again, change, close, close_expired, load, load_to_save, look_at_trade,
         provider, question_failed, refused, take_in_trade, trade_ref,
     },
 };
@@ -34,10 +34,11 @@ const H5_LIFE: Duration = Duration::from_mins(4);
 
 impl Handler for PayCreate {
     async fn run(ctx: &Context, order: &PayOrder) -> Result<PayOffer, JobError> {
-        let bill = load_first(ctx, &order.sn).await?;
         let way = order.way();
+        let begins = |bill: &BillRecord| bill.attempt_by(&way, order.ordinal).is_none();
+        let bill = load_to_save(ctx, &order.sn, begins).await?;
         let (bill, begun) = change(ctx, bill, |bill| {
-            if bill.attempt_by(&way, order.ordinal).is_some() {
+            if !begins(&bill) {
                 return Ok(Step::Keep(false));
             }
             let begun = bill.begin_attempt(&way, order.ordinal, Timestamp::now());
