@@ -6,11 +6,13 @@
 //!
 //! - `shell`: the server around the routes: connections, limits, error shape, health, documents.
 //! - `auth`: who calls. `routes`: what can be called. `intake`: how a job is accepted.
+//! - `page`, `cookie`: what people's browsers get and bring.
 //! - `rates`: how much one caller may ask for. `audit`: who did what.
 //! - `watch`: who waits for a job. `pictures`: what a picture must be. `view`: what is shown.
 
 mod audit;
 pub mod auth;
+mod cookie;
 pub mod error;
 pub mod fault;
 mod intake;

@@ -7,9 +7,12 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use poem::Request;
 use schemas::{SessionId, Timestamp};
 
-use crate::auth::{
-    authorize::page::PATH,
-    key::{KeyRing, Macs},
+use crate::{
+    auth::{
+        authorize::page::PATH,
+        key::{KeyRing, Macs},
+    },
+    cookie,
 };
 
 const COOKIE: &str = "feat_authorize";
@@ -45,7 +48,7 @@ impl Visits {
 
     /// The visit that the request's cookie names, if it is one of ours and not over.
     pub(super) fn read(&self, request: &Request, now: Timestamp) -> Option<Visit> {
-        let cookie = cookie(request)?;
+        let cookie = cookie::named(request, COOKIE)?;
         let bytes = URL_SAFE_NO_PAD.decode(cookie).ok()?;
         let (named, mac) = bytes.split_at_checked(NAMED_BYTES)?;
         if !self.cookies.verify(named, mac) {
@@ -96,15 +99,6 @@ impl Visit {
         let (cookie, age) = (&self.cookie, life.as_secs());
         format!("{COOKIE}={cookie}; Path={PATH}; Max-Age={age}; HttpOnly; SameSite=Lax{secure}")
     }
-}
-
-fn cookie(request: &Request) -> Option<&str> {
-    let headers = request.headers().get_all(poem::http::header::COOKIE);
-    let mut pairs = headers
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(';').filter_map(|pair| pair.trim().split_once('=')));
-    pairs.find(|(name, _)| *name == COOKIE).map(|(_, value)| value)
 }
 
 #[cfg(test)]

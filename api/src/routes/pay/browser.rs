@@ -1,9 +1,9 @@
 //! The browser in which a consent begins and comes back, by a cookie that no script reads.
 
-use poem::{Request, http::header};
+use poem::Request;
 
 use super::bind_return::{STATE_LIFE, digest_of, new_token};
-use crate::state::AppState;
+use crate::{cookie, state::AppState};
 
 /// Over TLS nobody but this very host can set a cookie of this name.
 const SECURE: &str = "__Host-feat_bind";
@@ -27,8 +27,8 @@ impl Browser {
     }
 
     fn over(is_secure: bool, request: &Request) -> Self {
-        let named = cookie(request, name(is_secure));
-        Self { token: named.unwrap_or_else(new_token), is_secure }
+        let token = named(request, name(is_secure)).unwrap_or_else(new_token);
+        Self { token, is_secure }
     }
 
     /// What is stored of it.
@@ -49,12 +49,9 @@ const fn name(is_secure: bool) -> &'static str {
     if is_secure { SECURE } else { PLAIN }
 }
 
-fn cookie(request: &Request, name: &str) -> Option<String> {
-    let headers = request.headers().get_all(header::COOKIE).iter();
-    let pairs = headers.filter_map(|value| value.to_str().ok()).flat_map(|text| text.split(';'));
-    let found = pairs.filter_map(|pair| pair.trim().split_once('=')).find(|(one, _)| *one == name);
+fn named(request: &Request, name: &str) -> Option<String> {
     let is_ours = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
-    let token = found.map(|(_, token)| token)?;
+    let token = cookie::named(request, name)?;
     (token.len() == TOKEN && token.bytes().all(is_ours)).then(|| token.to_owned())
 }
 
