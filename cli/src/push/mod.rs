@@ -9,7 +9,7 @@ use schemas::{
     audit::Action,
     job::NewJob,
     kinds::{PushWake, push_wake::Wake},
-    push::{PushCampaign, PushCounts, PushOver},
+    push::{PushCampaign, PushCounts, PushWish},
 };
 use serde_json::{Value, json};
 use store::{Insert, Save};
@@ -45,9 +45,9 @@ pub(crate) async fn run(command: args::Push) -> Result<(), Failure> {
         args::Push::Send(args) => send::run(&opened, args).await,
         args::Push::Show(args) => show(&opened, args).await,
         args::Push::List(args) => list(&opened, args).await,
-        args::Push::Pause(args) => change(&opened, args, Wish::Pause).await,
-        args::Push::Resume(args) => change(&opened, args, Wish::Resume).await,
-        args::Push::Cancel(args) => change(&opened, args, Wish::Cancel).await,
+        args::Push::Pause(args) => change(&opened, args, PushWish::Pause).await,
+        args::Push::Resume(args) => change(&opened, args, PushWish::Resume).await,
+        args::Push::Cancel(args) => change(&opened, args, PushWish::Cancel).await,
     };
     opened.close().await;
     outcome
@@ -84,41 +84,14 @@ async fn list(opened: &Opened, args: &ListPushes) -> Result<(), Failure> {
     Ok(output::line(rows)?)
 }
 
-/// What an operator wants of a campaign.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Wish {
-    Pause,
-    Resume,
-    Cancel,
-}
-
-impl Wish {
-    fn of(self, campaign: PushCampaign, by: &str) -> Result<Option<PushCampaign>, PushOver> {
-        let now = Timestamp::now();
-        match self {
-            Self::Pause => campaign.pause(by, now),
-            Self::Resume => campaign.resume(by, now),
-            Self::Cancel => campaign.cancel(by, now),
-        }
-    }
-
-    const fn action(self) -> Action {
-        match self {
-            Self::Pause => Action::CampaignPaused,
-            Self::Resume => Action::CampaignResumed,
-            Self::Cancel => Action::CampaignCancelled,
-        }
-    }
-}
-
-async fn change(opened: &Opened, args: &ChangePush, wish: Wish) -> Result<(), Failure> {
+async fn change(opened: &Opened, args: &ChangePush, wish: PushWish) -> Result<(), Failure> {
     let operator = operator(args.operator.as_deref())?;
     let by = operator.to_string();
     let (campaign, changed) = save(opened, args.id, &by, wish).await?;
     if changed {
         record(opened, &operator, wish.action(), &campaign).await?;
     }
-    if wish == Wish::Cancel {
+    if wish == PushWish::Cancel {
         stop_fan_out(opened, &campaign, &by).await?;
     }
     wake(opened, &campaign, &by).await?;
@@ -137,12 +110,12 @@ async fn save(
     opened: &Opened,
     id: PushId,
     by: &str,
-    wish: Wish,
+    wish: PushWish,
 ) -> Result<(PushCampaign, bool), Failure> {
     for _ in 0..TRIES {
         let campaign = read(opened, id).await?;
         let state = campaign.state.name();
-        let next = wish.of(campaign.clone(), by).map_err(|_| {
+        let next = wish.of(campaign.clone(), by, Timestamp::now()).map_err(|_| {
             Failure::setup(format!("it is {state}"), "`feat push show` tells what became of it")
         })?;
         let Some(next) = next else { return Ok((campaign, false)) };

@@ -12,6 +12,7 @@ mod order;
 mod pace;
 mod shard;
 mod targets;
+mod wish;
 
 pub use campaign::{MAX_PUSH_HISTORY, PushBlock, PushCampaign, PushChange, PushOver, PushState};
 pub use counts::{PushCounts, Tally};
@@ -22,3 +23,4 @@ pub use order::{
 };
 pub use shard::{Again, MAX_REASONS, PushShard};
 pub use targets::{PushTarget, PushTargets, SHARD_TARGETS, shard_size};
+pub use wish::PushWish;

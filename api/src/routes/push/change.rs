@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use schemas::{
     ErrorCode, JobRecord, PushId, Timestamp, UserId,
-    audit::{Action, Actor},
+    audit::Actor,
     job::NewJob,
     kinds::{PushFanOut, PushWake, push_wake::Wake},
-    push::{PushCampaign, PushOrder, PushOver},
+    push::{PushCampaign, PushOrder, PushWish},
 };
 use serde_json::json;
 use store::{Insert, Save};
@@ -59,33 +59,6 @@ pub(super) async fn of_job(state: &AppState, job: &JobRecord) -> Result<PushCamp
     }
 }
 
-/// What its owner wants of a campaign.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wish {
-    Pause,
-    Resume,
-    Cancel,
-}
-
-impl Wish {
-    fn of(self, campaign: PushCampaign) -> Result<Option<PushCampaign>, PushOver> {
-        let (by, now) = ("owner", Timestamp::now());
-        match self {
-            Self::Pause => campaign.pause(by, now),
-            Self::Resume => campaign.resume(by, now),
-            Self::Cancel => campaign.cancel(by, now),
-        }
-    }
-
-    const fn action(self) -> Action {
-        match self {
-            Self::Pause => Action::CampaignPaused,
-            Self::Resume => Action::CampaignResumed,
-            Self::Cancel => Action::CampaignCancelled,
-        }
-    }
-}
-
 /// Does with the caller's campaign what the caller wants, writes it down and lets the workers know.
 /// Repeating it changes nothing.
 ///
@@ -97,7 +70,7 @@ pub(super) async fn steer(
     context: &RequestContext,
     caller: &Caller,
     id: PushId,
-    wish: Wish,
+    wish: PushWish,
 ) -> Result<PushCampaign, ApiError> {
     let (state, context, caller) = (state.clone(), context.clone(), caller.clone());
     let work = async move {
@@ -107,10 +80,10 @@ pub(super) async fn steer(
             entry.client = caller.client;
             state.audit.note(&entry.detail(&campaign.app)).await;
         }
-        if wish == Wish::Cancel {
+        if wish == PushWish::Cancel {
             stop_fan_out(&state, &campaign).await?;
         }
-        if wish != Wish::Pause {
+        if wish != PushWish::Pause {
             wake(&state, &campaign).await?;
         }
         Ok(campaign)
@@ -124,11 +97,11 @@ async fn save(
     state: &AppState,
     owner: UserId,
     id: PushId,
-    wish: Wish,
+    wish: PushWish,
 ) -> Result<(PushCampaign, bool), ApiError> {
     for _ in 0..TRIES {
         let campaign = own(state, owner, id).await?;
-        let next = wish.of(campaign.clone()).map_err(|_| {
+        let next = wish.of(campaign.clone(), "owner", Timestamp::now()).map_err(|_| {
             let text = format!("A campaign that is {} cannot be changed.", campaign.state.name());
             let error = ApiError::of(ErrorCode::Conflict, text);
             error.with_data(json!({ "status": campaign.state.name() }))

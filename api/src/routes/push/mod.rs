@@ -16,13 +16,18 @@ use poem_openapi::{
     payload::Json,
     types::Any,
 };
-use schemas::{PushId, job::NewJob, kinds::PushFanOut, push::PushCampaign};
+use schemas::{
+    PushId,
+    job::NewJob,
+    kinds::PushFanOut,
+    push::{PushCampaign, PushWish},
+};
 use serde_json::Value;
 use tracing::Instrument;
 
 pub use self::read::{read_order, resolve};
 pub(crate) use self::view::Push;
-use self::{change::Wish, wait::Waiting};
+use self::wait::Waiting;
 use super::{json_body::JsonBody, path_id::PushPathId};
 use crate::{
     auth::Bearer,
@@ -273,7 +278,7 @@ impl PushApi {
         _body: Body,
     ) -> Result<Json<Resource<Push>>, ApiError> {
         let id = id.0.get()?;
-        let campaign = change::steer(&self.state, context, &caller, id, Wish::Pause).await?;
+        let campaign = change::steer(&self.state, context, &caller, id, PushWish::Pause).await?;
         Ok(Json(Resource { data: view::of(&self.state, &campaign).await? }))
     }
 
@@ -292,7 +297,7 @@ impl PushApi {
     ) -> Result<Shown, ApiError> {
         let id = id.0.get()?;
         let waiting = Waiting::begin(&self.state, id, Waiting::patience(&self.state, request));
-        let campaign = change::steer(&self.state, context, &caller, id, Wish::Resume).await?;
+        let campaign = change::steer(&self.state, context, &caller, id, PushWish::Resume).await?;
         self.shown(campaign, waiting).await
     }
 
@@ -313,7 +318,7 @@ impl PushApi {
     ) -> Result<Shown, ApiError> {
         let id = id.0.get()?;
         let waiting = Waiting::begin(&self.state, id, Waiting::patience(&self.state, request));
-        let campaign = change::steer(&self.state, context, &caller, id, Wish::Cancel).await?;
+        let campaign = change::steer(&self.state, context, &caller, id, PushWish::Cancel).await?;
         self.shown(campaign, waiting).await
     }
 }
