@@ -199,3 +199,18 @@ impl Worker {
         self.task.await.expect("worker")
     }
 }
+
+/// Runs every test of the list on both engines; each takes its [`Engine`].
+#[macro_export]
+macro_rules! on_both_engines {
+    ($($name:ident),+ $(,)?) => {
+        mod embedded {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() { super::$name($crate::rig::Engine::Embedded).await; })+
+        }
+        mod distributed {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() { super::$name($crate::rig::Engine::Distributed).await; })+
+        }
+    };
+}

@@ -22,21 +22,7 @@ use tests::{
     rig::{Engine, owner},
 };
 
-/// Runs every test of the list on both engines.
-macro_rules! on_both_engines {
-    ($($name:ident),+ $(,)?) => {
-        mod embedded {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() { super::$name(super::Engine::Embedded).await; })+
-        }
-        mod distributed {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() { super::$name(super::Engine::Distributed).await; })+
-        }
-    };
-}
-
-on_both_engines! {
+tests::on_both_engines! {
     a_fleet_in_the_wrong_environment_is_corrected_and_none_lost,
     the_sweep_through_the_tokens_keeps_them_in_order,
     too_many_at_once_stay_until_an_operator_lets_them_go,

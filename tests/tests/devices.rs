@@ -20,21 +20,7 @@ use tests::{
     rig::Engine,
 };
 
-/// Runs every test of the list on both engines.
-macro_rules! on_both_engines {
-    ($($name:ident),+ $(,)?) => {
-        mod embedded {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() { super::$name(super::Engine::Embedded).await; })+
-        }
-        mod distributed {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() { super::$name(super::Engine::Distributed).await; })+
-        }
-    };
-}
-
-on_both_engines! {
+tests::on_both_engines! {
     a_device_is_registered_renewed_and_removed,
     wrong_fields_are_named_all_at_once,
     a_token_that_changes_hands_is_one_accounts_alone,

@@ -20,21 +20,7 @@ use tests::{
     scripted::{Leased, Repeatable, Script, Slow, Step},
 };
 
-/// Runs every test of the list on both engines.
-macro_rules! on_both_engines {
-    ($($name:ident),+ $(,)?) => {
-        mod embedded {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() { super::$name(super::Engine::Embedded).await; })+
-        }
-        mod distributed {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() { super::$name(super::Engine::Distributed).await; })+
-        }
-    };
-}
-
-on_both_engines! {
+tests::on_both_engines! {
     ten_deliveries_cause_one_effect,
     ten_deliveries_of_a_settled_job_change_nothing,
     a_failing_job_is_tried_again_and_then_set_aside,

@@ -23,21 +23,7 @@ use tests::{
 
 const SOON: Duration = Duration::from_mins(1);
 
-/// Runs every test of the list on both engines.
-macro_rules! on_both_engines {
-    ($($name:ident),+ $(,)?) => {
-        mod embedded {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() { super::$name(super::Engine::Embedded).await; })+
-        }
-        mod distributed {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() { super::$name(super::Engine::Distributed).await; })+
-        }
-    };
-}
-
-on_both_engines! {
+tests::on_both_engines! {
     a_shard_that_dies_is_counted_as_unknown_and_sent_after_all,
     a_fan_out_that_dies_ends_its_campaign_and_goes_on_after_all,
 }

@@ -20,21 +20,7 @@ use tests::{
     rig::Engine,
 };
 
-/// Runs every test of the list on both engines.
-macro_rules! on_both_engines {
-    ($($name:ident),+ $(,)?) => {
-        mod embedded {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() { super::$name(super::Engine::Embedded).await; })+
-        }
-        mod distributed {
-            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-            async fn $name() { super::$name(super::Engine::Distributed).await; })+
-        }
-    };
-}
-
-on_both_engines! {
+tests::on_both_engines! {
     a_campaign_reaches_every_device_once,
     a_device_that_left_its_user_gets_nothing,
     a_campaign_is_paused_resumed_and_cancelled,
