@@ -82,15 +82,18 @@ impl Server {
     pub(super) fn start(&mut self) -> Result<(), ServiceError> {
         match &self.plan.launch {
             Launch::Native(command) => {
+                end(self.watchdog.take());
+                // Before the server: a starter killed in between would leave one that nobody ends.
+                self.watchdog = watchdog(&process::kill_command(&self.plan.folder));
                 let child = command.spawn(&self.plan.folder)?;
                 self.plan.pid = child.id().cast_signed();
-                self.watchdog = watchdog(&format!("kill -KILL -{}", self.plan.pid));
                 self.child = Some(child);
                 Ok(())
             }
             Launch::Container { name, arguments } => {
                 docker::start(name, arguments)?;
-                self.watchdog = watchdog(&format!("docker rm --force --volumes {name}"));
+                self.watchdog =
+                    watchdog(&["docker", "rm", "--force", "--volumes", name].map(str::to_owned));
                 Ok(())
             }
         }
@@ -182,12 +185,15 @@ impl Drop for Server {
 }
 
 /// A shell that does `action` when this process is gone, however it went.
-fn watchdog(action: &str) -> Option<Child> {
+///
+/// Its end of the pipe says so. A child that is being started holds the other end until it runs
+/// its program, so the action finds every child by what is in its environment.
+fn watchdog(action: &[String]) -> Option<Child> {
     use std::os::unix::process::CommandExt;
 
-    let script = format!("read -r end && exit; {action}");
     Command::new("sh")
-        .args(["-c", &script])
+        .args(["-c", r#"read -r end && exit; "$@""#, "watchdog"])
+        .args(action)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
