@@ -10,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use schemas::{JobRecord, JobState};
+use schemas::{JobRecord, JobState, Queue};
 use serde_json::Value;
 use tokio::time::{sleep, timeout};
 
@@ -244,6 +244,20 @@ impl Installation {
 
     /// The same of the jobs of another kind.
     pub(super) fn outcome_of(&self, kind: &str, data: Option<&Path>) -> Result<Outcome, Fault> {
+        self.outcome_where(kind, data, |_| true)
+    }
+
+    /// The same of those jobs of a kind that went through `queue`.
+    pub(super) fn outcome_on(&self, kind: &str, queue: Queue) -> Result<Outcome, Fault> {
+        self.outcome_where(kind, None, |job| job.queue == queue)
+    }
+
+    fn outcome_where(
+        &self,
+        kind: &str,
+        data: Option<&Path>,
+        meant: impl Fn(&JobRecord) -> bool,
+    ) -> Result<Outcome, Fault> {
         let mut arguments = vec!["jobs", "list", "--kind", kind, "--all", "--json"];
         let data = data.map(|data| data.display().to_string());
         arguments.extend(data.iter().flat_map(|data| ["--data", data]));
@@ -253,7 +267,7 @@ impl Installation {
                 continue;
             }
             let job: JobRecord = serde_json::from_slice(line)?;
-            if job.state != JobState::Succeeded {
+            if job.state != JobState::Succeeded || !meant(&job) {
                 continue;
             }
             succeeded += 1;

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use schemas::Queue;
 use serde_json::{Value, json};
 
 use super::{
@@ -32,6 +33,21 @@ const CREATE: &str = "pay.create";
 const WECHAT: (i64, i64) = (200, 0);
 /// With a code, for which Feat calls the provider.
 const ALIPAY: (i64, i64) = (100, 0);
+
+/// From the first acceptance to the last end of deletions, and of payments at a provider that is
+/// well.
+#[derive(Default)]
+struct Spans {
+    deletions: Duration,
+    payments: Duration,
+}
+
+impl Spans {
+    fn add(&mut self, more: &Self) {
+        self.deletions += more.deletions;
+        self.payments += more.payments;
+    }
+}
 
 /// Feat with one API, one worker and providers.
 struct Shop {
@@ -120,45 +136,56 @@ impl Place<'_> {
         ])
     }
 
-    /// Bills and deletions beside a provider that is well, and beside one that hangs.
+    /// Bills and deletions beside the bills of a provider that is well, and beside as many of one
+    /// that hangs. In the order of a palindrome, so that a machine that gets slower or faster
+    /// meanwhile does so for both.
     async fn isolation(&self, bills: usize, connections: usize) -> Result<Vec<Figure>, Fault> {
-        let mut rates = Vec::new();
-        for hangs in [false, true] {
-            let name = if hangs { "payments-hanging" } else { "payments-well" };
-            let shop = self.shop(name, connections).await?;
-            let (sns, images) = (shop.bills(bills).await?, shop.load.upload(bills).await?);
-            self.progress.step(&format!("payments: {name}"));
-            if hangs {
-                shop.let_answer_late("alipay.*", HANGS_MS).await?;
-                let waiting = shop.bills(HANGING).await?;
-                shop.pay(&waiting, ALIPAY).await?;
-            }
-            shop.pay(&sns, WECHAT).await?;
-            shop.load.delete(&images).await;
-            shop.worker.finishes(images.len() as u64).await?;
-            shop.worker.finishes_of(CREATE, sns.len() as u64).await?;
-            let deleted = shop.installation.outcome(None)?;
-            let paid = shop.installation.outcome_of(CREATE, None)?;
-            let rate = |succeeded, span: Duration| count(succeeded) / span.as_secs_f64();
-            rates.push((rate(deleted.succeeded, deleted.span), rate(paid.succeeded, paid.span)));
+        let (mut well, mut beside) = (Spans::default(), Spans::default());
+        for (turn, hangs) in [false, true, true, false].into_iter().enumerate() {
+            let spans = self.beside(turn, hangs, bills, connections).await?;
+            (if hangs { &mut beside } else { &mut well }).add(&spans);
         }
-        let [(deletions, payments), (beside_deletions, beside_payments)] = rates[..] else {
-            return Err("two runs were to be made".into());
-        };
+        let ratio = |well: Duration, beside: Duration| well.as_secs_f64() / beside.as_secs_f64();
         Ok(vec![
             Figure::of(
                 "deletions beside a hanging provider ÷ beside a well one",
-                beside_deletions / deletions,
+                ratio(well.deletions, beside.deletions),
                 "",
             )
             .with(Goal::AtLeast(0.9)),
             Figure::of(
                 "payments beside a hanging provider ÷ beside a well one",
-                beside_payments / payments,
+                ratio(well.payments, beside.payments),
                 "",
             )
             .with(Goal::AtLeast(0.9)),
         ])
+    }
+
+    async fn beside(
+        &self,
+        turn: usize,
+        hangs: bool,
+        bills: usize,
+        connections: usize,
+    ) -> Result<Spans, Fault> {
+        let how = if hangs { "hanging" } else { "well" };
+        let shop = self.shop(&format!("payments-{how}-{turn}"), connections).await?;
+        let (sns, images) = (shop.bills(bills).await?, shop.load.upload(bills).await?);
+        self.progress.step(&format!("payments: beside a provider that is {how}"));
+        if hangs {
+            shop.let_answer_late("alipay.*", HANGS_MS).await?;
+        }
+        let others = shop.bills(HANGING).await?;
+        shop.pay(&others, ALIPAY).await?;
+        shop.pay(&sns, WECHAT).await?;
+        shop.load.delete(&images).await;
+        shop.worker.finishes(images.len() as u64).await?;
+        let succeed = sns.len() + if hangs { 0 } else { others.len() };
+        shop.worker.finishes_of(CREATE, succeed as u64).await?;
+        let deletions = shop.installation.outcome(None)?.span;
+        let payments = shop.installation.outcome_on(CREATE, Queue::WechatPay)?.span;
+        Ok(Spans { deletions, payments })
     }
 
     async fn shop(&self, name: &str, connections: usize) -> Result<Shop, Fault> {
