@@ -115,7 +115,7 @@ async fn a_device_that_left_its_user_gets_nothing(engine: Engine) {
                 locale: None,
                 app_version: None,
             };
-            record.registered(registration, now)
+            record.registered(registration, now, now)
         })
         .await;
     }

@@ -32,8 +32,8 @@ pub enum Verdict {
 }
 
 impl PushTokenRecord {
-    /// The app registers the token again, and that reached us at `received`: it is active,
-    /// whatever it was, and its owner's alone.
+    /// The app registers the token again, which reached us at `received` and is recorded `now`: it
+    /// is active, whatever it was, and its owner's alone.
     ///
     /// The registration has to be of this token; its app and token are not looked at. `None`
     /// when it is not newer than the latest one, or than its owner's wish that the pushes end:
@@ -41,17 +41,25 @@ impl PushTokenRecord {
     ///
     /// An environment that Apple has corrected stays so for as long as the app repeats its mistake.
     #[must_use]
-    pub fn registered(mut self, registration: Registration, received: Timestamp) -> Option<Self> {
+    pub fn registered(
+        mut self,
+        registration: Registration,
+        received: Timestamp,
+        now: Timestamp,
+    ) -> Option<Self> {
         let ended = self.state == PushTokenState::Removed
             && self.why().is_some_and(PushTokenReason::is_wish)
             && received <= self.state_at;
         if received <= self.registered_at || ended {
             return None;
         }
-        let moved = self.owner != registration.owner;
+        let (moved, environment) = (self.owner != registration.owner, self.environment);
         if registration.environment != self.corrected_from.unwrap_or(self.environment) {
             self.environment = registration.environment;
             self.corrected_from = None;
+        }
+        if environment != self.environment || registration.locale != self.locale {
+            self.moved_at = Some(now);
         }
         self.owner = registration.owner;
         self.device_id = registration.device_id;
@@ -89,6 +97,7 @@ impl PushTokenRecord {
         let claimed = self.corrected_from.unwrap_or(self.environment);
         self.environment = self.environment.other();
         self.corrected_from = (claimed != self.environment).then_some(claimed);
+        self.moved_at = Some(now);
         self.become_state(PushTokenState::Active, PushTokenReason::WrongEnvironment, now)
     }
 

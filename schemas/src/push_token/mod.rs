@@ -67,6 +67,10 @@ pub struct PushTokenRecord {
     /// Version of the app on it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub app_version: Option<String>,
+    /// When its environment or its language last became another one, so that segments find it
+    /// elsewhere; absent when that never happened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved_at: Option<Timestamp>,
     /// Whether it gets pushes.
     pub state: PushTokenState,
     /// Since when it is in that state.
@@ -250,6 +254,16 @@ impl PushTokenRecord {
         self.state.gets_pushes() && self.signed_in.counts_at(now)
     }
 
+    /// Whether `next`, a later record of the same token, takes no other place among its owner's
+    /// devices than this one has.
+    #[must_use]
+    pub fn has_the_place_of(&self, next: &Self) -> bool {
+        self.state.gets_pushes()
+            && self.owner == next.owner
+            && self.device_id == next.device_id
+            && self.environment == next.environment
+    }
+
     /// Why it is in its state.
     #[must_use]
     pub fn why(&self) -> Option<PushTokenReason> {
@@ -278,6 +292,7 @@ impl PushTokenRecord {
             signed_in: registration.signed_in,
             locale: registration.locale,
             app_version: registration.app_version,
+            moved_at: None,
             state: to,
             state_at: received,
             unreported_since: None,

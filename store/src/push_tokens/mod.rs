@@ -43,7 +43,12 @@ pub enum Registered {
     /// The token was not known before.
     New(PushTokenRecord),
     /// It was known and is registered anew.
-    Again(PushTokenRecord),
+    Again {
+        /// The token as it is now.
+        device: PushTokenRecord,
+        /// Whether it takes the place among its owner's devices that it had before.
+        in_place: bool,
+    },
     /// What is stored is as new, or newer; it may belong to somebody else by now.
     Earlier(PushTokenRecord),
 }
@@ -230,7 +235,7 @@ impl PushTokens {
     ) -> Result<Registered, StoreError> {
         for _ in 0..MAX_TRIES {
             let (app, token) = (&registration.app, &registration.token);
-            let next = match self.get(app, token).await? {
+            let (next, in_place) = match self.get(app, token).await? {
                 None => {
                     let new = PushTokenRecord::new(registration.clone(), received);
                     if self.insert(&new).await? == Insert::Stored {
@@ -238,13 +243,19 @@ impl PushTokens {
                     }
                     continue;
                 }
-                Some(known) => match known.clone().registered(registration.clone(), received) {
-                    Some(next) => next,
-                    None => return Ok(Registered::Earlier(known)),
-                },
+                Some(known) => {
+                    let (known_now, now) = (known.clone(), Timestamp::now());
+                    match known_now.registered(registration.clone(), received, now) {
+                        Some(next) => {
+                            let in_place = known.has_the_place_of(&next);
+                            (next, in_place)
+                        }
+                        None => return Ok(Registered::Earlier(known)),
+                    }
+                }
             };
             if self.save(&next).await? == Save::Stored {
-                return Ok(Registered::Again(next));
+                return Ok(Registered::Again { device: next, in_place });
             }
         }
         Err(StoreError::Busy)

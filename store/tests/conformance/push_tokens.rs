@@ -38,8 +38,8 @@ pub(crate) async fn a_device_token_is_taken_once_and_moves_whole(place: &Place) 
     assert_eq!(devices.insert(&theirs).await, Ok(Insert::Taken));
 
     let later = mine.registered_at + Duration::from_secs(1);
-    let moved = mine.clone().registered(registration(user(8), "aa"), later).unwrap();
-    let late = mine.clone().registered(registration(user(9), "aa"), later).unwrap();
+    let moved = mine.clone().registered(registration(user(8), "aa"), later, later).unwrap();
+    let late = mine.clone().registered(registration(user(9), "aa"), later, later).unwrap();
     assert_eq!(devices.save(&moved).await, Ok(Save::Stored));
     assert_eq!(devices.save(&late).await, Ok(Save::Stale));
 
@@ -66,7 +66,7 @@ pub(crate) async fn answers_of_apple_and_registrations_that_cross_end_well(place
     let later = now + Duration::from_mins(1);
     for device in sent.iter().step_by(2) {
         let again = registration(user(8), device.token.as_str());
-        let again = device.clone().registered(again, later).unwrap();
+        let again = device.clone().registered(again, later, later).unwrap();
         assert_eq!(devices.save(&again).await, Ok(Save::Stored));
     }
     let gone = Verdict::Gone { since: now + Duration::from_secs(30) };

@@ -35,15 +35,20 @@ impl Handler for PushTokenRegister {
             app_version: wish.app_version.clone(),
         };
         let registered = ctx.store.push_tokens.register(registration, wish.received_at).await;
-        let device = match registered.map_err(store_again)? {
-            Registered::New(device) | Registered::Again(device) => device,
-            Registered::Earlier(device) if device.owner == ctx.owner => device,
+        let (device, in_place) = match registered.map_err(store_again)? {
+            Registered::New(device) => (device, false),
+            Registered::Again { device, in_place } => (device, in_place),
+            // An earlier run may have come no further than here.
+            Registered::Earlier(device) if device.owner == ctx.owner => (device, false),
             Registered::Earlier(_) => return Err(JobError::Rejected("registered_by_another")),
         };
         if sign_in(ctx, wish).await?.is_none() {
             return sign_out(ctx, wish).await;
         }
-        tidy(ctx, &device).await.map_err(store_again)?;
+        // At most launches of an app nothing is new, and its owner may have many devices.
+        if !in_place {
+            tidy(ctx, &device).await.map_err(store_again)?;
+        }
         let created = device.created_at == wish.received_at;
         Ok(RegistrationReceipt { id: device.number, created })
     }

@@ -20,7 +20,10 @@ use schemas::{
 };
 use store::{Insert, PushTokenFilter};
 
-use super::campaigns::{change, ensure, finish_if_done, read};
+use super::{
+    campaigns::{change, ensure, finish_if_done, read},
+    moved::without_those_reached,
+};
 use crate::{
     fault,
     handler::{Context, store_again},
@@ -114,7 +117,7 @@ async fn advance(
     at: Progress,
     cursor: &Cursor,
 ) -> Result<Progress, JobError> {
-    let (targets, messages, next) = page(ctx, order, cursor, shard_size(at.seq)).await?;
+    let (targets, messages, next) = page(ctx, order, campaign, at.seq, cursor).await?;
     if targets.is_empty() {
         return Ok(Progress { next, ..at });
     }
@@ -177,28 +180,31 @@ type Page = (Vec<PushTarget>, Vec<usize>, Option<Cursor>);
 async fn page(
     ctx: &Context,
     order: &PushOrder,
+    campaign: &PushCampaign,
+    seq: u32,
     cursor: &Cursor,
-    size: usize,
 ) -> Result<Page, JobError> {
     match (&order.audience, cursor) {
         (Audience::Segment(segment), Cursor::Segment { .. }) => {
-            of_segment(ctx, order, segment, cursor, size).await
+            of_segment(ctx, (order, campaign), segment, seq, cursor).await
         }
         (Audience::Listed(all), Cursor::Listed(from)) => {
-            of_list(ctx, order, all, *from, size).await
+            of_list(ctx, order, all, *from, shard_size(seq)).await
         }
         _ => Err(JobError::Rejected("cursor_unreadable")),
     }
 }
 
-/// Devices of the segment behind `cursor`, as many as a shard should have if there are so many.
+/// Devices of the segment behind `cursor` for shard `seq`, as many as it should have if there are so
+/// many.
 async fn of_segment(
     ctx: &Context,
-    order: &PushOrder,
+    (order, campaign): (&PushOrder, &PushCampaign),
     segment: &Segment,
+    seq: u32,
     cursor: &Cursor,
-    size: usize,
 ) -> Result<Page, JobError> {
+    let size = shard_size(seq);
     let mut targets = Vec::new();
     let mut at = Some(cursor.clone());
     while targets.len() < size
@@ -230,6 +236,7 @@ async fn of_segment(
             }
             _ => behind(ctx, order, segment, environment, locale).await?,
         };
+        let devices = without_those_reached(ctx, campaign, seq, &targets, devices).await?;
         targets.extend(devices.into_iter().map(|device| PushTarget {
             token: device.token,
             user: device.owner,

@@ -8,6 +8,7 @@ mod campaigns;
 mod fan_out;
 mod flight;
 mod given_up;
+mod moved;
 mod run;
 mod stops;
 mod wake;
