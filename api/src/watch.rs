@@ -2,7 +2,8 @@
 //!
 //! The broker's events are hints and may get lost, so a waiter also looks by itself every second;
 //! the store gathers such reads. An event wakes only those who wait for its job. The number of
-//! waiters is bounded, and all of them stop waiting when the process shuts down.
+//! waiters is bounded, and all of them stop waiting when the process shuts down. An event that
+//! brings the record along spares the read.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -36,16 +37,19 @@ struct Shared {
     shutdown: CancellationToken,
 }
 
+/// The record, if the event brought it along.
+type News = Option<Box<JobRecord>>;
+
 #[derive(Debug)]
 struct Waiting {
-    news: watch::Sender<()>,
+    news: watch::Sender<News>,
     watchers: usize,
 }
 
 /// One who waits for news of one job. Dropping it ends the waiting.
 #[derive(Debug)]
 pub(crate) struct Watcher {
-    news: watch::Receiver<()>,
+    news: watch::Receiver<News>,
     id: JobId,
     shared: Arc<Shared>,
 }
@@ -75,7 +79,7 @@ impl Watch {
         if waiting.len() >= self.0.most && !waiting.contains_key(&id) {
             return None;
         }
-        let first = || Waiting { news: watch::channel(()).0, watchers: 0 };
+        let first = || Waiting { news: watch::channel(None).0, watchers: 0 };
         let entry = waiting.entry(id).or_insert_with(first);
         entry.watchers += 1;
         Some(Watcher { news: entry.news.subscribe(), id, shared: self.0.clone() })
@@ -88,15 +92,15 @@ impl Shared {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn wake(&self, id: JobId) {
+    fn wake(&self, id: JobId, news: News) {
         if let Some(waiting) = self.lock().get(&id) {
-            waiting.news.send_replace(());
+            waiting.news.send_replace(news);
         }
     }
 
     fn wake_all(&self) {
         for waiting in self.lock().values() {
-            waiting.news.send_replace(());
+            waiting.news.send_replace(None);
         }
     }
 }
@@ -108,9 +112,10 @@ async fn follow(mut events: broadcast::Receiver<Event>, shared: Arc<Shared>) {
             event = events.recv() => event,
         };
         match event {
-            Ok(Event::Changed { id, .. } | Event::CancelRequested { id }) => shared.wake(id),
+            Ok(Event::Changed { id, job, .. }) => shared.wake(id, job),
+            Ok(Event::CancelRequested { id }) => shared.wake(id, None),
             // Whoever waits for a campaign watches the job that has its name.
-            Ok(Event::CampaignEnded { id }) => shared.wake(id.job()),
+            Ok(Event::CampaignEnded { id }) => shared.wake(id.job(), None),
             // For the workers and the cache of sign-ins.
             Ok(Event::Held { .. } | Event::SessionEnded { .. }) => {}
             Err(RecvError::Lagged(_)) => shared.wake_all(),
@@ -141,12 +146,25 @@ impl Watcher {
     ) -> Result<JobRecord, StoreError> {
         let deadline = Instant::now() + patience;
         while !job.state.is_settled() && self.next(deadline).await == Woken::Look {
+            if let Some(told) = self.told(&job) {
+                return Ok(told);
+            }
             match store.jobs.get_owned(job.owner, job.id).await? {
                 Some(latest) => job = latest,
                 None => break,
             }
         }
         Ok(job)
+    }
+}
+
+impl Watcher {
+    /// The end of `job`, if the latest news brought it along.
+    fn told(&self, job: &JobRecord) -> Option<JobRecord> {
+        let news = self.news.borrow();
+        let told = news.as_deref()?;
+        let same = told.id == job.id && told.owner == job.owner && told.version > job.version;
+        (same && told.state.is_settled()).then(|| told.clone())
     }
 }
 
@@ -171,7 +189,7 @@ mod tests {
     use super::*;
 
     fn changed(id: JobId) -> Event {
-        Event::Changed { id, version: 2, state: JobState::Succeeded }
+        Event::Changed { id, version: 2, state: JobState::Succeeded, job: None }
     }
 
     fn far() -> Instant {

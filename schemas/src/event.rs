@@ -8,13 +8,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     id::{JobId, PushId, SessionId},
-    job::JobState,
+    job::{JobRecord, JobState},
     queue::Queue,
     time::Timestamp,
 };
 
 /// One piece of news; broadcast to every API and worker process, in batches.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
     /// The job's record was saved with this version and state.
@@ -25,6 +25,9 @@ pub enum Event {
         version: u64,
         /// The state at that version.
         state: JobState,
+        /// The record itself, of a job that a caller most likely waits for and that has ended.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        job: Option<Box<JobRecord>>,
     },
     /// Its owner or an operator wants the job to stop; the wish is already in its record.
     CancelRequested {
@@ -50,4 +53,18 @@ pub enum Event {
         /// The sign-in.
         id: SessionId,
     },
+}
+
+impl Event {
+    /// What is told of a job whose record was saved as `job`.
+    #[must_use]
+    pub fn of(job: &JobRecord) -> Self {
+        let told = job.queue.is_awaited() && job.state.is_settled();
+        Self::Changed {
+            id: job.id,
+            version: job.version,
+            state: job.state,
+            job: told.then(|| Box::new(job.clone())),
+        }
+    }
 }

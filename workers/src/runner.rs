@@ -289,8 +289,7 @@ impl Runner {
             }
             (None, state) => tracing::debug!(%state, "job settled"),
         }
-        let (id, version, state) = (job.id, job.version, job.state);
-        self.broker().send_event(Event::Changed { id, version, state });
+        self.broker().send_event(Event::of(job));
     }
 
     /// Reads a record, for as long as this process lives.

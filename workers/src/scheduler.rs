@@ -97,8 +97,8 @@ async fn publish(shared: &Shared, job: &JobRecord, why: &'static str) {
     metrics::counter!("feat_jobs_republished_total", "why" => why, "queue" => job.queue.name())
         .increment(1);
     let broker = &shared.workers.broker;
-    let (id, version, state) = (job.id, job.version, job.state);
-    broker.send_event(Event::Changed { id, version, state });
+    let (id, state) = (job.id, job.state);
+    broker.send_event(Event::of(job));
     if state == JobState::Queued
         && let Err(error) = broker.publish(job).await
     {

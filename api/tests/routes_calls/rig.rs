@@ -172,8 +172,7 @@ impl App {
 
     pub(crate) async fn save(&self, job: &JobRecord) {
         assert_eq!(self.store.jobs.save(job).await.unwrap(), Save::Stored);
-        let (id, version, state) = (job.id, job.version, job.state);
-        self.broker.send_event(Event::Changed { id, version, state });
+        self.broker.send_event(Event::of(job));
     }
 
     pub(crate) fn messages(&self) -> Consumer {

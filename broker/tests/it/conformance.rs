@@ -239,8 +239,12 @@ async fn gather(receiver: &mut broadcast::Receiver<Event>, count: usize) -> Vec<
 async fn events_reach_every_receiver_everywhere(stage: Stage) {
     let (here, there) = (stage.ready().await, stage.ready().await);
     let mut receivers = [here.events(), here.events(), there.events(), there.events()];
-    let news =
-        |version| Event::Changed { id: JobId::generate(), version, state: JobState::Succeeded };
+    let news = |version| Event::Changed {
+        id: JobId::generate(),
+        version,
+        state: JobState::Succeeded,
+        job: None,
+    };
     let sent: Vec<_> = (1..=3_000).map(news).collect();
     for event in &sent {
         here.send_event(event.clone());

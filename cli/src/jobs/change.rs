@@ -274,8 +274,8 @@ impl Change<'_> {
     /// Spares the workers the wait for their next look at the store. Best effort: they look.
     async fn tell(&self, job: &JobRecord) {
         let Some(broker) = &self.opened.broker else { return };
-        let (id, version, state) = (job.id, job.version, job.state);
-        broker.send_event(Event::Changed { id, version, state });
+        let (id, state) = (job.id, job.state);
+        broker.send_event(Event::of(job));
         if self.verb == Verb::Cancel {
             broker.send_event(Event::CancelRequested { id });
             if state == JobState::Queued

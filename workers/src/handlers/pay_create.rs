@@ -17,8 +17,8 @@ use crate::{
     fault,
     handler::{Context, Handler, Undo},
     paying::{
-        Standing, Step, ask_again, change, close, close_expired, load, load_to_save, look_at_trade,
-        provider, question_failed, refused, take_in_trade, trade_ref,
+        Standing, Step, ask_again, change, close, load, load_to_save, look_at_trade, provider,
+        question_failed, refused, take_in_trade, trade_ref,
     },
 };
 
@@ -117,9 +117,11 @@ async fn create(
     let trade = trade_order(ctx, order, &bill, attempt)?;
     let mut call = Call::default();
     fault::point("worker.before_call", PayCreate::KIND).await;
-    // What comes later is scheduled meanwhile: the payer waits for the sum of all that is done.
-    let (made, followed) =
-        tokio::join!(at.gateway.create(&trade, &mut call), follow(ctx, &bill, attempt));
+    // The first look is scheduled meanwhile: the payer waits for the sum of all that is done.
+    let (made, followed) = tokio::join!(
+        at.gateway.create(&trade, &mut call),
+        look_at_trade(ctx, &bill, attempt, Some(0))
+    );
     fault::point("worker.in_effect", PayCreate::KIND).await;
     at.note(call);
     match made {
@@ -142,14 +144,6 @@ async fn create(
             | ProviderError::Misconfigured(_)),
         ) => Err(question_failed(other)),
     }
-}
-
-/// Schedules the first look at the trade, and the end of the bill: whoever made it may have died
-/// before that was done.
-async fn follow(ctx: &Context, bill: &BillRecord, attempt: &Attempt) -> Result<(), JobError> {
-    let (end, look) =
-        tokio::join!(close_expired(ctx, bill), look_at_trade(ctx, bill, attempt, Some(0)));
-    end.and(look)
 }
 
 fn trade_order(

@@ -1,4 +1,4 @@
-//! Jobs that follow from others: later looks, and the closing of what nobody paid.
+//! Jobs that follow from others: later looks.
 //!
 //! Each has a key, so that it is there once however often it is asked for.
 
@@ -6,12 +6,9 @@ use std::time::Duration;
 
 use schemas::{
     BillRecord, Channel, JobError, JobRecord, Queue, Timestamp, UserId,
-    bill::{Attempt, ClosingReason, Refund},
+    bill::{Attempt, Refund},
     job::NewJob,
-    kinds::{
-        PayClose, PayQuery, PayRefundQuery, pay_close::PayClosing, pay_query::PayLook,
-        pay_refund_query::RefundLook,
-    },
+    kinds::{PayQuery, PayRefundQuery, pay_query::PayLook, pay_refund_query::RefundLook},
 };
 use store::Insert;
 
@@ -40,7 +37,10 @@ pub(crate) async fn look_at_trade(
     attempt: &Attempt,
     look: Option<u32>,
 ) -> Result<(), JobError> {
-    let Some(pause) = pause(ctx, look, MAX_TRADE_LOOKS) else { return Ok(()) };
+    // A trade was just given to its client, who needs some time to pay it, and then its provider
+    // tells by itself: the first step of the pace would only ask for what cannot be yet.
+    let step = look.map(|look| look + 1);
+    let Some(pause) = pause(ctx, step, MAX_TRADE_LOOKS) else { return Ok(()) };
     let payload = PayLook { sn: bill.id.clone(), attempt: Some(attempt.number), look };
     let mut job = NewJob::of::<PayQuery>(UserId::FEAT, &payload).map_err(JobError::again)?;
     job.unique_key = payload.unique_key();
@@ -66,24 +66,11 @@ pub(crate) async fn look_at_refund(
     insert(ctx, job, attempt.channel, pause).await
 }
 
-/// Schedules the closing of a bill that nobody pays in time.
-///
-/// # Errors
-///
-/// [`JobError::Again`] when the store does not answer.
-pub(crate) async fn close_expired(ctx: &Context, bill: &BillRecord) -> Result<(), JobError> {
-    let payload = PayClosing { sn: bill.id.clone(), reason: ClosingReason::Overtime };
-    let mut job = NewJob::of::<PayClose>(UserId::FEAT, &payload).map_err(JobError::again)?;
-    job.unique_key = Some(payload.unique_key());
-    job.run_at = Some(bill.expires_at);
-    put(ctx, job).await
-}
-
 /// `None` when there have been enough looks.
-fn pause(ctx: &Context, look: Option<u32>, most: u32) -> Option<Duration> {
-    match look {
+fn pause(ctx: &Context, step: Option<u32>, most: u32) -> Option<Duration> {
+    match step {
         None => Some(Duration::ZERO),
-        Some(look) => (look < most).then(|| ctx.pace.pause(look)),
+        Some(step) => (step < most).then(|| ctx.pace.pause(step)),
     }
 }
 
@@ -95,10 +82,6 @@ async fn insert(
 ) -> Result<(), JobError> {
     job.queue = Some(Queue::of_channel(channel));
     job.run_at = Some(Timestamp::now() + pause);
-    put(ctx, job).await
-}
-
-async fn put(ctx: &Context, job: NewJob) -> Result<(), JobError> {
     let by = format!("job {}", ctx.job);
     let job = JobRecord::accept(job, &by, Timestamp::now());
     match ctx.store.jobs.insert(&job).await.map_err(store_again)? {

@@ -15,7 +15,7 @@ pub(crate) use ask::{
 };
 pub(crate) use bills::{Step, change, load, load_to_save};
 pub(crate) use counters::{begin as begin_counters, foreign_notice};
-pub(crate) use follow::{close_expired, is_last_refund_look, look_at_refund, look_at_trade};
+pub(crate) use follow::{is_last_refund_look, look_at_refund, look_at_trade};
 pub(crate) use news::{
     Heard, Standing, close, hear_of_refund, pay, refused, take_in_refund, take_in_trade,
 };

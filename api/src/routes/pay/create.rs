@@ -32,39 +32,50 @@ pub(super) async fn create(
     let now = Timestamp::now();
     let new = read(body, caller, now + state.settings.bill_life)?;
     for _ in 0..TRIES {
+        if let Some(known) = known(state, &new).await? {
+            return Ok((known, false));
+        }
         let bill = BillRecord::open(new.clone(), BillSn::generate(now), now);
+        // A number that has an end already is another bill's.
+        if schedule_end(state, &bill).await? == Insert::Taken {
+            continue;
+        }
         if state.store.bills.insert(&bill).await? == Insert::Stored {
             metrics::counter!("feat_bills_made_total").increment(1);
-            schedule_end(state, &bill).await;
             return Ok((bill, true));
-        }
-        let Some(name) = &new.client_ref else { continue };
-        if let Some(known) = state.store.bills.by_client_ref(caller, name).await? {
-            let same = known.amount == new.amount
-                && known.currency == new.currency
-                && known.subject == new.subject;
-            let text = "This client_ref stands for another bill.";
-            return if same {
-                Ok((known, false))
-            } else {
-                Err(ApiError::of(ErrorCode::Conflict, text))
-            };
         }
     }
     Err(ApiError::unavailable(Duration::from_secs(1)))
 }
 
-/// Schedules the closing of a bill that nobody pays. Should it be lost now, the first attempt to
-/// pay the bill makes up for it, and without one there is nothing to close.
-async fn schedule_end(state: &AppState, bill: &BillRecord) {
+/// The bill that the caller has named so before.
+///
+/// # Errors
+///
+/// 409 when it is about something else.
+async fn known(state: &AppState, new: &NewBill) -> Result<Option<BillRecord>, ApiError> {
+    let Some(name) = &new.client_ref else { return Ok(None) };
+    let Some(known) = state.store.bills.by_client_ref(new.owner, name).await? else {
+        return Ok(None);
+    };
+    let same = known.amount == new.amount
+        && known.currency == new.currency
+        && known.subject == new.subject;
+    if same {
+        return Ok(Some(known));
+    }
+    Err(ApiError::of(ErrorCode::Conflict, "This client_ref stands for another bill."))
+}
+
+/// Schedules the closing of a bill that nobody pays. Before the bill: so there is none without an
+/// end, and the end of one that was then not stored finds nothing to do.
+async fn schedule_end(state: &AppState, bill: &BillRecord) -> Result<Insert, ApiError> {
     let payload = PayClosing { sn: bill.id.clone(), reason: ClosingReason::Overtime };
-    let Ok(mut job) = NewJob::of::<PayClose>(UserId::FEAT, &payload) else { return };
+    let mut job = NewJob::of::<PayClose>(UserId::FEAT, &payload).map_err(ApiError::internal)?;
     job.unique_key = Some(payload.unique_key());
     job.run_at = Some(bill.expires_at);
     let job = JobRecord::accept(job, "api", Timestamp::now());
-    if let Err(error) = state.store.jobs.insert(&job).await {
-        tracing::warn!(sn = %bill.id, ?error, "the end of a bill was not scheduled");
-    }
+    Ok(state.store.jobs.insert(&job).await?)
 }
 
 fn read(
