@@ -156,9 +156,7 @@ impl Watcher {
         }
         Ok(job)
     }
-}
 
-impl Watcher {
     /// The end of `job`, if the latest news brought it along.
     fn told(&self, job: &JobRecord) -> Option<JobRecord> {
         let news = self.news.borrow();
