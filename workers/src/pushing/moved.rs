@@ -14,8 +14,9 @@ use schemas::{
 
 use crate::handler::{Context, store_again};
 
-/// How far the clocks of two workers may be apart.
-const CLOCKS: Duration = Duration::from_mins(5);
+/// How far the clocks of two workers may be apart. Not more than that: after a campaign that has
+/// corrected a whole fleet, the next one would look for every device.
+const CLOCKS: Duration = Duration::from_secs(10);
 
 /// Those of `devices` that have no place in the campaign yet: neither in one of its first `shards`
 /// shards nor among `targets`.
