@@ -182,7 +182,12 @@ impl Drop for Watcher {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-    use schemas::JobState;
+    use schemas::{
+        BillSn, JobState, Timestamp, UserId,
+        bill::ClosingReason,
+        job::NewJob,
+        kinds::{PayClose, pay_close::PayClosing},
+    };
 
     use super::*;
 
@@ -209,6 +214,32 @@ mod tests {
         assert_eq!(start.elapsed(), Duration::ZERO);
         assert_eq!(other.next(far()).await, Woken::Look);
         assert_eq!(start.elapsed(), LOOK_AGAIN);
+    }
+
+    #[tokio::test]
+    async fn an_event_that_brings_the_end_along_spares_the_read() {
+        let folder = tempfile::tempdir().unwrap();
+        // It knows nothing of the job.
+        let store = Store::sqlite(folder.path()).await.unwrap();
+        let broker = Broker::local(8);
+        let watch = Watch::start(&broker, 8, CancellationToken::new());
+        let now = Timestamp::now();
+        let sn = BillSn::generate(now);
+        let closing = PayClosing { sn, reason: ClosingReason::Cancelled };
+        let owner = UserId::new(7).unwrap();
+        let new = NewJob::of::<PayClose>(owner, &closing).unwrap();
+        let job = JobRecord::accept(new, "api", now);
+        let version = job.version + 2;
+        let ended = JobRecord { state: JobState::Succeeded, version, ..job.clone() };
+        let stranger = UserId::new(8).unwrap();
+        let patience = Duration::from_mins(1);
+
+        let waiter = watch.of(job.id).unwrap();
+        broker.send_event(Event::ended(JobRecord { owner: stranger, ..ended.clone() }));
+        assert_eq!(waiter.ended(&store, job.clone(), patience).await, Ok(job.clone()));
+        let waiter = watch.of(job.id).unwrap();
+        broker.send_event(Event::ended(ended.clone()));
+        assert_eq!(waiter.ended(&store, job, patience).await, Ok(ended));
     }
 
     #[tokio::test(start_paused = true)]

@@ -58,13 +58,28 @@ pub enum Event {
 impl Event {
     /// What is told of a job whose record was saved as `job`.
     #[must_use]
-    pub fn of(job: &JobRecord) -> Self {
-        let told = job.queue.is_awaited() && job.state.is_settled();
-        Self::Changed {
-            id: job.id,
-            version: job.version,
-            state: job.state,
-            job: told.then(|| Box::new(job.clone())),
+    pub const fn changed(job: &JobRecord) -> Self {
+        Self::Changed { id: job.id, version: job.version, state: job.state, job: None }
+    }
+
+    /// The same of a run's end; with the record, without what only operators see of it, where a
+    /// caller most likely waits for it.
+    #[must_use]
+    pub fn ended(job: JobRecord) -> Self {
+        let (id, version, state) = (job.id, job.version, job.state);
+        let told = job.queue.is_awaited() && state.is_settled();
+        let job = told.then(|| Box::new(JobRecord { calls: Vec::new(), ..job }));
+        Self::Changed { id, version, state, job }
+    }
+
+    /// The same news without a record.
+    #[must_use]
+    pub fn without_record(self) -> Self {
+        match self {
+            Self::Changed { id, version, state, .. } => {
+                Self::Changed { id, version, state, job: None }
+            }
+            other => other,
         }
     }
 }

@@ -249,7 +249,7 @@ impl Runner {
                 .with_calls(calls.clone());
             self.give_up(&next).await?;
             if self.save(&next).await? == Save::Stored {
-                self.settled(&next, label);
+                self.settled(next, label);
                 return if label == "interrupted" {
                     Err(Leave(Answer::Requeue))
                 } else {
@@ -274,7 +274,7 @@ impl Runner {
         if given_up::is_settled(&self.0, next).await { Ok(()) } else { Err(CARED_FOR) }
     }
 
-    fn settled(&self, job: &JobRecord, label: &'static str) {
+    fn settled(&self, job: JobRecord, label: &'static str) {
         if label != "interrupted" {
             self.0.finished.fetch_add(1, Ordering::Relaxed);
         }
@@ -289,7 +289,7 @@ impl Runner {
             }
             (None, state) => tracing::debug!(%state, "job settled"),
         }
-        self.broker().send_event(Event::of(job));
+        self.broker().send_event(Event::ended(job));
     }
 
     /// Reads a record, for as long as this process lives.

@@ -98,7 +98,7 @@ async fn publish(shared: &Shared, job: &JobRecord, why: &'static str) {
         .increment(1);
     let broker = &shared.workers.broker;
     let (id, state) = (job.id, job.state);
-    broker.send_event(Event::of(job));
+    broker.send_event(Event::changed(job));
     if state == JobState::Queued
         && let Err(error) = broker.publish(job).await
     {

@@ -172,7 +172,7 @@ impl App {
 
     pub(crate) async fn save(&self, job: &JobRecord) {
         assert_eq!(self.store.jobs.save(job).await.unwrap(), Save::Stored);
-        self.broker.send_event(Event::of(job));
+        self.broker.send_event(Event::changed(job));
     }
 
     pub(crate) fn messages(&self) -> Consumer {

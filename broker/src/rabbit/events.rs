@@ -40,6 +40,8 @@ use crate::EVENTS_KEPT;
 const WAITING: usize = 16_384;
 /// The largest batch.
 const BATCH: usize = 1_000;
+/// When so many wait, those that come bring no records along: they would fill memory and batches.
+const WITH_RECORDS: usize = 100;
 /// Batches that the server sends ahead of their acknowledgement.
 const PREFETCH: u16 = 64;
 /// Marks the news that a queue was deleted.
@@ -82,7 +84,9 @@ impl Events {
         if full {
             waiting.pop_front();
         }
-        waiting.push_back(event.clone());
+        let sent = event.clone();
+        let bare = waiting.len() >= WITH_RECORDS;
+        waiting.push_back(if bare { sent.without_record() } else { sent });
         drop(waiting);
         self.arrived.notify_one();
         count_dropped(usize::from(full));
@@ -262,7 +266,12 @@ fn count_dropped(count: usize) {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
-    use schemas::JobId;
+    use schemas::{
+        JobId, JobRecord, Timestamp, UserId,
+        id::ImageId,
+        job::NewJob,
+        kinds::{ImageDelete, image_delete::ImageDeletion},
+    };
 
     use super::*;
 
@@ -278,6 +287,23 @@ mod tests {
 
         assert_eq!(parse(&serde_json::to_vec(&values).unwrap()), [first, last]);
         assert_eq!(parse(b"{}"), []);
+    }
+
+    #[test]
+    fn records_come_along_only_while_few_events_wait() {
+        let payload = ImageDeletion { image: ImageId::generate() };
+        let new = NewJob::of::<ImageDelete>(UserId::FEAT, &payload).unwrap();
+        let job = JobRecord::accept(new, "api", Timestamp::now());
+        let (id, version, state) = (job.id, job.version, job.state);
+        let whole = Event::Changed { id, version, state, job: Some(Box::new(job)) };
+        let events = Events::new();
+        for _ in 0..=WITH_RECORDS {
+            events.send(whole.clone());
+        }
+
+        let mut sent = events.take();
+        assert_eq!(sent.pop(), Some(whole.clone().without_record()));
+        assert!(sent.iter().all(|event| *event == whole));
     }
 
     #[test]

@@ -275,7 +275,7 @@ impl Change<'_> {
     async fn tell(&self, job: &JobRecord) {
         let Some(broker) = &self.opened.broker else { return };
         let (id, state) = (job.id, job.state);
-        broker.send_event(Event::of(job));
+        broker.send_event(Event::changed(job));
         if self.verb == Verb::Cancel {
             broker.send_event(Event::CancelRequested { id });
             if state == JobState::Queued
