@@ -70,7 +70,7 @@ impl Default for TokenLife {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PayPace {
     /// Pause before the first question; the next ones come after 6, 12, 36, 60, 120 and then
-    /// always 360 times this.
+    /// always 360 times this. A trade that was just made is looked at from the second pause on.
     pub first: Duration,
     /// How long an unknown outcome is asked about; then it waits for an operator.
     pub give_up: Duration,
