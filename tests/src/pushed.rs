@@ -15,7 +15,9 @@ use schemas::{
     job::NewJob,
     kinds::PushFanOut,
     profile::Profile,
-    push::{Audience, PushCampaign, PushMessage, PushOrder, Segment},
+    push::{
+        Audience, Cursor, PushCampaign, PushMessage, PushOrder, PushTarget, PushTargets, Segment,
+    },
     push_token::{PushTokenRecord, Registration, SignedIn},
 };
 use secrecy::ExposeSecret;
@@ -133,6 +135,36 @@ pub async fn accept(store: &Store, broker: Option<&broker::Broker>, order: &Push
         broker.publish(&job).await.expect("publish");
     }
     PushId::of_job(job.id)
+}
+
+/// Stores the devices of a campaign's first shard, as the fan-out does, and nothing else of it: as
+/// if its worker had died there.
+///
+/// # Panics
+///
+/// When there are none, or the store refuses them.
+pub async fn first_shard(store: &Store, id: PushId, devices: &[PushTokenRecord]) {
+    let last = devices.last().expect("a device");
+    let target = |device: &PushTokenRecord| PushTarget {
+        token: device.token.clone(),
+        user: device.owner,
+        message: 0,
+    };
+    let next =
+        Cursor::Segment { environment: last.environment, locale: None, after: Some(last.number) };
+    let targets = PushTargets {
+        id: PushTargets::id_of(id, 0),
+        owner: owner(),
+        version: 1,
+        campaign: id,
+        seq: 0,
+        app: last.app.clone(),
+        first: 0,
+        next: Some(next),
+        messages: vec![message()],
+        targets: devices.iter().map(target).collect(),
+    };
+    assert_eq!(store.pushes.insert_targets(&targets).await, Ok(Insert::Stored));
 }
 
 /// Waits for the end of a campaign, whose numbers have to add up all the time.

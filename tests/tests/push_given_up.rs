@@ -9,15 +9,15 @@ use reqwest::Method;
 use schemas::{
     ApnsEnvironment, JobRecord, JobState, PushId, Timestamp, UserId,
     kinds::{self, push_shard::ShardName},
-    push::{Cursor, PushState, PushTarget, PushTargets},
+    push::PushState,
 };
 use serde_json::json;
 use sim::apns::Settings;
-use store::{Insert, Save};
+use store::Save;
 use tests::{
     apns::APP,
     eventually,
-    pushed::{Pushed, campaign_ends, message, register, to_all},
+    pushed::{Pushed, campaign_ends, first_shard, register, to_all},
     rig::{Engine, owner},
 };
 
@@ -147,29 +147,5 @@ async fn first_devices(pushed: &Pushed, id: PushId, count: usize) {
         pushed.rig.store.push_tokens.segment(&filter, None, count).await.expect("store")
     };
     assert_eq!(found.len(), count);
-    let last = found.last().expect("a device");
-    let targets = PushTargets {
-        id: PushTargets::id_of(id, 0),
-        owner: owner(),
-        version: 1,
-        campaign: id,
-        seq: 0,
-        app: last.app.clone(),
-        first: 0,
-        next: Some(Cursor::Segment {
-            environment: ApnsEnvironment::Production,
-            locale: None,
-            after: Some(last.number),
-        }),
-        messages: vec![message()],
-        targets: found
-            .iter()
-            .map(|device| PushTarget {
-                token: device.token.clone(),
-                user: device.owner,
-                message: 0,
-            })
-            .collect(),
-    };
-    assert_eq!(pushed.rig.store.pushes.insert_targets(&targets).await, Ok(Insert::Stored));
+    first_shard(&pushed.rig.store, id, &found).await;
 }

@@ -6,14 +6,14 @@ use schemas::{
     ApnsEnvironment, JobRecord, PushId, Timestamp,
     job::NewJob,
     kinds::PushFanOut,
-    push::{Cursor, PushCampaign, PushTarget, PushTargets},
+    push::PushCampaign,
     push_token::{PushTokenRecord, Verdict},
 };
 use sim::apns::Settings;
 use store::{Insert, PushTokenFilter};
 use tests::{
     apns::APP,
-    pushed::{Pushed, device, to_all},
+    pushed::{Pushed, device, first_shard, to_all},
     rig::{Engine, owner},
 };
 
@@ -40,26 +40,7 @@ async fn a_device_that_moves_meanwhile_is_reached_once(engine: Engine) {
     let campaign = PushCampaign::of(&order, id, owner(), now).start("worker", now);
     let stored = store.pushes.insert(&campaign.expect("it starts")).await;
     assert_eq!(stored, Ok(Insert::Stored));
-    let first = &devices[..FIRST];
-    let target = |device: &PushTokenRecord| PushTarget {
-        token: device.token.clone(),
-        user: device.owner,
-        message: 0,
-    };
-    let after = first.last().map(|device| device.number);
-    let targets = PushTargets {
-        id: PushTargets::id_of(id, 0),
-        owner: owner(),
-        version: 1,
-        campaign: id,
-        seq: 0,
-        app: order.app.clone(),
-        first: 0,
-        next: Some(Cursor::Segment { environment: here, locale: None, after }),
-        messages: order.messages.clone(),
-        targets: first.iter().map(target).collect(),
-    };
-    assert_eq!(store.pushes.insert_targets(&targets).await, Ok(Insert::Stored));
+    first_shard(store, id, &devices[..FIRST]).await;
 
     // Some that have a place already turn out to belong elsewhere, and some that have none yet.
     let accepted = Verdict::Accepted { environment: here.other() };
