@@ -109,6 +109,9 @@ async fn a_bill_is_made_once_for_each_reference_and_shown_to_its_owner() {
     assert_eq!(again.json::<Value>().await.unwrap(), made);
     let other = json!({ "amount": 1251, "subject": "tea", "client_ref": "o-1" });
     error("another bill", app.post(ORDERS, &other, &app.ada).await, 409, "CONFLICT").await;
+    let ends = JobFilter { kinds: vec!["pay.close".to_owned()], ..JobFilter::default() };
+    let ends = app.store.jobs.list(&ends, None, 9).await.unwrap();
+    assert_eq!(ends.len(), 1, "a repeated call schedules no other end");
     let path = format!("{ORDERS}{sn}/");
     assert_eq!(app.read(&path, &app.ada).await, made);
     error("foreign", app.get(&path, &app.bob).await, 404, "NOT_FOUND").await;

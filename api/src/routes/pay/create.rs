@@ -68,7 +68,7 @@ async fn known(state: &AppState, new: &NewBill) -> Result<Option<BillRecord>, Ap
 }
 
 /// Schedules the closing of a bill that nobody pays. Before the bill: so there is none without an
-/// end, and the end of one that was then not stored finds nothing to do.
+/// end. The end of one that was then not stored fails at its time, as `bill_not_found`.
 async fn schedule_end(state: &AppState, bill: &BillRecord) -> Result<Insert, ApiError> {
     let payload = PayClosing { sn: bill.id.clone(), reason: ClosingReason::Overtime };
     let mut job = NewJob::of::<PayClose>(UserId::FEAT, &payload).map_err(ApiError::internal)?;
