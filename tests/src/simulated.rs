@@ -166,9 +166,10 @@ impl Simulated {
 
     /// Submits a job that begins to pay the bill, as the API does: one for each attempt.
     pub async fn pay(&self, sn: &BillSn, way: Way) -> JobRecord {
-        let order = order(&self.read(sn).await, way);
+        let bill = self.read(sn).await;
+        let order = order(&bill, way);
         let unique_key = Some(order.unique_key());
-        self.submit::<PayCreate>(&order, unique_key, way.0, None).await
+        self.submit::<PayCreate>(&order, unique_key, way.0, Beside::of(&bill).as_ref()).await
     }
 
     /// Submits a job that begins to pay the bill, which comes along as somebody has seen it.

@@ -4,7 +4,7 @@
 
 use futures::future::join_all;
 use schemas::{
-    BillRecord, BillStatus, Channel, Fen, JobRecord, JobState, Scene,
+    BillRecord, BillStatus, Channel, Fen, JobRecord, JobState, Scene, Timestamp,
     bill::{AttemptState, RefundState, Surplus},
     kinds::{
         PayNotify, PayRefundQuery,
@@ -13,6 +13,7 @@ use schemas::{
     },
 };
 use sim::{Act, Effect, Fault};
+use store::Save;
 use tests::{
     rig::Engine,
     simulated::{Simulated, Way, amount},
@@ -92,6 +93,23 @@ async fn fifty_calls_to_pay_make_one_trade_for_each_way() {
         assert_eq!(at.sim.trades().len(), ways.len(), "{engine:?}: one trade for each attempt");
         join_all(workers.map(tests::rig::Worker::stop)).await;
     }
+}
+
+/// Its message was sent before, so only the record tells the worker: nothing may be prepared.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_payment_that_was_cancelled_before_a_worker_came_begins_nothing() {
+    let at = Simulated::start(Engine::Embedded).await;
+    let sn = at.bill().await;
+    let job = at.pay(&sn, WECHAT_V2).await;
+    let wish = job.clone().request_cancel("operator test", Timestamp::now()).expect("a wish");
+    assert_eq!(at.rig.store.jobs.save(&wish).await.expect("store"), Save::Stored);
+    let worker = at.rig.worker();
+
+    let ended = at.ended(&job).await;
+    assert_eq!(ended.state, JobState::Cancelled, "{:?}", ended.error);
+    let bill = at.read(&sn).await;
+    assert!(bill.attempts.is_empty(), "{:?}", bill.attempts);
+    worker.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

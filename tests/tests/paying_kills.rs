@@ -69,5 +69,6 @@ async fn a_killed_process_moves_no_money_twice() {
         walk("Alipay", &alipay, Pays::Code("qr_code"), [before, after]),
         walk("UnionPay", &unionpay, Pays::Code("qr_code"), [after, written]),
         walk("WeChat Pay again", &wechat, Pays::Code("code_url"), [written, settled]),
+        walk("Alipay again", &alipay, Pays::Code("qr_code"), ["worker.prepared", settled]),
     );
 }

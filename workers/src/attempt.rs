@@ -3,12 +3,12 @@
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use futures::FutureExt;
-use schemas::{JobError, JobRecord, Verdict};
+use schemas::{JobError, JobRecord, JobSpec, Verdict};
 use tokio::time::timeout;
 
 use crate::{
     handler::{Context, Undo},
-    registry::Entry,
+    registry::{Entry, Prepare},
 };
 
 /// The handler's answer, or what befell it.
@@ -20,6 +20,12 @@ pub(crate) async fn guarded(entry: Entry, ctx: Arc<Context>, job: &JobRecord) ->
         Ok(Err(_panic)) => Verdict::Panicked,
         Err(_elapsed) => Verdict::TimedOut,
     }
+}
+
+/// Lets the handler prepare its run. A panic or a time-out is met again by the run, which counts it.
+pub(crate) async fn prepare(prepare: Prepare, spec: &JobSpec, ctx: Arc<Context>, job: &JobRecord) {
+    let prepared = prepare(ctx, job.payload.clone());
+    let _ = timeout(spec.timeout, AssertUnwindSafe(prepared).catch_unwind()).await;
 }
 
 /// Runs the job, or takes it back when it was cancelled and that is still possible.

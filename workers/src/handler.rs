@@ -1,8 +1,11 @@
 //! What a job kind has to provide: its work, and what cancelling it means.
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    any::Any,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use broker::Broker;
@@ -30,6 +33,18 @@ pub trait Handler: Job {
         ctx: &Context,
         payload: &Self::Payload,
     ) -> impl Future<Output = Result<Self::Output, JobError>> + Send;
+
+    /// Whether [`Self::prepare`] does anything.
+    const PREPARES: bool = false;
+
+    /// Does what a first run may do while its lease is still being saved, and leaves it for
+    /// [`Self::run`] with [`Context::prepared`]. The lease may turn out to be another's, so nothing
+    /// but reads and guarded saves, which any later run finds and goes on from; no effect outside.
+    /// Whatever fails here is left to the run.
+    #[must_use = "nothing happens before it is awaited"]
+    fn prepare(_: &Context, _: &Self::Payload) -> impl Future<Output = ()> + Send {
+        async {}
+    }
 
     /// Takes back what accepting the job has already changed, because it was cancelled. The job
     /// is held under a lease meanwhile, and repeated after an error like any attempt.
@@ -100,6 +115,7 @@ pub struct Context {
     pub(crate) crashed: AtomicBool,
     pub(crate) gets_on: Notify,
     pub(crate) calls: Mutex<Vec<CallNote>>,
+    pub(crate) prepared: Mutex<Option<Box<dyn Any + Send>>>,
 }
 
 impl Context {
@@ -134,6 +150,7 @@ impl Context {
             crashed: AtomicBool::new(job.crashes > 0),
             gets_on: Notify::new(),
             calls: Mutex::default(),
+            prepared: Mutex::default(),
         }
     }
 
@@ -161,6 +178,17 @@ impl Context {
     /// save may build on it. `None` when it did not come along or this is not the first run.
     pub(crate) fn beside<T: DeserializeOwned>(&self) -> Option<T> {
         self.beside.as_ref()?.read()
+    }
+
+    /// Leaves `what` for the run that is being prepared.
+    pub(crate) fn prepared<T: Send + 'static>(&self, what: T) {
+        *self.prepared.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(what));
+    }
+
+    /// What [`Handler::prepare`] left for this run, once.
+    pub(crate) fn take_prepared<T: 'static>(&self) -> Option<T> {
+        let prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        prepared.downcast().ok().map(|prepared| *prepared)
     }
 
     /// Keeps what was said to an outside service for the job's record.

@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::handler::{Context, Handler, Undo};
 
 type Run = fn(Arc<Context>, Value) -> BoxFuture<'static, Result<Value, JobError>>;
+pub(crate) type Prepare = fn(Arc<Context>, Value) -> BoxFuture<'static, ()>;
 type GiveUp = fn(Arc<Context>, Value) -> BoxFuture<'static, Result<(), JobError>>;
 type TakeBack = fn(Arc<Context>, Value) -> BoxFuture<'static, Result<Undo, JobError>>;
 
@@ -16,6 +17,7 @@ type TakeBack = fn(Arc<Context>, Value) -> BoxFuture<'static, Result<Undo, JobEr
 #[derive(Clone, Copy)]
 pub(crate) struct Entry {
     pub(crate) spec: JobSpec,
+    pub(crate) prepare: Option<Prepare>,
     pub(crate) run: Run,
     pub(crate) undo: TakeBack,
     pub(crate) give_up: GiveUp,
@@ -32,7 +34,9 @@ impl Registry {
     #[must_use]
     pub fn register<J: Handler>(mut self) -> Self {
         let spec = JobSpec::of::<J>();
-        let entry = Entry { spec, run: run::<J>, undo: undo::<J>, give_up: give_up::<J> };
+        let prepare = J::PREPARES.then_some(prepare::<J> as Prepare);
+        let (run, undo, give_up) = (run::<J>, undo::<J>, give_up::<J>);
+        let entry = Entry { spec, prepare, run, undo, give_up };
         self.entries.insert(J::KIND, entry);
         self
     }
@@ -56,6 +60,15 @@ pub fn registry() -> Registry {
 
 fn payload<J: Handler>(payload: Value) -> Result<J::Payload, JobError> {
     serde_json::from_value(payload).map_err(|_| JobError::Rejected("payload_unreadable"))
+}
+
+fn prepare<J: Handler>(ctx: Arc<Context>, raw: Value) -> BoxFuture<'static, ()> {
+    async move {
+        if let Ok(payload) = payload::<J>(raw) {
+            J::prepare(&ctx, &payload).await;
+        }
+    }
+    .boxed()
 }
 
 fn run<J: Handler>(ctx: Arc<Context>, raw: Value) -> BoxFuture<'static, Result<Value, JobError>> {

@@ -14,14 +14,14 @@ use tracing::Instrument;
 
 use crate::{
     Shared,
-    attempt::{guarded, label},
+    attempt::{guarded, label, prepare},
     fault, given_up,
     handler::Context,
     held::Hold,
     in_flight::InHand,
     lease::{self, Holder},
     patience::{NoAnswer, patiently},
-    registry::Entry,
+    registry::{Entry, Prepare},
     trace,
 };
 
@@ -134,29 +134,9 @@ impl Runner {
         in_hand: &InHand,
         hold: &Hold,
     ) -> Result<(), Leave> {
-        let Message { job, again, beside } = message;
         let started = Instant::now();
         fault::point("worker.before_run", entry.spec.kind).await;
-        let unheard = !job.wake_at.is_some_and(|at| self.0.in_flight.hears_of(at));
-        let repeat =
-            again || job.republished > 0 || job.cancel_requested_at.is_some() || in_hand.wished;
-        let claim = repeat
-            || entry.spec.claim == Claim::Always
-            || (unheard && self.is_cancelled(job.id).await?);
-        let job = if claim {
-            let claimed = self.claim(job, again).await?;
-            hold.let_go();
-            claimed
-        } else {
-            job
-        };
-
-        // What came along may be old, and only a first run finds out by itself.
-        let beside = beside.filter(|_| !repeat);
-        let ctx = Arc::new(Context {
-            beside,
-            ..Context::of(&self.0, &job, claim, in_hand.cancelled.clone())
-        });
+        let (job, ctx) = self.begin(entry, message, in_hand, hold).await?;
         let verdict = self.verdict(entry, &job, Arc::clone(&ctx)).await;
         let Some(verdict) = verdict else {
             // The lease went to another worker, so the outcome is theirs to record.
@@ -171,10 +151,70 @@ impl Runner {
         Ok(())
     }
 
+    /// Takes the job under a lease where its kind or its past ask for one; and what its run works
+    /// with.
+    async fn begin(
+        &self,
+        entry: Entry,
+        message: Message,
+        in_hand: &InHand,
+        hold: &Hold,
+    ) -> Result<(JobRecord, Arc<Context>), Leave> {
+        let Message { job, again, beside } = message;
+        let always = entry.spec.claim == Claim::Always;
+        let repeat =
+            again || job.republished > 0 || job.cancel_requested_at.is_some() || in_hand.wished;
+        // Without a lease, a wish to cancel is met only by whoever has heard of it.
+        let unheard = !job.wake_at.is_some_and(|at| self.0.in_flight.hears_of(at));
+        let asks = !repeat && unheard && (!always || entry.prepare.is_some());
+        let repeat = repeat || (asks && self.is_cancelled(job.id).await?);
+        let claim = repeat || always;
+
+        let context = |job: &JobRecord, beside| {
+            let cancelled = in_hand.cancelled.clone();
+            Arc::new(Context { beside, ..Context::of(&self.0, job, claim, cancelled) })
+        };
+        // What came along may be old, and only a first run finds out by itself.
+        let ctx = context(&job, beside.filter(|_| !repeat));
+        if !claim {
+            return Ok((job, ctx));
+        }
+        if let Some(handler) = entry.prepare.filter(|_| !repeat)
+            && let Some(claimed) = self.claim_and_prepare(handler, entry, &job, &ctx).await?
+        {
+            hold.let_go();
+            return Ok((claimed, ctx));
+        }
+        let claimed = self.claim(job, again).await?;
+        hold.let_go();
+        let ctx = context(&claimed, None);
+        Ok((claimed, ctx))
+    }
+
     /// Whether the record holds a wish to cancel, for a message that is older than this process.
     async fn is_cancelled(&self, id: JobId) -> Result<bool, Leave> {
         let job = self.read(id).await?;
         if job.state.is_settled() { Err(CARED_FOR) } else { Ok(job.cancel_requested_at.is_some()) }
+    }
+
+    /// Takes a job that was never run under a lease, while its handler prepares the run. `None` when
+    /// its record is not as the message shows it: whoever runs it then finds what was prepared.
+    async fn claim_and_prepare(
+        &self,
+        handler: Prepare,
+        entry: Entry,
+        seen: &JobRecord,
+        ctx: &Arc<Context>,
+    ) -> Result<Option<JobRecord>, Leave> {
+        let claimed = self.claimed(seen.clone())?;
+        let prepared = prepare(handler, &entry.spec, Arc::clone(ctx), seen);
+        let (saved, ()) = tokio::join!(self.save(&claimed), prepared);
+        Ok((saved? == Save::Stored).then_some(claimed))
+    }
+
+    fn claimed(&self, job: JobRecord) -> Result<JobRecord, Leave> {
+        let (settings, now) = (&self.0.workers.settings, Timestamp::now());
+        job.claim(&settings.name, now + settings.lease, now).map_err(|_| CARED_FOR)
     }
 
     /// Takes the job under a lease. The record of a message that comes for the first time is most
@@ -185,13 +225,11 @@ impl Runner {
         let fresh = !again && seen.state == JobState::Queued && seen.cancel_requested_at.is_none();
         let mut job = if fresh { seen } else { self.read(id).await? };
         loop {
-            let now = Timestamp::now();
             let next = if job.lease.is_some() {
-                job.lose_lease(&settings.name, now)
+                job.lose_lease(&settings.name, Timestamp::now()).map_err(|_| CARED_FOR)?
             } else {
-                job.claim(&settings.name, now + settings.lease, now)
+                self.claimed(job)?
             };
-            let next = next.map_err(|_| CARED_FOR)?;
             self.give_up(&next).await?;
             match self.save(&next).await? {
                 Save::Stored if next.state == JobState::Running => return Ok(next),

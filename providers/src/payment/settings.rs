@@ -43,13 +43,15 @@ pub struct Reach {
     pub trust_roots: Option<Source>,
     /// Calls that may be under way at a time.
     pub concurrency: usize,
-    /// How long a call waits for its turn before it is given up unsent, in milliseconds.
+    /// How long a call waits for its turn before it is given up unsent, in milliseconds. As long as
+    /// a call may take: beside a provider that hangs, waiting costs nothing, and coming back later
+    /// costs the store a few writes for each job.
     pub queue_ms: u64,
 }
 
 impl Default for Reach {
     fn default() -> Self {
-        Self { endpoint: None, trust_roots: None, concurrency: 64, queue_ms: 1_000 }
+        Self { endpoint: None, trust_roots: None, concurrency: 64, queue_ms: 5_000 }
     }
 }
 

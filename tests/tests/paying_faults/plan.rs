@@ -63,6 +63,8 @@ pub(crate) const ROADS: [Road; 4] = [
 /// Where the worker dies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Point {
+    /// The attempt is in the bill, and the lease perhaps in the job.
+    Prepared,
     BeforeCall,
     AfterCall,
     AfterBill,
@@ -71,12 +73,19 @@ pub(crate) enum Point {
 }
 
 impl Point {
-    pub(crate) const ALL: [Self; 5] =
-        [Self::BeforeCall, Self::AfterCall, Self::AfterBill, Self::BeforeAck, Self::Anywhere];
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Prepared,
+        Self::BeforeCall,
+        Self::AfterCall,
+        Self::AfterBill,
+        Self::BeforeAck,
+        Self::Anywhere,
+    ];
 
     /// Its name in the worker; none for a moment that nobody chose.
     pub(crate) const fn name(self) -> Option<&'static str> {
         match self {
+            Self::Prepared => Some("worker.prepared"),
             Self::BeforeCall => Some("worker.before_call"),
             Self::AfterCall => Some("worker.in_effect"),
             Self::AfterBill => Some("worker.after_effect"),
@@ -192,8 +201,9 @@ fn plan(
     if trouble.1 == Trouble::KeysRotate && !road.has_keys() {
         return None;
     }
-    let calls = matches!(point, Point::BeforeCall | Point::AfterCall);
-    let either = if random.random_bool(0.5) { Stage::Create } else { Stage::Refund };
+    let creates = point == Point::Prepared || random.random_bool(0.5);
+    let calls = matches!(point, Point::Prepared | Point::BeforeCall | Point::AfterCall);
+    let either = if creates { Stage::Create } else { Stage::Refund };
     let stage = match &trouble.1 {
         Trouble::Nothing | Trouble::Call(_) | Trouble::KeysRotate => either,
         Trouble::Notice(_) if calls => either,
@@ -202,5 +212,8 @@ fn plan(
         Trouble::PaidAfterClose if road.close.is_empty() => Stage::Create,
         Trouble::PaidAfterClose => Stage::Close,
     };
+    if point == Point::Prepared && stage != Stage::Create {
+        return None;
+    }
     Some(Plan { road, point, trouble: trouble.clone(), stage, seed: random.random() })
 }

@@ -12,13 +12,14 @@ use schemas::{
     },
 };
 use secrecy::ExposeSecret;
+use store::Save;
 
 use crate::{
     fault,
     handler::{Context, Handler, Undo},
     paying::{
-        Standing, Step, ask_again, change, close, load, load_to_save, look_at_trade, provider,
-        question_failed, refused, take_in_trade, trade_ref,
+        Standing, Step, ask_again, change, close, load, look_at_trade, provider, question_failed,
+        refused, take_in_trade, trade_ref,
     },
 };
 
@@ -33,19 +34,31 @@ const OFFER_LIFE: Duration = Duration::from_mins(110);
 const H5_LIFE: Duration = Duration::from_mins(4);
 
 impl Handler for PayCreate {
+    const PREPARES: bool = true;
+
+    /// Begins the attempt in the bill that came along: it is in the bill before the provider is
+    /// called, and that call waits for the lease as well.
+    async fn prepare(ctx: &Context, order: &PayOrder) {
+        let Some(bill) = ctx.beside::<BillRecord>() else { return };
+        if bill.id != order.sn || bill.owner != ctx.owner || ctx.is_cancelled() {
+            return;
+        }
+        let Ok(Step::Save(begun, true)) = begin(order, bill) else { return };
+        if matches!(ctx.store.bills.save(&begun).await, Ok(Save::Stored)) {
+            fault::point("worker.prepared", Self::KIND).await;
+            ctx.prepared(begun);
+        }
+    }
+
     async fn run(ctx: &Context, order: &PayOrder) -> Result<PayOffer, JobError> {
-        let way = order.way();
-        let begins = |bill: &BillRecord| bill.attempt_by(&way, order.ordinal).is_none();
-        let bill = load_to_save(ctx, &order.sn, begins).await?;
-        let (bill, begun) = change(ctx, bill, |bill| {
-            if !begins(&bill) {
-                return Ok(Step::Keep(false));
+        let (bill, begun) = match ctx.take_prepared() {
+            Some(bill) => (bill, true),
+            None => {
+                let bill = load(ctx, &order.sn).await?;
+                change(ctx, bill, |bill| begin(order, bill)).await?
             }
-            let begun = bill.begin_attempt(&way, order.ordinal, Timestamp::now());
-            Ok(Step::Save(begun.map_err(refused)?, true))
-        })
-        .await?;
-        let attempt = bill.attempt_by(&way, order.ordinal).cloned();
+        };
+        let attempt = bill.attempt_by(&order.way(), order.ordinal).cloned();
         let attempt = attempt.ok_or(JobError::Rejected(BillRefusal::Unheard.code()))?;
         if begun {
             create(ctx, order, bill, &attempt).await
@@ -60,6 +73,16 @@ impl Handler for PayCreate {
         let clean = !begun && ctx.unknown_since.is_none();
         Ok(if clean { Undo::Undone } else { Undo::TooLate })
     }
+}
+
+/// Begins the attempt, unless an earlier run has.
+fn begin(order: &PayOrder, bill: BillRecord) -> Result<Step<bool>, JobError> {
+    let way = order.way();
+    if bill.attempt_by(&way, order.ordinal).is_some() {
+        return Ok(Step::Keep(false));
+    }
+    let begun = bill.begin_attempt(&way, order.ordinal, Timestamp::now());
+    Ok(Step::Save(begun.map_err(refused)?, true))
 }
 
 /// An earlier run has begun the attempt: asks before anything is done again.

@@ -33,19 +33,6 @@ pub(crate) async fn load(ctx: &Context, sn: &BillSn) -> Result<BillRecord, JobEr
     found.map_err(store_again)?.ok_or(JobError::Rejected("bill_not_found"))
 }
 
-/// As [`load`], or the bill as it came along with the job, which may be old, if `will_save`: only
-/// the save of a [`change`] tells that it is.
-pub(crate) async fn load_to_save(
-    ctx: &Context,
-    sn: &BillSn,
-    will_save: impl Fn(&BillRecord) -> bool,
-) -> Result<BillRecord, JobError> {
-    match ctx.beside::<BillRecord>() {
-        Some(bill) if bill.id == *sn && bill.owner == ctx.owner && will_save(&bill) => Ok(bill),
-        _ => load(ctx, sn).await,
-    }
-}
-
 /// Changes a bill: `step` decides from the bill as it stands, again whenever somebody else was
 /// quicker. Gives the bill as it stands afterwards.
 ///

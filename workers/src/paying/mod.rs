@@ -13,7 +13,7 @@ mod news;
 pub(crate) use ask::{
     ask_again, leave_to_operator, provider, question_failed, refund_ref, trade_ref,
 };
-pub(crate) use bills::{Step, change, load, load_to_save};
+pub(crate) use bills::{Step, change, load};
 pub(crate) use counters::{begin as begin_counters, foreign_notice};
 pub(crate) use follow::{is_last_refund_look, look_at_refund, look_at_trade};
 pub(crate) use news::{

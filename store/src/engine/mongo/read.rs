@@ -4,7 +4,7 @@ use std::{collections::HashMap, time::Duration};
 
 use bson::{RawBsonRef, RawDocument, RawDocumentBuf, doc};
 use futures::TryStreamExt;
-use mongodb::options::{CountOptions, FindOptions};
+use mongodb::options::{CountOptions, FindOptions, Hint};
 
 use super::{Mongo, filter, patience::patiently};
 use crate::{
@@ -59,6 +59,7 @@ impl Mongo {
             // All in one answer, as far as the server's own limit of bytes allows.
             .batch_size(query.limit.map(|limit| u32::try_from(limit).unwrap_or(u32::MAX >> 1)))
             .projection(projection)
+            .hint(names_ids(query).then(|| Hint::Keys(doc! { "_id": 1 })))
             .max_time(MAX_TIME)
             .build();
         let wanted = filter::filter(&query.all);
@@ -118,6 +119,12 @@ fn named(keys: &[Key]) -> Query {
     let mut query = Query::all(vec![Condition::In("id", ids)]).limited(keys.len());
     query.all.extend(owners.map(any_owner));
     query
+}
+
+/// Whether the ids alone find the records. The server has to be told: it would weigh every index of
+/// the owners otherwise, for each question anew.
+fn names_ids(query: &Query) -> bool {
+    query.all.iter().any(|condition| matches!(condition, Condition::In("id", _)))
 }
 
 /// Records of these owners.
