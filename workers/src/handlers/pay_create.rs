@@ -51,12 +51,11 @@ impl Handler for PayCreate {
     }
 
     async fn run(ctx: &Context, order: &PayOrder) -> Result<PayOffer, JobError> {
-        let (bill, begun) = match ctx.take_prepared() {
-            Some(bill) => (bill, true),
-            None => {
-                let bill = load(ctx, &order.sn).await?;
-                change(ctx, bill, |bill| begin(order, bill)).await?
-            }
+        let (bill, begun) = if let Some(bill) = ctx.take_prepared() {
+            (bill, true)
+        } else {
+            let bill = load(ctx, &order.sn).await?;
+            change(ctx, bill, |bill| begin(order, bill)).await?
         };
         let attempt = bill.attempt_by(&order.way(), order.ordinal).cloned();
         let attempt = attempt.ok_or(JobError::Rejected(BillRefusal::Unheard.code()))?;
