@@ -38,7 +38,7 @@ pub trait Handler: Job {
     const PREPARES: bool = false;
 
     /// Does what a first run may do while its lease is still being saved, and leaves it for
-    /// [`Self::run`] with [`Context::prepared`]. The lease may turn out to be another's, so nothing
+    /// [`Self::run`] with `Context::prepared`. The lease may turn out to be another's, so nothing
     /// but reads and guarded saves, which any later run finds and goes on from; no effect outside.
     /// Whatever fails here is left to the run.
     #[must_use = "nothing happens before it is awaited"]
