@@ -97,6 +97,7 @@ pub(crate) async fn worker(process: Process, part: WorkerPart) -> Result<(), Fai
         registry: workers::registry().into(),
     };
     if let Some(listener) = listener {
+        workers::begin_counters();
         probes::spawn(listener, store.clone(), broker.clone(), metrics, shutdown.clone());
     }
     let ready = place::telling(broker.ready(BROKER_WAIT), |waited| {
@@ -126,6 +127,7 @@ pub(crate) async fn both(
     listener: TcpListener,
     shutdown: CancellationToken,
 ) -> Result<(), Failure> {
+    workers::begin_counters();
     let deadline = workers.settings.shutdown_deadline;
     let (for_api, for_workers) = (shutdown.clone(), shutdown.clone());
     let api = tokio::spawn(async move { api::serve(api, listener, for_api, deadline).await });

@@ -76,7 +76,8 @@ async fn connections_that_are_cut_lose_no_push() {
 
     let _twice = account_for(&apple.sim, &fates);
     assert!(fates.values().any(|fate| fate.unknown > 0), "no answer was lost, nothing was tested");
-    assert!(apple.sim.stats().connections >= 6, "{:?}", apple.sim.stats());
+    // Each cut ended one, and another one carried the rest.
+    assert!(apple.sim.stats().connections > 4, "{:?}", apple.sim.stats());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -140,8 +140,10 @@ pub async fn run(workers: Workers, shutdown: CancellationToken) -> Drained {
     }
 }
 
-/// Counters that somebody watches for their first increment: they have to be there before it.
-fn begin_counters() {
+/// Sets the counters to zero that somebody watches for their first increment: they have to be there
+/// before it. [`run`] does so, too; a process that can be asked for its metrics before calls this
+/// first. Repeating it changes nothing.
+pub fn begin_counters() {
     pushing::begin_counters();
     metrics::counter!("feat_messages_parked_total").increment(0);
     for channel in Channel::ALL {
