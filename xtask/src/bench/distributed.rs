@@ -48,12 +48,12 @@ impl Place<'_> {
         Ok(mongodb::Client::with_uri_str(self.mongodb).await?.database(name))
     }
 
-    /// See [`floor`].
-    pub(super) async fn floor(&self, jobs: usize) -> Result<f64, Fault> {
+    /// How long [`floor`] takes for `jobs` jobs; `name` is a database of its own.
+    pub(super) async fn floor(&self, name: &str, jobs: usize) -> Result<Duration, Fault> {
         // Its first command makes Feat's collections and indexes.
-        self.installation("floor")?;
+        self.installation(name)?;
         self.progress.step(&format!("floor: {jobs} jobs without Feat"));
-        floor::measure(self.mongodb, "floor", self.rabbitmq, jobs).await
+        floor::measure(self.mongodb, name, self.rabbitmq, jobs).await
     }
 
     /// Many deletions at a time.
@@ -61,7 +61,6 @@ impl Place<'_> {
         &self,
         jobs: usize,
         connections: usize,
-        floor: Option<f64>,
     ) -> Result<Vec<Figure>, Fault> {
         let installation = self.installation("pipeline")?;
         let (api, worker) = (installation.api().await?, installation.worker().await?);
@@ -74,7 +73,7 @@ impl Place<'_> {
         let mut report = load.delete(&images).await;
         worker.finishes(images.len() as u64).await?;
         let outcome = installation.outcome(None)?;
-        let mut figures = throughput(&mut report, &outcome, floor);
+        let mut figures = throughput(&mut report, &outcome);
         let left = count(installation.files_left());
         figures.push(
             Figure::of("pipeline: files of deleted pictures left", left, "")
@@ -158,20 +157,13 @@ impl Place<'_> {
 }
 
 /// What a load on one API and one worker, together or apart, came to.
-fn throughput(report: &mut Report, outcome: &Outcome, floor: Option<f64>) -> Vec<Figure> {
+fn throughput(report: &mut Report, outcome: &Outcome) -> Vec<Figure> {
     let accepted = report.times.len() as u64;
     let finished = count(outcome.succeeded) / outcome.span.as_secs_f64();
     let mut figures = vec![
         Figure::of("pipeline: accepted jobs", count(accepted) / report.elapsed.as_secs_f64(), "/s"),
         Figure::of(FINISHED, finished, "/s"),
     ];
-    if let Some(floor) = floor {
-        figures.push(Figure::of("floor: jobs without Feat", floor, "/s"));
-        figures.push(
-            Figure::of("pipeline: finished jobs ÷ floor", finished / floor, "")
-                .with(Goal::AtLeast(0.5)),
-        );
-    }
     let lost = accepted.saturating_sub(outcome.succeeded);
     figures.extend([
         Figure::of(

@@ -53,7 +53,8 @@ impl Command {
                 guard.append(name, next.get(name)?.ok_or("a record without its key")?);
             }
             guard.append(cstr!("version"), next.get_i64("version")? - 1);
-            statements.push(rawdoc! { "q": guard, "u": next });
+            // As in Feat: without it the server weighs every index of the owner.
+            statements.push(rawdoc! { "q": guard, "u": next, "hint": { "_id": 1 } });
         }
         Ok(Self { name: "update", collection, statements, count: records.len() })
     }

@@ -15,6 +15,7 @@ mod identity;
 mod installation;
 mod load;
 mod payments;
+mod payments_floor;
 mod push;
 
 use std::{fs, path::PathBuf, process::ExitCode};
@@ -26,7 +27,10 @@ use xtask::{
     workspace,
 };
 
-use self::{distributed::Place, figures::Figure};
+use self::{
+    distributed::Place,
+    figures::{Figure, Goal, count},
+};
 use crate::command::{
     Interrupts, Outcome,
     child::{self, Ended},
@@ -161,15 +165,7 @@ async fn measure(arguments: &Arguments, folder: &std::path::Path) -> Result<Vec<
         let mongo = MongoDb::start(&folder.join("mongodb")).await?;
         let (mongodb, rabbitmq) = (mongo.url(), rabbit.amqp_url());
         let place = Place { folder, mongodb, rabbitmq, progress: &progress };
-        let mut floor = None;
-        if wanted(Part::Floor) {
-            floor = Some(place.floor(jobs).await?);
-        }
-        if wanted(Part::Pipeline) {
-            figures.extend(place.pipeline(jobs, connections, floor).await?);
-        } else if let Some(floor) = floor {
-            figures.push(Figure::of("floor: jobs without Feat", floor, "/s"));
-        }
+        figures.extend(pipeline(&place, arguments, jobs, connections).await?);
         if wanted(Part::Latency) {
             figures.extend(place.latency().await?);
         }
@@ -198,6 +194,34 @@ async fn measure(arguments: &Arguments, folder: &std::path::Path) -> Result<Vec<
         figures.extend(push::measure(arguments.pushes, &progress).await?);
     }
     progress.done();
+    Ok(figures)
+}
+
+/// Feat between two measurements of what it stands on: a machine that gets slower or faster
+/// meanwhile does so for both.
+async fn pipeline(
+    place: &Place<'_>,
+    arguments: &Arguments,
+    jobs: usize,
+    connections: usize,
+) -> Result<Vec<Figure>, Fault> {
+    let (with_floor, with_feat) = (arguments.wants(Part::Floor), arguments.wants(Part::Pipeline));
+    let before = if with_floor { Some(place.floor("floor-before", jobs).await?) } else { None };
+    let mut figures = Vec::new();
+    if with_feat {
+        figures.extend(place.pipeline(jobs, connections).await?);
+    }
+    let Some(before) = before else { return Ok(figures) };
+    let after = if with_feat { place.floor("floor-after", jobs).await? } else { before };
+    let floor = 2.0 * count(jobs as u64) / (before + after).as_secs_f64();
+    figures.push(Figure::of("floor: jobs without Feat", floor, "/s"));
+    let finished = figures.iter().find(|figure| figure.name == distributed::FINISHED);
+    if let Some(finished) = finished.map(|figure| figure.value) {
+        figures.push(
+            Figure::of("pipeline: finished jobs ÷ floor", finished / floor, "")
+                .with(Goal::AtLeast(0.5)),
+        );
+    }
     Ok(figures)
 }
 

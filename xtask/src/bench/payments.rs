@@ -13,6 +13,7 @@ use super::{
     http::{Connection, Reply, Request},
     installation::{Installation, Process},
     load::{Load, Report},
+    payments_floor::{self, Crowd},
 };
 
 /// Clients that wait for their replies at a time.
@@ -33,6 +34,25 @@ const CREATE: &str = "pay.create";
 const WECHAT: (i64, i64) = (200, 0);
 /// With a code, for which Feat calls the provider.
 const ALIPAY: (i64, i64) = (100, 0);
+
+/// Names of p50 and p99.
+type Names = [&'static str; 2];
+const PACED_ADDED: Names = [
+    "16 clients that pause: added to the provider's time, p50",
+    "16 clients that pause: added to the provider's time, p99",
+];
+const ADDED: Names = [
+    "16 clients at once: added to the provider's time, p50",
+    "16 clients at once: added to the provider's time, p99",
+];
+const PACED_FLOOR: Names = [
+    "16 clients that pause: the same steps without Feat, p50",
+    "16 clients that pause: the same steps without Feat, p99",
+];
+const FLOOR: Names = [
+    "16 clients at once: the same steps without Feat, p50",
+    "16 clients at once: the same steps without Feat, p99",
+];
 
 /// From the first acceptance to the last end of deletions, and of payments at a provider that is
 /// well.
@@ -91,7 +111,8 @@ impl Place<'_> {
     }
 
     /// From the request to its reply, less what the worker's call to the provider took on average:
-    /// of clients that pay one bill after the other, and of clients that pause in between.
+    /// of clients that pay one bill after the other, and of clients that pause in between. Beside it,
+    /// what the same steps take without Feat.
     async fn added_time(&self) -> Result<Vec<Figure>, Fault> {
         let shop = self.shop("payments-wait", CLIENTS).await?;
         shop.let_answer_late("wechat.*", ANSWERS_MS).await?;
@@ -100,40 +121,41 @@ impl Place<'_> {
         self.progress.step(&format!("payments: {CLIENTS} clients wait for {WAITED} replies"));
         let (waited, provider) = shop.waits(WAITED, Duration::ZERO).await?;
         let errors = paced.errors + waited.errors;
-        let of = |report: &Report, percent| {
-            let mut times = report.times.clone();
-            millis(percentile(&mut times, percent).saturating_sub(provider))
+        drop(shop);
+        let added = |report: Report| {
+            report.times.iter().map(|time| time.saturating_sub(provider)).collect::<Vec<_>>()
         };
-        let (half, most) = (Goal::AtMost(15.0), Goal::AtMost(40.0));
-        Ok(vec![
-            Figure::of(
-                "16 clients that pause: added to the provider's time, p50",
-                of(&paced, 50),
-                "ms",
-            )
-            .with(half),
-            Figure::of(
-                "16 clients that pause: added to the provider's time, p99",
-                of(&paced, 99),
-                "ms",
-            )
-            .with(most),
-            Figure::of(
-                "16 clients at once: added to the provider's time, p50",
-                of(&waited, 50),
-                "ms",
-            )
-            .with(half),
-            Figure::of(
-                "16 clients at once: added to the provider's time, p99",
-                of(&waited, 99),
-                "ms",
-            )
-            .with(most),
+        let within = |[half, most]: [Figure; 2]| {
+            [half.with(Goal::AtMost(15.0)), most.with(Goal::AtMost(40.0))]
+        };
+        let mut figures = Vec::new();
+        figures.extend(within(spread(PACED_ADDED, added(paced))));
+        figures.extend(within(spread(ADDED, added(waited))));
+        let paced = self.floor_of_payments("payments-floor-paced", PACED, PAUSE).await?;
+        figures.extend(spread(PACED_FLOOR, paced));
+        let floor = self.floor_of_payments("payments-floor", WAITED, Duration::ZERO).await?;
+        figures.extend(spread(FLOOR, floor));
+        figures.extend([
             Figure::of("payments, 16 clients: the provider's own time", millis(provider), "ms"),
             Figure::of("payments, 16 clients: requests that failed", count(errors), "")
                 .with(Goal::AtMost(0.0)),
-        ])
+        ]);
+        Ok(figures)
+    }
+
+    /// See [`payments_floor`].
+    async fn floor_of_payments(
+        &self,
+        name: &str,
+        bills: usize,
+        pause: Duration,
+    ) -> Result<Vec<Duration>, Fault> {
+        // Its first command makes Feat's collections and indexes.
+        self.installation(name)?;
+        self.progress.step(&format!("payments: {bills} without Feat"));
+        let provider = Duration::from_millis(ANSWERS_MS);
+        let crowd = Crowd { clients: CLIENTS, bills, pause, provider };
+        payments_floor::measure(self.mongodb, name, &format!("{}/%2f", self.rabbitmq), crowd).await
     }
 
     /// Bills and deletions beside the bills of a provider that is well, and beside as many of one
@@ -249,6 +271,11 @@ impl Shop {
         let reply = Connection::open(self.simulators.address).await?.send(&request).await?;
         if reply.status == 201 { Ok(()) } else { Err("the fault was not taken".into()) }
     }
+}
+
+fn spread([half, most]: Names, mut times: Vec<Duration>) -> [Figure; 2] {
+    let mut of = |name, percent| Figure::of(name, millis(percentile(&mut times, percent)), "ms");
+    [of(half, 50), of(most, 99)]
 }
 
 fn pay(load: &Load, sn: &str, (method, end): (i64, i64), headers: &[&str]) -> Request {
