@@ -3,8 +3,9 @@
 //! The steps that follow each other until a payer has something to pay with: the bill is read, the
 //! job inserted and sent over a quorum queue; its lease and the attempt in the bill are saved at
 //! the same time; the provider is waited for while the first look is inserted; the offer is saved,
-//! then the job's end, and the news of it is sent. The records, the indexes and the write concern
-//! are Feat's. Every client sends commands of its own.
+//! then the job's end, and the news of it is sent. The records, the indexes, the hints and the write
+//! concern are Feat's; only the trail of calls is missing in the job. Every client sends commands of
+//! its own.
 
 use std::{
     collections::HashMap,
@@ -18,14 +19,14 @@ use std::{
 use bson::{RawDocumentBuf, doc};
 use futures::StreamExt;
 use lapin::{
-    BasicProperties, Channel, Confirmation, Connection, ConnectionProperties,
+    BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, PublisherConfirm,
     options::{
         BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions,
         ConfirmSelectOptions, QueueDeclareOptions, QueueDeleteOptions,
     },
     types::{AMQPValue, FieldTable},
 };
-use mongodb::{Client, Database};
+use mongodb::{Client, Database, options::Hint};
 use schemas::{
     BillRecord, BillSn, Channel as Provider, Currency, Fen, JobId, JobRecord, JobSpec, Scene,
     Timestamp, UserId, Verdict,
@@ -39,7 +40,7 @@ use schemas::{
     message,
 };
 use serde_json::json;
-use tokio::{sync::oneshot, task::JoinSet};
+use tokio::{sync::oneshot, task::JoinSet, time::timeout};
 
 use super::{
     Fault,
@@ -50,6 +51,8 @@ const JOBS: &str = "payments-floor";
 const NEWS: &str = "payments-floor-news";
 /// Messages that the server sends ahead of their acknowledgement.
 const PREFETCH: u16 = 512;
+/// How long all clients together may take before the measurement is given up.
+const PATIENCE: Duration = Duration::from_mins(5);
 /// How long an offer and a lease last in the records.
 const LIFE: Duration = Duration::from_hours(1);
 
@@ -93,11 +96,14 @@ pub(super) async fn measure(
         owner: UserId::generate(),
         waiting: Arc::default(),
     };
-    floor.declare().await?;
+    let arriving = [
+        (floor.declare_jobs().await?, consuming.create_channel().await?),
+        declared_news(&consuming).await?,
+    ];
     let bills = Arc::new(floor.bills(crowd.bills).await?);
     let mut tasks = JoinSet::new();
-    for queue in [JOBS, NEWS] {
-        let (floor, channel) = (floor.clone(), consuming.create_channel().await?);
+    for (queue, channel) in arriving {
+        let floor = floor.clone();
         tasks.spawn(async move { floor.consume(channel, queue).await });
     }
     let next = Arc::new(AtomicUsize::new(0));
@@ -105,14 +111,16 @@ pub(super) async fn measure(
         let (floor, bills, next) = (floor.clone(), Arc::clone(&bills), Arc::clone(&next));
         tasks.spawn(async move { floor.client(crowd, &bills, &next).await });
     }
-    let mut times = Vec::with_capacity(crowd.bills);
-    while times.len() < crowd.bills {
-        let ended = tasks.join_next().await.ok_or("nobody pays any more")?;
-        times.extend(ended??);
-    }
-    for queue in [JOBS, NEWS] {
-        floor.jobs.queue_delete(queue.into(), QueueDeleteOptions::default()).await?;
-    }
+    let paying = async {
+        let mut times = Vec::with_capacity(crowd.bills);
+        while times.len() < crowd.bills {
+            let ended = tasks.join_next().await.ok_or("nobody pays any more")?;
+            times.extend(ended??);
+        }
+        Ok::<_, Fault>(times)
+    };
+    let times = timeout(PATIENCE, paying).await??;
+    floor.jobs.queue_delete(JOBS.into(), QueueDeleteOptions::default()).await?;
     Ok(times)
 }
 
@@ -122,14 +130,28 @@ async fn confirming(connection: &Connection) -> Result<Channel, Fault> {
     Ok(channel)
 }
 
+/// The queue of the news, which goes with its connection, and a channel to read it.
+async fn declared_news(connection: &Connection) -> Result<(&'static str, Channel), Fault> {
+    let channel = connection.create_channel().await?;
+    let own = QueueDeclareOptions { exclusive: true, ..QueueDeclareOptions::default() };
+    channel.queue_declare(NEWS.into(), own, FieldTable::default()).await?;
+    Ok((NEWS, channel))
+}
+
+/// Checks that the server took a message.
+async fn confirmed(sent: PublisherConfirm) -> Result<(), Fault> {
+    match sent.await? {
+        Confirmation::Ack(None) | Confirmation::NotRequested => Ok(()),
+        _ => Err("a message was not confirmed".into()),
+    }
+}
+
 impl Floor {
-    async fn declare(&self) -> Result<(), Fault> {
+    async fn declare_jobs(&self) -> Result<&'static str, Fault> {
         let mut quorum = FieldTable::default();
         quorum.insert("x-queue-type".into(), AMQPValue::LongString("quorum".into()));
         self.jobs.queue_declare(JOBS.into(), QueueDeclareOptions::durable(), quorum).await?;
-        let (passing, arguments) = (QueueDeclareOptions::default(), FieldTable::default());
-        self.jobs.queue_declare(NEWS.into(), passing, arguments).await?;
-        Ok(())
+        Ok(JOBS)
     }
 
     async fn bills(&self, count: usize) -> Result<Vec<BillRecord>, Fault> {
@@ -183,18 +205,25 @@ impl Floor {
                 tokio::time::sleep(crowd.pause.mul_f64(rand::random())).await;
             }
             let begun = Instant::now();
-            let provider = self.pay(bill.clone(), crowd.provider).await?;
+            let (provider, sent) = self.pay(bill.clone(), crowd.provider).await?;
             times.push(begun.elapsed().saturating_sub(provider));
+            for sent in sent {
+                confirmed(sent).await?;
+            }
         }
         Ok(times)
     }
 
-    /// All that is durable before a payer has something to pay with; and how long the provider
-    /// took.
-    async fn pay(&self, bill: BillRecord, answers: Duration) -> Result<Duration, Fault> {
+    /// All that is durable before a payer has something to pay with; says how long the provider
+    /// took, and what the server has yet to confirm: no payer waits for that.
+    async fn pay(
+        &self,
+        bill: BillRecord,
+        answers: Duration,
+    ) -> Result<(Duration, [PublisherConfirm; 2]), Fault> {
         self.read(&bill).await?;
         let order = order(&bill);
-        let job = self.accept(&order).await?;
+        let (job, announced) = self.accept(&order).await?;
         let now = Timestamp::now();
         let claimed = job.claim("floor", now + LIFE, now)?;
         let begun = bill.begin_attempt(&order.way(), 0, now)?;
@@ -217,24 +246,31 @@ impl Floor {
         let spec = JobSpec::of::<PayCreate>();
         let settled = claimed.settle(&spec, verdict, "floor", Timestamp::now(), 0.0)?;
         self.save("jobs", &settled).await?;
-        self.send(&self.news, NEWS, settled.id, &serde_json::to_vec(&settled)?).await?;
-        Ok(provider)
+        let body = serde_json::to_vec(&settled)?;
+        let told = self.send(&self.news, NEWS, settled.id, &body).await?;
+        Ok((provider, [announced, told]))
     }
 
     async fn read(&self, bill: &BillRecord) -> Result<(), Fault> {
         let named = doc! { "_id": bill.id.to_string(), "owner": bill.owner.get() };
         let bills = self.database.collection::<RawDocumentBuf>("bills");
-        bills.find_one(named).await?.map(drop).ok_or_else(|| "a bill is gone".into())
+        bills
+            .find_one(named)
+            .hint(Hint::Keys(doc! { "_id": 1 }))
+            .await?
+            .map(drop)
+            .ok_or_else(|| "a bill is gone".into())
     }
 
-    async fn accept(&self, order: &PayOrder) -> Result<JobRecord, Fault> {
+    async fn accept(&self, order: &PayOrder) -> Result<(JobRecord, PublisherConfirm), Fault> {
         let mut new = NewJob::of::<PayCreate>(self.owner, order)?;
         new.unique_key = Some(order.unique_key());
         new.request_id = Some(format!("{:032x}", rand::random::<u128>()));
         let job = JobRecord::accept(new, "api", Timestamp::now());
         self.insert(&job).await?;
-        self.send(&self.jobs, JOBS, job.id, &message::encode(&job, None)?).await?;
-        Ok(job)
+        let body = message::encode(&job, None)?;
+        let announced = self.send(&self.jobs, JOBS, job.id, &body).await?;
+        Ok((job, announced))
     }
 
     async fn look_later(&self, order: &PayOrder) -> Result<(), Fault> {
@@ -263,7 +299,7 @@ impl Floor {
         queue: &str,
         id: JobId,
         body: &[u8],
-    ) -> Result<(), Fault> {
+    ) -> Result<PublisherConfirm, Fault> {
         let (arrival, waiter) = oneshot::channel();
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner).insert(id, arrival);
         let mode = if queue == JOBS { 2 } else { 1 };
@@ -274,10 +310,7 @@ impl Floor {
         let sent =
             channel.basic_publish("".into(), queue.into(), options, body, properties).await?;
         waiter.await?;
-        match sent.await? {
-            Confirmation::Ack(None) | Confirmation::NotRequested => Ok(()),
-            _ => Err("a message was not confirmed".into()),
-        }
+        Ok(sent)
     }
 }
 
