@@ -93,7 +93,7 @@ async fn resume(
 ) -> Result<PayOffer, JobError> {
     match (attempt.state, &attempt.offer) {
         (AttemptState::Open, Some(offer)) => {
-            look_at_trade(ctx, &bill, &attempt, Some(0)).await?;
+            look_at_trade(ctx, &bill.id, &attempt, Some(0)).await?;
             return Ok(answer(order, &attempt, offer));
         }
         (AttemptState::Paid, _) => return Err(refused(BillRefusal::Paid)),
@@ -128,8 +128,25 @@ async fn ask(
     take_in_trade(ctx, bill, attempt.number, &state, Source::Query).await
 }
 
-/// Calls the provider. The attempt is in the bill; the same call again makes no second trade.
+/// Makes the trade, and sees to it that somebody looks at it again. The payer waits for the sum of
+/// all that is done, so the first look is scheduled beside everything else.
 async fn create(
+    ctx: &Context,
+    order: &PayOrder,
+    bill: BillRecord,
+    attempt: &Attempt,
+) -> Result<PayOffer, JobError> {
+    let (offer, followed) = tokio::join!(
+        create_trade(ctx, order, bill, attempt),
+        look_at_trade(ctx, &order.sn, attempt, Some(0))
+    );
+    let offer = offer?;
+    followed.map(|()| offer)
+}
+
+/// Calls the provider and keeps its answer. The attempt is in the bill; the same call again makes
+/// no second trade.
+async fn create_trade(
     ctx: &Context,
     order: &PayOrder,
     bill: BillRecord,
@@ -139,18 +156,11 @@ async fn create(
     let trade = trade_order(ctx, order, &bill, attempt)?;
     let mut call = Call::default();
     fault::point("worker.before_call", PayCreate::KIND).await;
-    // The first look is scheduled meanwhile: the payer waits for the sum of all that is done.
-    let (made, followed) = tokio::join!(
-        at.gateway.create(&trade, &mut call),
-        look_at_trade(ctx, &bill, attempt, Some(0))
-    );
+    let made = at.gateway.create(&trade, &mut call).await;
     fault::point("worker.in_effect", PayCreate::KIND).await;
     at.note(call);
     match made {
-        Ok(created) => {
-            let offer = offer(ctx, order, bill, attempt, created).await?;
-            followed.map(|()| offer)
-        }
+        Ok(created) => offer(ctx, order, bill, attempt, created).await,
         Err(ProviderError::Refused(code)) => {
             refuse(ctx, bill, attempt, &code).await?;
             Err(JobError::Rejected("provider_refused"))

@@ -30,7 +30,7 @@ impl Handler for PayNotify {
             }
             ToldNews::Trade { key } => {
                 let attempt = own_attempt(told, bill.attempt_of_key(key.as_str()))?;
-                look_at_trade(ctx, &bill, attempt, None).await?;
+                look_at_trade(ctx, &bill.id, attempt, None).await?;
                 Ok(TakenIn::Asked)
             }
             ToldNews::Refund { key, state, provider_id } => {

@@ -68,7 +68,7 @@ async fn look_at(
         }
     }
     if let (Standing::Open | Standing::NotFound, Some(look)) = (standing, look) {
-        look_at_trade(ctx, &bill, attempt, Some(look + 1)).await?;
+        look_at_trade(ctx, &bill.id, attempt, Some(look + 1)).await?;
     }
     Ok(bill)
 }

@@ -138,7 +138,7 @@ async fn ask(ctx: &Context, bill: &BillRecord, about: &[Listed]) -> Result<(), J
         match *one {
             Listed::Payment(number) => {
                 if let Some(attempt) = bill.attempt(number) {
-                    look_at_trade(ctx, bill, attempt, None).await?;
+                    look_at_trade(ctx, &bill.id, attempt, None).await?;
                 }
             }
             Listed::Refund(number) => {

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use schemas::{
-    BillRecord, Channel, JobError, JobRecord, Queue, Timestamp, UserId,
+    BillRecord, BillSn, Channel, JobError, JobRecord, Queue, Timestamp, UserId,
     bill::{Attempt, Refund},
     job::NewJob,
     kinds::{PayQuery, PayRefundQuery, pay_query::PayLook, pay_refund_query::RefundLook},
@@ -33,7 +33,7 @@ pub(crate) const fn is_last_refund_look(look: u32) -> bool {
 /// [`JobError::Again`] when the store does not answer.
 pub(crate) async fn look_at_trade(
     ctx: &Context,
-    bill: &BillRecord,
+    sn: &BillSn,
     attempt: &Attempt,
     look: Option<u32>,
 ) -> Result<(), JobError> {
@@ -41,7 +41,7 @@ pub(crate) async fn look_at_trade(
     // tells by itself: the first step of the pace would only ask for what cannot be yet.
     let step = look.map(|look| look + 1);
     let Some(pause) = pause(ctx, step, MAX_TRADE_LOOKS) else { return Ok(()) };
-    let payload = PayLook { sn: bill.id.clone(), attempt: Some(attempt.number), look };
+    let payload = PayLook { sn: sn.clone(), attempt: Some(attempt.number), look };
     let mut job = NewJob::of::<PayQuery>(UserId::FEAT, &payload).map_err(JobError::again)?;
     job.unique_key = payload.unique_key();
     insert(ctx, job, attempt.channel, pause).await

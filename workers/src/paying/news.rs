@@ -98,7 +98,7 @@ pub(crate) async fn pay(
     if heard != Heard::Known {
         // Nobody should pay a second time; what can still be paid is closed at its provider.
         for attempt in bill.payable() {
-            super::look_at_trade(ctx, &bill, attempt, None).await?;
+            super::look_at_trade(ctx, &bill.id, attempt, None).await?;
         }
     }
     Ok((bill, heard))

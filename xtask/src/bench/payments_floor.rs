@@ -2,8 +2,8 @@
 //!
 //! The steps that follow each other until a payer has something to pay with: the bill is read, the
 //! job inserted and sent over a quorum queue; its lease and the attempt in the bill are saved at
-//! the same time; the provider is waited for while the first look is inserted; the offer is saved,
-//! then the job's end, and the news of it is sent. The records, the indexes, the hints and the write
+//! the same time; the provider is waited for and the offer saved while the first look is inserted;
+//! then the job's end is saved, and the news of it is sent. The records, the indexes, the hints and the write
 //! concern are Feat's; only the trail of calls is missing in the job. Every client sends commands of
 //! its own.
 
@@ -229,18 +229,18 @@ impl Floor {
         let begun = bill.begin_attempt(&order.way(), 0, now)?;
         tokio::try_join!(self.save("jobs", &claimed), self.save("bills", &begun))?;
 
-        let called = Instant::now();
-        let provider = async {
-            tokio::time::sleep(answers).await;
-            Ok(called.elapsed())
-        };
-        let (provider, ()) = tokio::try_join!(provider, self.look_later(&order))?;
-
         let reply = json!({ "code_url": "weixin://wxpay/bizpayurl/up?pr=NwY5Mz9&groupid=00" });
-        let now = Timestamp::now();
-        let offer =
-            Offer { reply: reply.clone(), wrapped: true, code: None, at: now, until: now + LIFE };
-        self.save("bills", &begun.offer(1, offer, now)?).await?;
+        let offered = async {
+            let called = Instant::now();
+            tokio::time::sleep(answers).await;
+            let provider = called.elapsed();
+            let (reply, at) = (reply.clone(), Timestamp::now());
+            let offer = Offer { reply, wrapped: true, code: None, at, until: at + LIFE };
+            self.save("bills", &begun.offer(1, offer, at)?).await?;
+            Ok(provider)
+        };
+        let (provider, ()) = tokio::try_join!(offered, self.look_later(&order))?;
+
         let output = PayOffer { sn: order.sn, attempt: 1, reply, wrapped: true };
         let verdict = Verdict::Done(serde_json::to_value(output)?);
         let spec = JobSpec::of::<PayCreate>();
