@@ -47,7 +47,9 @@ use poem_openapi::{
     auth::{ApiKey as ApiKeyValue, Bearer as BearerToken},
     registry::Registry,
 };
-use schemas::{ClientId, KeyId, Scope, Scopes, SessionId, UserId, api_key::KeyRecord};
+use schemas::{
+    ClientId, KeyId, Scope, Scopes, SessionId, UserId, api_key::KeyRecord, job::JobSpec,
+};
 
 use self::{access::Access, authorize::Visits, sessions::Sessions, trusted::Trusted};
 pub(crate) use self::{
@@ -106,6 +108,11 @@ impl Caller {
     /// 403 `permission_denied`: the user must grant the scope first.
     pub fn require(&self, scope: Scope) -> Result<(), ApiError> {
         if self.scopes.allows(scope) { Ok(()) } else { Err(ApiError::missing_scope(scope)) }
+    }
+
+    /// Whether the caller may see and stop their own jobs of this kind.
+    pub(crate) fn sees(&self, kind: &JobSpec) -> bool {
+        kind.scope.is_some_and(|scope| self.scopes.allows(scope))
     }
 }
 

@@ -156,3 +156,16 @@ async fn streams_are_bounded_and_a_closed_one_makes_room() {
     let path = events_path(&job);
     eventually("room", async || app.get(&path, &app.ada).await.status() == 200).await;
 }
+
+#[tokio::test]
+async fn a_stream_tells_nothing_after_its_sign_in_has_ended() {
+    let app = App::start().await;
+    let job = app.deletion(&app.ada).await;
+    let mut stream = Stream::open(&app, &job, None).await;
+    assert_eq!(stream.next().await, Some(event(1, "queued")));
+    let sign_out = app.request(Method::POST, "/api/user/sign-out/", &app.ada).send().await.unwrap();
+    assert!(sign_out.status().is_success());
+    claim(&app, job).await;
+
+    assert_eq!(stream.next().await, None);
+}

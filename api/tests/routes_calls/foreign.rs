@@ -118,3 +118,29 @@ async fn every_call_needs_a_token_and_those_about_pictures_the_scope() {
     }
     assert!(app.image(image.id).await.is_live());
 }
+
+#[tokio::test]
+async fn a_token_reaches_only_jobs_that_it_could_have_started() {
+    let app = App::start().await;
+    let job = app.deletion(&app.ada).await;
+    let narrow = app.narrow_token().await;
+    let path = job_path(&job);
+    let calls = [
+        (Method::GET, path.clone()),
+        (Method::GET, format!("{path}events/")),
+        (Method::POST, format!("{path}cancel/")),
+    ];
+    for (method, path) in calls {
+        let call = app.anonymous(method.clone(), &path).bearer_auth(&narrow);
+        error(&format!("{method} {path}"), call.send().await.unwrap(), 404, "NOT_FOUND").await;
+    }
+    for query in ["", "?kind=image.delete"] {
+        let list = app.anonymous(Method::GET, &format!("/api/job/{query}")).bearer_auth(&narrow);
+        let list: Value = list.send().await.unwrap().json().await.unwrap();
+        assert_eq!(list["data"], serde_json::json!([]), "{query}");
+    }
+    assert_eq!(app.store.jobs.get(job.id).await.unwrap().unwrap(), job);
+
+    let own = app.read("/api/job/", &app.ada).await;
+    assert_eq!(own["data"][0]["id"], job.id.to_string());
+}

@@ -22,7 +22,7 @@ pub use state::{IllegalTransition, JobState};
 pub use trail::{CallNote, MAX_CALLS};
 pub use verdict::{JobError, Verdict};
 
-use crate::queue::Queue;
+use crate::{queue::Queue, scope::Scope};
 
 /// One kind of background work: its name on the wire, its data, and how it is delivered.
 pub trait Job: Send + Sync + 'static {
@@ -40,6 +40,9 @@ pub trait Job: Send + Sync + 'static {
     const CLAIM: Claim;
     /// What a run that was cut off may have left behind.
     const CUT_OFF: CutOff = CutOff::Repeat;
+    /// What an access token must allow to see or stop its owner's jobs of this kind: the scope of
+    /// the call that starts them. `None` for what no call starts: no token reaches it.
+    const SCOPE: Option<Scope> = None;
     /// What the caller sends.
     type Payload: Serialize + DeserializeOwned + JsonSchema + Send + Sync + 'static;
     /// What a finished job stores.
@@ -83,6 +86,8 @@ pub struct JobSpec {
     pub claim: Claim,
     /// See [`Job::CUT_OFF`].
     pub cut_off: CutOff,
+    /// See [`Job::SCOPE`].
+    pub scope: Option<Scope>,
 }
 
 impl JobSpec {
@@ -97,6 +102,7 @@ impl JobSpec {
             deadline: J::DEADLINE,
             claim: J::CLAIM,
             cut_off: J::CUT_OFF,
+            scope: J::SCOPE,
         }
     }
 }

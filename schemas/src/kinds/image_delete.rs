@@ -9,6 +9,7 @@ use crate::{
     id::ImageId,
     job::{Claim, Job, RetryPolicy},
     queue::Queue,
+    scope::Scope,
 };
 
 /// Removes the file of a picture and every variant, and proves them gone.
@@ -24,6 +25,7 @@ impl Job for ImageDelete {
         RetryPolicy::doubling(12, Duration::from_secs(1), Duration::from_mins(30));
     const TIMEOUT: Duration = Duration::from_secs(30);
     const CLAIM: Claim = Claim::OnRepeat;
+    const SCOPE: Option<Scope> = Some(Scope::UserImage);
     type Payload = ImageDeletion;
     type Output = DeletionReceipt;
 }

@@ -9,6 +9,7 @@ use crate::{
     job::{Claim, Job, RetryPolicy},
     payment::Channel,
     queue::Queue,
+    scope::Scope,
     time::Timestamp,
 };
 
@@ -27,6 +28,7 @@ impl Job for PayBind {
     // A code lives for some minutes.
     const DEADLINE: Duration = Duration::from_mins(5);
     const CLAIM: Claim = Claim::Always;
+    const SCOPE: Option<Scope> = Some(Scope::UserProfile);
     type Payload = BindOrder;
     type Output = Bound;
 }

@@ -10,6 +10,7 @@ use crate::{
     bill::{BillSn, ClosingReason},
     job::{Claim, CutOff, Job, RetryPolicy},
     queue::Queue,
+    scope::Scope,
 };
 
 /// Closes every open attempt at its provider, then the bill. A payment that turns up on the way
@@ -24,6 +25,7 @@ impl Job for PayClose {
     const TIMEOUT: Duration = Duration::from_mins(1);
     const CLAIM: Claim = Claim::Always;
     const CUT_OFF: CutOff = CutOff::Ask;
+    const SCOPE: Option<Scope> = Some(Scope::PayTradeManage);
     type Payload = PayClosing;
     type Output = PayStanding;
 }

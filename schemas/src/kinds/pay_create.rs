@@ -11,6 +11,7 @@ use crate::{
     job::{Claim, CutOff, Job, RetryPolicy},
     payment::{Channel, Scene},
     queue::Queue,
+    scope::Scope,
 };
 
 /// Begins an attempt to pay a bill and gets from its provider what the client pays with.
@@ -27,6 +28,7 @@ impl Job for PayCreate {
     const TIMEOUT: Duration = Duration::from_secs(30);
     const CLAIM: Claim = Claim::Always;
     const CUT_OFF: CutOff = CutOff::Ask;
+    const SCOPE: Option<Scope> = Some(Scope::PayTradeOrder);
     type Payload = PayOrder;
     type Output = PayOffer;
 }

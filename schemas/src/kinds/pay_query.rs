@@ -9,6 +9,7 @@ use crate::{
     bill::{BillSn, BillStatus},
     job::{Claim, Job, RetryPolicy},
     queue::Queue,
+    scope::Scope,
 };
 
 /// Looks once at every open attempt of a bill, or at one of them, and takes in what the provider
@@ -22,6 +23,7 @@ impl Job for PayQuery {
         RetryPolicy::doubling(20, Duration::from_secs(2), Duration::from_mins(10));
     const TIMEOUT: Duration = Duration::from_mins(1);
     const CLAIM: Claim = Claim::Always;
+    const SCOPE: Option<Scope> = Some(Scope::PayTradeOrder);
     type Payload = PayLook;
     type Output = PayStanding;
 }

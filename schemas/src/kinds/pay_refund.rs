@@ -11,6 +11,7 @@ use crate::{
     money::Fen,
     payment::ProviderKey,
     queue::Queue,
+    scope::Scope,
 };
 
 /// Opens a refund in the bill and asks the provider to return the money.
@@ -29,6 +30,7 @@ impl Job for PayRefund {
     const DEADLINE: Duration = Duration::from_hours(72);
     const CLAIM: Claim = Claim::Always;
     const CUT_OFF: CutOff = CutOff::Ask;
+    const SCOPE: Option<Scope> = Some(Scope::PayTradeManage);
     type Payload = RefundWish;
     type Output = RefundStanding;
 }

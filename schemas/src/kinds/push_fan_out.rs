@@ -9,6 +9,7 @@ use crate::{
     job::{Claim, Job, RetryPolicy},
     push::PushOrder,
     queue::Queue,
+    scope::Scope,
 };
 
 /// Divides a campaign into shards, each of which is a job of its own. The job's id is that of its
@@ -23,6 +24,7 @@ impl Job for PushFanOut {
     const TIMEOUT: Duration = Duration::from_mins(5);
     const DEADLINE: Duration = Duration::from_hours(24);
     const CLAIM: Claim = Claim::Always;
+    const SCOPE: Option<Scope> = Some(Scope::PushSend);
     type Payload = PushOrder;
     type Output = FanOutReport;
 }

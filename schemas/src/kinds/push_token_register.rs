@@ -10,6 +10,7 @@ use crate::{
     id::{KeyId, PushTokenId, SessionId},
     job::{Claim, Job, RetryPolicy},
     queue::Queue,
+    scope::Scope,
     time::Timestamp,
 };
 
@@ -24,6 +25,7 @@ impl Job for PushTokenRegister {
         RetryPolicy::doubling(20, Duration::from_millis(500), Duration::from_mins(5));
     const TIMEOUT: Duration = Duration::from_secs(30);
     const CLAIM: Claim = Claim::Always;
+    const SCOPE: Option<Scope> = Some(Scope::PushDevice);
     type Payload = TokenRegistration;
     type Output = RegistrationReceipt;
 }

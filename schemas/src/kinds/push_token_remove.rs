@@ -9,6 +9,7 @@ use crate::{
     id::PushTokenId,
     job::{Claim, Job, RetryPolicy},
     queue::Queue,
+    scope::Scope,
     time::Timestamp,
 };
 
@@ -23,6 +24,7 @@ impl Job for PushTokenRemove {
         RetryPolicy::doubling(20, Duration::from_millis(500), Duration::from_mins(5));
     const TIMEOUT: Duration = Duration::from_secs(30);
     const CLAIM: Claim = Claim::OnRepeat;
+    const SCOPE: Option<Scope> = Some(Scope::PushDevice);
     type Payload = TokenRemoval;
     type Output = RemovalReceipt;
 }

@@ -14,13 +14,14 @@ use schemas::JobRecord;
 use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 
 use crate::{
+    auth::{Caller, sessions},
     state::AppState,
     view::Job,
     watch::{Watcher, Woken},
 };
 
-/// Longest time of one stream. An access token that ends meanwhile does not cut a stream that was
-/// begun with it.
+/// Longest time of one stream. An access token that expires meanwhile does not cut a stream that was
+/// begun with it; a sign-in that ends does, at the job's next change.
 pub(super) const LONGEST: Duration = Duration::from_mins(10);
 
 /// Time between two comments that keep proxies from closing a quiet stream.
@@ -34,6 +35,7 @@ pub(super) fn event(job: &Job) -> Event {
 /// Follows one job.
 pub(super) struct Follower {
     state: AppState,
+    caller: Caller,
     watcher: Watcher,
     job: JobRecord,
     /// Version of the latest change that was taken over into `ready`.
@@ -44,10 +46,11 @@ pub(super) struct Follower {
 }
 
 impl Follower {
-    /// Follows `job` from version `last` on, or from how it is now. `watcher` began to watch
+    /// Follows `job` for `caller` from version `last` on, or from how it is now. `watcher` began to watch
     /// before the job was read.
     pub(super) fn new(
         state: AppState,
+        caller: Caller,
         watcher: Watcher,
         job: JobRecord,
         last: Option<u64>,
@@ -58,7 +61,7 @@ impl Follower {
             None => VecDeque::from([Job::of(&job)]),
         };
         let (seen, until) = (job.version, Instant::now() + LONGEST);
-        Self { state, watcher, job, seen, ready, until, _slot: slot }
+        Self { state, caller, watcher, job, seen, ready, until, _slot: slot }
     }
 
     /// The events.
@@ -78,6 +81,9 @@ impl Follower {
                 return None;
             }
             // A store that does not answer ends the stream; the client resumes.
+            if !sessions::is_live(&self.state, &self.caller).await.ok()? {
+                return None;
+            }
             self.job =
                 self.state.store.jobs.get_owned(self.job.owner, self.job.id).await.ok()??;
             self.ready = changes_since(&self.job, self.seen);

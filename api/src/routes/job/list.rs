@@ -1,10 +1,11 @@
 //! The list of a caller's jobs, newest first, read by cursor.
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use schemas::{JobId, JobState, UserId, kinds};
+use schemas::{JobId, JobState, job::JobSpec, kinds};
 use store::JobFilter;
 
 use crate::{
+    auth::Caller,
     error::ApiError,
     state::AppState,
     view::{Cursor, Job, Moment, Stretch},
@@ -27,14 +28,14 @@ pub(super) struct Query {
     pub(super) page_size: Option<i64>,
 }
 
-/// The jobs of `owner` that `query` asks for.
+/// The jobs of `caller` that `query` asks for, as far as they see their kinds.
 ///
 /// # Errors
 ///
 /// 400 that names the parameter.
 pub(super) async fn list(
     state: &AppState,
-    owner: UserId,
+    caller: &Caller,
     query: Query,
 ) -> Result<Stretch<Job>, ApiError> {
     let after = query.cursor.as_deref().map(read_cursor).transpose()?;
@@ -43,11 +44,14 @@ pub(super) async fn list(
         Some(Ok(size @ 1..)) => size.min(MAX_PAGE_SIZE),
         Some(_) => return Err(ApiError::invalid("page_size", "Send a positive number.")),
     };
+    let asked = names(query.kind.as_deref(), "kind", kinds::spec)?;
+    let kinds = seen(caller, &asked);
+    if kinds.is_empty() {
+        return Ok(Stretch { data: vec![], cursor: Cursor { next: None } });
+    }
     let filter = JobFilter {
-        owner: Some(owner),
-        kinds: names(query.kind.as_deref(), "kind", |name| {
-            kinds::spec(name).map(|spec| spec.kind.to_owned())
-        })?,
+        owner: Some(caller.user),
+        kinds,
         states: names(query.status.as_deref(), "status", |name| name.parse::<JobState>().ok())?,
         created_from: query.created_from.map(|moment| moment.0),
         created_before: query.created_before.map(|moment| moment.0),
@@ -59,6 +63,12 @@ pub(super) async fn list(
     jobs.truncate(size);
     let next = jobs.last().filter(|_| more).map(|last| write_cursor(last.id));
     Ok(Stretch { data: jobs.iter().map(Job::of).collect(), cursor: Cursor { next } })
+}
+
+/// The kinds of `asked`, or of all without any, whose jobs the caller sees.
+fn seen(caller: &Caller, asked: &[&JobSpec]) -> Vec<String> {
+    let kinds = kinds::SPECS.iter().filter(|kind| asked.is_empty() || asked.contains(kind));
+    kinds.filter(|kind| caller.sees(kind)).map(|kind| kind.kind.to_owned()).collect()
 }
 
 /// Names parted by commas, each of which must be known.

@@ -12,13 +12,13 @@ use poem_openapi::{
     param::{Header, Path, Query},
     payload::{EventStream, Json},
 };
-use schemas::{JobId, JobRecord, JobState, UserId};
+use schemas::{JobId, JobRecord, JobState, kinds};
 use tokio::sync::Semaphore;
 
 use self::events::Follower;
 use super::{conditional::Etag, path_id::JobPathId};
 use crate::{
-    auth::Bearer,
+    auth::{Bearer, Caller},
     error::ApiError,
     intake::Patience,
     state::AppState,
@@ -94,7 +94,8 @@ enum EventsReply {
 impl JobApi {
     /// List one's jobs
     ///
-    /// Newest first. Settled jobs are kept for a while.
+    /// Newest first, of the kinds that the token's scopes may start. Settled jobs are kept for a
+    /// while.
     #[oai(path = "/", method = "get", operation_id = "list_jobs")]
     #[expect(clippy::too_many_arguments, reason = "one for each query parameter")]
     async fn list(
@@ -121,10 +122,12 @@ impl JobApi {
             cursor: cursor.0,
             page_size: page_size.0,
         };
-        Ok(Json(list::list(&self.state, caller.user, query).await?))
+        Ok(Json(list::list(&self.state, &caller, query).await?))
     }
 
     /// Read a job
+    ///
+    /// Needs the scope of the call that started it, as following and stopping it does.
     #[oai(path = "/:id", method = "get", operation_id = "get_job")]
     async fn get(
         &self,
@@ -141,7 +144,7 @@ impl JobApi {
         let patience = self.patience(request);
         let id = id.0.get()?;
         let watcher = if patience.wait.is_zero() { None } else { self.state.watch.of(id) };
-        let job = self.own(caller.user, id).await?;
+        let job = self.own(&caller, id).await?;
         let (job, applied) = self.ended(job, watcher, patience).await?;
         let etag = Etag::new(job.version);
         let tag = etag.as_str().to_owned();
@@ -169,13 +172,13 @@ impl JobApi {
         let full = || ApiError::unavailable(FULL_PAUSE);
         let slot = self.streams.clone().try_acquire_owned().map_err(|_| full())?;
         let watcher = self.state.watch.of(id).ok_or_else(full)?;
-        let job = self.own(caller.user, id).await?;
+        let job = self.own(&caller, id).await?;
         // A text that is no version says nothing about what was seen.
         let last = last.0.and_then(|last| last.trim().parse().ok());
         if job.state.is_settled() && last.is_some_and(|last: u64| last >= job.version) {
             return Ok(EventsReply::Over);
         }
-        let follower = Follower::new(self.state.clone(), watcher, job, last, slot);
+        let follower = Follower::new(self.state.clone(), caller, watcher, job, last, slot);
         let stream = EventStream::new(Box::pin(follower.stream()) as _);
         let stream = stream.to_event(|job| events::event(&job)).keep_alive(events::KEEP_ALIVE);
         Ok(EventsReply::Events(stream))
@@ -197,6 +200,7 @@ impl JobApi {
         let patience = self.patience(request);
         let id = id.0.get()?;
         let wait = !patience.wait.is_zero();
+        self.own(&caller, id).await?;
         let (job, watcher) = cancel::request(&self.state, caller.user, id, wait).await?;
         let (job, applied) = self.ended(job, watcher, patience).await?;
         match job.state {
@@ -230,9 +234,11 @@ impl JobApi {
         }
     }
 
-    async fn own(&self, caller: UserId, id: JobId) -> Result<JobRecord, ApiError> {
-        let job = self.state.store.jobs.get_owned(caller, id).await?;
-        job.ok_or_else(ApiError::not_found)
+    /// The caller's job `id`, if what they were granted reaches its kind.
+    async fn own(&self, caller: &Caller, id: JobId) -> Result<JobRecord, ApiError> {
+        let job = self.state.store.jobs.get_owned(caller.user, id).await?;
+        let seen = |job: &JobRecord| kinds::spec(&job.kind).is_some_and(|kind| caller.sees(kind));
+        job.filter(seen).ok_or_else(ApiError::not_found)
     }
 }
 
