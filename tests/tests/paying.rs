@@ -2,6 +2,8 @@
 
 #![expect(clippy::expect_used, reason = "a panic is how a test fails")]
 
+use std::time::Duration;
+
 use futures::future::join_all;
 use schemas::{
     BillRecord, BillStatus, Channel, Fen, JobRecord, JobState, Scene, Timestamp,
@@ -15,6 +17,7 @@ use schemas::{
 use sim::{Act, Effect, Fault};
 use store::Save;
 use tests::{
+    eventually,
     rig::Engine,
     simulated::{Simulated, Way, amount},
 };
@@ -239,6 +242,32 @@ async fn notices_that_are_not_right_change_nothing() {
     let text = reply.text().await.expect("text");
     assert!(text.contains("FAIL") && !text.contains("root:"), "{text}");
     worker.stop().await;
+}
+
+/// Sends a notice of the JSON protocol that names a key which nobody has; gives its status.
+async fn forge(at: &Simulated) -> u16 {
+    let now = Timestamp::now().as_secs().to_string();
+    let forged = reqwest::Client::new()
+        .post(format!("{}/api/pay/notify/wechat_pay/official_account_v3/", at.url))
+        .header("wechatpay-serial", "5157F09EFDC096DE15EBE81A47057A7232F1B8E1")
+        .header("wechatpay-timestamp", now)
+        .header("wechatpay-nonce", "abc")
+        .header("wechatpay-signature", "c2lnbmVkIGJ5IG5vYm9keQ==")
+        .body("{}");
+    forged.send().await.expect("answer").status().as_u16()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn keys_that_come_too_late_for_one_notice_are_there_for_the_next() {
+    let at = Simulated::start(Engine::Embedded).await;
+    let late = Act::Late { ms: 1_500 };
+    at.sim.fault(Fault::times(1_000, "wechat.v3.certificates", late)).expect("script");
+    assert_eq!(forge(&at).await, 503, "it cannot be judged yet");
+    // Long before another notice may ask for them.
+    eventually("the keys are there to judge it", Duration::from_secs(8), async || {
+        (forge(&at).await == 400).then_some(())
+    })
+    .await;
 }
 
 /// Takes in a notice that its provider has signed and that says something else than the truth.

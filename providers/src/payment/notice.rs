@@ -60,8 +60,10 @@ pub enum NotifyError {
 pub enum NoticeAnswer {
     /// Recorded, now or earlier: the provider need not send it again.
     Taken,
-    /// Not believed, or it could not be recorded: the provider sends it again on its schedule.
+    /// Not believed. A provider that meant it sends it again on its schedule.
     Refused,
+    /// It could not be judged or recorded now: the provider sends it again on its schedule.
+    Later,
 }
 
 /// An answer in the provider's exact form.

@@ -3,9 +3,16 @@
 //! Only the signature opens this door. A message that is believed is recorded as a job and
 //! answered at once, in the provider's exact form; one that is not changes nothing.
 
-use std::time::Duration;
+use std::{
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
-use poem::{Request, Response, http::Method};
+use bytes::Bytes;
+use poem::{
+    Request, Response,
+    http::{HeaderMap, Method},
+};
 use providers::payment::{
     Gateway, Gateways, MAX_NOTICE_BYTES, News, Notice, NoticeAnswer, NotifyError, RawNotify,
     RawReply, RefundState as Heard, TradeState,
@@ -19,7 +26,7 @@ use schemas::{
         pay_notify::{Told, ToldNews},
     },
 };
-use tokio::{sync::oneshot, time::timeout};
+use tokio::time::timeout;
 use tracing::Instrument;
 
 use crate::{
@@ -34,6 +41,9 @@ const PREFIX: &str = "/api/pay/notify/";
 /// Longest time for judging and recording a message: providers want their answer within a second, and
 /// a busy process needs some of it to hear of the message and to send the answer.
 const RECORD_TIME: Duration = Duration::from_millis(600);
+
+/// Pause between two lines of the log about refused messages.
+const LOG_PAUSE: Duration = Duration::from_secs(1);
 
 /// The door for providers.
 pub(crate) struct Notify {
@@ -84,59 +94,86 @@ impl Notify {
             count(gateway, Outcome::Refused("malformed"));
             return Some(ApiError::too_large(MAX_NOTICE_BYTES as u64).to_response());
         };
-        let raw = RawNotify { headers: request.headers(), body: &body };
-        let context = request.data::<RequestContext>();
-        let work = self.take(gateway, raw, context);
-        let outcome = timeout(RECORD_TIME, work).await.unwrap_or(Outcome::Late);
+        let message = Message {
+            channel: gateway.channel(),
+            app: gateway.name().to_owned(),
+            headers: request.headers().clone(),
+            body,
+            context: request.data::<RequestContext>().cloned(),
+        };
+        let raw = RawNotify { headers: request.headers(), body: &message.body.clone() };
+        // It goes on when the provider hangs up or the time is over: a message is recorded whole, and
+        // a key that is being fetched is there for the next one.
+        let taking = tokio::spawn(take(self.state.clone(), message).in_current_span());
+        let outcome = match timeout(RECORD_TIME, taking).await {
+            Ok(Ok(outcome)) => outcome,
+            Ok(Err(_)) => Outcome::Unavailable,
+            Err(_) => Outcome::Late,
+        };
         count(gateway, outcome);
-        let answer = match outcome {
-            Outcome::Taken | Outcome::Replayed | Outcome::Nothing => NoticeAnswer::Taken,
-            Outcome::Refused(_) | Outcome::Late | Outcome::Unavailable => NoticeAnswer::Refused,
-        };
-        Some(response(&gateway.acknowledge(raw, answer)))
+        Some(response(&gateway.acknowledge(raw, outcome.answer())))
     }
+}
 
-    async fn take(
-        &self,
-        gateway: &Gateway,
-        raw: RawNotify<'_>,
-        context: Option<&RequestContext>,
-    ) -> Outcome {
-        let notice = match gateway.read_notify(raw).await {
-            Ok(notice) => notice,
-            Err(NotifyError::Probe) => return Outcome::Refused("probe"),
-            Err(error) => {
-                let why = name(&error);
-                let channel = gateway.channel();
-                tracing::warn!(%channel, account = gateway.name(), %error, "a notice was refused");
-                return Outcome::Refused(why);
-            }
-        };
-        let Some(told) = told(gateway, notice) else { return Outcome::Nothing };
-        let Ok(mut job) = NewJob::of::<PayNotify>(UserId::FEAT, &told) else {
-            return Outcome::Unavailable;
-        };
-        job.unique_key = Some(told.unique_key());
-        job.request_id = context.map(|context| context.request_id.clone());
-        job.trace_parent = context.and_then(|context| context.trace_parent.clone());
-        let state = self.state.clone();
-        let (tell, answer) = oneshot::channel();
-        let record = async move {
-            let accepted = intake::record(&state, job).await;
+/// A message as it came.
+struct Message {
+    channel: Channel,
+    app: String,
+    headers: HeaderMap,
+    body: Bytes,
+    context: Option<RequestContext>,
+}
+
+/// Judges a message and records what it tells.
+async fn take(state: AppState, message: Message) -> Outcome {
+    let Some(gateway) = state.till.gateway(message.channel, &message.app) else {
+        return Outcome::Unavailable;
+    };
+    let raw = RawNotify { headers: &message.headers, body: &message.body };
+    let notice = match gateway.read_notify(raw).await {
+        Ok(notice) => notice,
+        Err(error) => return refused(gateway, &error),
+    };
+    let Some(told) = told(gateway, notice) else { return Outcome::Nothing };
+    let Ok(mut job) = NewJob::of::<PayNotify>(UserId::FEAT, &told) else {
+        return Outcome::Unavailable;
+    };
+    job.unique_key = Some(told.unique_key());
+    job.request_id = message.context.as_ref().map(|context| context.request_id.clone());
+    job.trace_parent = message.context.and_then(|context| context.trace_parent);
+    match intake::record(&state, job).await {
+        Ok(Accepted::New(job)) => {
             // The record is enough for an answer; a broker that hangs must not hold it up.
-            let _ = tell.send(match &accepted {
-                Ok(Accepted::New(_)) => Outcome::Taken,
-                Ok(Accepted::Same(_) | Accepted::Replayed(_)) => Outcome::Replayed,
-                Err(_) => Outcome::Unavailable,
-            });
-            if let Ok(Accepted::New(job)) = &accepted {
-                intake::announce(&state, job).await;
-            }
-        };
-        // A provider that hangs up must not leave the message half recorded.
-        tokio::spawn(record.in_current_span());
-        answer.await.unwrap_or(Outcome::Unavailable)
+            let announce = async move { intake::announce(&state, &job).await };
+            tokio::spawn(announce.in_current_span());
+            Outcome::Taken
+        }
+        Ok(Accepted::Same(_) | Accepted::Replayed(_)) => Outcome::Replayed,
+        Err(_) => Outcome::Unavailable,
     }
+}
+
+fn refused(gateway: &Gateway, error: &NotifyError) -> Outcome {
+    let (channel, account) = (gateway.channel(), gateway.name());
+    // Anybody can send what is refused: the counters tell of each, the log now and then.
+    if !matches!(error, NotifyError::Probe) && is_due() {
+        tracing::warn!(%channel, account, %error, "a notice was refused");
+    }
+    match error {
+        NotifyError::Unready => Outcome::Unready,
+        error => Outcome::Refused(name(error)),
+    }
+}
+
+/// Whether the log has heard of no refused notice for a while.
+fn is_due() -> bool {
+    static LAST: Mutex<Option<Instant>> = Mutex::new(None);
+    let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+    let due = last.is_none_or(|last| last.elapsed() >= LOG_PAUSE);
+    if due {
+        *last = Some(Instant::now());
+    }
+    due
 }
 
 /// What became of a message.
@@ -150,10 +187,22 @@ enum Outcome {
     Nothing,
     /// It is not believed, for this reason.
     Refused(&'static str),
+    /// The keys to judge it are not at hand.
+    Unready,
     /// It could not be recorded in time.
     Late,
     /// It could not be recorded.
     Unavailable,
+}
+
+impl Outcome {
+    const fn answer(self) -> NoticeAnswer {
+        match self {
+            Self::Taken | Self::Replayed | Self::Nothing => NoticeAnswer::Taken,
+            Self::Refused(_) => NoticeAnswer::Refused,
+            Self::Unready | Self::Late | Self::Unavailable => NoticeAnswer::Later,
+        }
+    }
 }
 
 const COUNTER: &str = "feat_notices_total";
@@ -184,6 +233,7 @@ fn count(gateway: &Gateway, outcome: Outcome) {
         Outcome::Replayed => "replayed",
         Outcome::Nothing => "nothing",
         Outcome::Refused(why) => why,
+        Outcome::Unready => "unready",
         Outcome::Late => "late",
         Outcome::Unavailable => "unavailable",
     };

@@ -239,7 +239,7 @@ impl Alipay {
     pub(super) const fn acknowledge(answer: NoticeAnswer) -> RawReply {
         let body = match answer {
             NoticeAnswer::Taken => "success",
-            NoticeAnswer::Refused => "fail",
+            NoticeAnswer::Refused | NoticeAnswer::Later => "fail",
         };
         RawReply { status: 200, content_type: Some("text/plain"), body }
     }

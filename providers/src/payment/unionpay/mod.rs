@@ -233,7 +233,10 @@ impl UnionPay {
                 RawReply { status: 200, content_type: Some("text/plain"), body: "ok" }
             }
             NoticeAnswer::Refused => {
-                RawReply { status: 500, content_type: Some("text/plain"), body: "fail" }
+                RawReply { status: 400, content_type: Some("text/plain"), body: "fail" }
+            }
+            NoticeAnswer::Later => {
+                RawReply { status: 503, content_type: Some("text/plain"), body: "fail" }
             }
         }
     }

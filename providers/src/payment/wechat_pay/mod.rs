@@ -194,17 +194,20 @@ impl WeChatPay {
                              <return_msg><![CDATA[OK]]></return_msg></xml>";
         const REFUSED: &str = "<xml><return_code><![CDATA[FAIL]]></return_code>\
                                <return_msg><![CDATA[REFUSED]]></return_msg></xml>";
+        let failed =
+            |status, body| RawReply { status, content_type: Some("application/json"), body };
         match (speaks_v3(raw), answer) {
             (true, NoticeAnswer::Taken) => RawReply { status: 204, content_type: None, body: "" },
-            (true, NoticeAnswer::Refused) => RawReply {
-                status: 500,
-                content_type: Some("application/json"),
-                body: "{\"code\":\"FAIL\",\"message\":\"refused\"}",
-            },
+            (true, NoticeAnswer::Refused) => {
+                failed(400, "{\"code\":\"FAIL\",\"message\":\"refused\"}")
+            }
+            (true, NoticeAnswer::Later) => {
+                failed(503, "{\"code\":\"FAIL\",\"message\":\"not now\"}")
+            }
             (false, NoticeAnswer::Taken) => {
                 RawReply { status: 200, content_type: Some("text/xml"), body: TAKEN }
             }
-            (false, NoticeAnswer::Refused) => {
+            (false, NoticeAnswer::Refused | NoticeAnswer::Later) => {
                 RawReply { status: 200, content_type: Some("text/xml"), body: REFUSED }
             }
         }
