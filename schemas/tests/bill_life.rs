@@ -325,3 +325,41 @@ fn whatever_happens_in_whatever_order_the_money_adds_up() {
     }
     assert!(payments > 40 && refunds > 60, "{payments} payments, {refunds} refunds");
 }
+
+#[test]
+fn nothing_is_offered_on_a_bill_that_nobody_should_pay_any_more() {
+    let now = Timestamp::now();
+    let second = |bill: BillRecord| bill.begin_attempt(&way(Channel::UnionPay, Scene::App), 0, now);
+    let begun = second(open(now)).unwrap();
+    let paid = counted(pay(begun.clone(), 1, &paid("t1", AMOUNT, now), now));
+    let closing = begun.clone().begin_closing(ClosingReason::Cancelled, now).unwrap();
+    let late = begun.expires_at;
+    let cases = [
+        ("paid", paid, now, BillRefusal::Paid),
+        ("being closed", closing, now, BillRefusal::Closed),
+        ("overdue", begun, late, BillRefusal::Overdue),
+    ];
+    for (name, bill, at, refusal) in cases {
+        assert_eq!(bill.may_pay(at), Err(refusal), "{name}");
+        assert_eq!(bill.offer(2, offer(now), at), Err(refusal), "{name}");
+    }
+}
+
+#[test]
+fn a_refund_of_which_nothing_has_left_is_sent_as_of_now() {
+    let now = Timestamp::now();
+    let paid = counted(pay(open(now), 1, &paid("t1", AMOUNT, now), now));
+    let job = JobId::generate();
+    let sent = paid.begin_refund(job, fen(AMOUNT), "", now).unwrap();
+    let later = now + Duration::from_mins(20);
+    let again = sent.send_refund(1, later).unwrap();
+    assert_eq!(again.refund(1).unwrap().sent_at, Some(later));
+
+    let state = RefundState::Processing;
+    let RefundNews::Changed(heard) =
+        again.hear_of_refund(1, state, None, Source::Answer, "job", later).unwrap()
+    else {
+        panic!("it moves");
+    };
+    assert_eq!(heard.send_refund(1, later), Err(BillRefusal::Ended));
+}

@@ -6,7 +6,7 @@ use std::time::Duration;
 use reqwest::{Method, Response};
 use schemas::{
     BillRecord, BillSn, Channel, Fen, JobRecord, Queue, Scene, Timestamp, Verdict,
-    bill::{Offer, Paid, PaymentNews, Source, Way},
+    bill::{ClosingReason, Offer, Paid, PaymentNews, Source, Way},
     kinds::pay_create::PayOffer,
     message::{self, Subject},
 };
@@ -275,4 +275,54 @@ async fn a_forged_notice_changes_nothing_and_calls_that_are_not_built_say_so() {
     assert_eq!(known, json!({ "success": true, "data": null }));
     let unknown = app.read("/api/pay/weixin/check-app-id/?app_id=wx0", &app.ada).await;
     assert_eq!(unknown["success"], false);
+}
+
+#[tokio::test]
+async fn a_bill_that_is_being_closed_is_offered_to_nobody_in_a_way_that_was_begun_before() {
+    let app = App::start().await;
+    let sn = app.bill(&app.ada).await;
+    let pay = format!("{ORDERS}{sn}/pay/");
+    let way = json!({ "pay_method": 100, "end_type": 100 });
+    let keyed = async || {
+        let call = app.request(Method::POST, &pay, &app.ada).header("idempotency-key", "k1");
+        call.json(&way).send().await.unwrap()
+    };
+    assert_eq!(keyed().await.status(), 202);
+    let Ok(begun) = app.record(&sn).await.begin_attempt(
+        &Way {
+            channel: Channel::Alipay,
+            scene: Scene::App,
+            code: false,
+            app: "web".to_owned(),
+            account: None,
+        },
+        0,
+        Timestamp::now(),
+    ) else {
+        panic!("it begins");
+    };
+    app.keep(&begun).await;
+    let now = Timestamp::now();
+    let offer = Offer {
+        reply: json!({}),
+        wrapped: true,
+        code: Some("https://qr.alipay.com/bax".to_owned()),
+        at: now,
+        until: begun.expires_at,
+    };
+    let open = begun.offer(1, offer, now).unwrap();
+    app.keep(&open).await;
+    let qr = format!("{ORDERS}{sn}/qr/");
+    assert_eq!(app.get(&qr, &app.ada).await.status(), 200);
+    let closing = open.begin_closing(ClosingReason::Cancelled, now).unwrap();
+    app.keep(&closing).await;
+
+    let late = error("pay", app.post(&pay, &way, &app.ada).await, 409, "CONFLICT").await;
+    assert_eq!(late["data"]["reason"], "bill_closed");
+    error("qr", app.get(&qr, &app.ada).await, 409, "CONFLICT").await;
+    let again = keyed().await;
+    assert_eq!(
+        (again.status().as_u16(), &again.headers()["idempotency-replayed"]),
+        (202, &"true".parse().unwrap())
+    );
 }

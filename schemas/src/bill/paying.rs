@@ -78,12 +78,12 @@ impl BillRecord {
         self.attempts.iter().find(|one| one.ordinal == ordinal && way.is_of(one))
     }
 
-    /// Whether an attempt may begin at `now`.
+    /// Whether a payer may be given anything to pay the bill with at `now`.
     ///
     /// # Errors
     ///
-    /// [`BillRefusal`] says why not.
-    pub fn may_begin(&self, now: Timestamp) -> Result<(), BillRefusal> {
+    /// [`BillRefusal::Paid`], [`BillRefusal::Closed`] or [`BillRefusal::Overdue`].
+    pub fn may_pay(&self, now: Timestamp) -> Result<(), BillRefusal> {
         if self.payment().is_some() {
             return Err(BillRefusal::Paid);
         }
@@ -93,6 +93,16 @@ impl BillRecord {
         if now >= self.expires_at {
             return Err(BillRefusal::Overdue);
         }
+        Ok(())
+    }
+
+    /// Whether another attempt may begin at `now`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::may_pay`], or [`BillRefusal::TooManyAttempts`].
+    pub fn may_begin(&self, now: Timestamp) -> Result<(), BillRefusal> {
+        self.may_pay(now)?;
         if self.attempts.len() >= MAX_ATTEMPTS {
             return Err(BillRefusal::TooManyAttempts);
         }
@@ -136,13 +146,15 @@ impl BillRecord {
     ///
     /// # Errors
     ///
-    /// [`BillRefusal::Unheard`], or [`BillRefusal::Ended`] when the attempt has ended: the offer
-    /// is of no use.
+    /// [`BillRefusal::Unheard`]; [`BillRefusal::Ended`] when the attempt has ended, or what
+    /// [`Self::may_pay`] says: no client may get the offer.
     pub fn offer(mut self, number: u32, offer: Offer, now: Timestamp) -> Result<Self, BillRefusal> {
+        let payable = self.may_pay(now);
         let attempt = self.attempt_mut(number)?;
         if !matches!(attempt.state, AttemptState::Sent | AttemptState::Open) {
             return Err(BillRefusal::Ended);
         }
+        payable?;
         attempt.state = AttemptState::Open;
         attempt.offer = Some(offer);
         Ok(self.changed(now))

@@ -120,6 +120,21 @@ impl BillRecord {
         Ok(self.changed(now))
     }
 
+    /// Notes that refund `number` is sent anew at `now`, because nothing of it has left until then:
+    /// save it before the provider is called.
+    ///
+    /// # Errors
+    ///
+    /// [`BillRefusal::Ended`] when the provider was heard of it, or nobody sends it.
+    pub fn send_refund(mut self, number: u32, now: Timestamp) -> Result<Self, BillRefusal> {
+        let refund = self.refund_mut(number)?;
+        if refund.state != RefundState::Sent {
+            return Err(BillRefusal::Ended);
+        }
+        refund.sent_at = Some(now);
+        Ok(self.changed(now))
+    }
+
     /// Takes in where the provider says that refund `number` stands: one of
     /// [`RefundState::Processing`], `Abnormal`, `Succeeded` or `Refused`; `detail` is the
     /// provider's number of the refund, or its code when it refused.

@@ -92,10 +92,19 @@ pub enum TakenIn {
 }
 
 impl Told {
-    /// The key by which an event is worked on once.
+    /// The key by which an event is worked on once. What it tells is part of it: a provider that gives
+    /// one name to two events has told of both.
     #[must_use]
     pub fn unique_key(&self) -> String {
-        format!("{}:{}:{}:{}", PayNotify::KIND, self.channel, self.app, self.event)
+        let news = match &self.news {
+            ToldNews::Paid { key, transaction_id, amount, .. } => {
+                format!("paid:{key}:{transaction_id}:{}", amount.get())
+            }
+            ToldNews::Trade { key } => format!("trade:{key}"),
+            ToldNews::Refund { key, state, .. } => format!("refund:{key}:{}", state.name()),
+            ToldNews::AskRefund { key } => format!("ask:{key}"),
+        };
+        format!("{}:{}:{}:{}:{news}", PayNotify::KIND, self.channel, self.app, self.event)
     }
 
     /// The number of the trade or refund that it is about.

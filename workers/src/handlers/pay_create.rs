@@ -93,6 +93,7 @@ async fn resume(
 ) -> Result<PayOffer, JobError> {
     match (attempt.state, &attempt.offer) {
         (AttemptState::Open, Some(offer)) => {
+            bill.may_pay(Timestamp::now()).map_err(refused)?;
             look_at_trade(ctx, &bill.id, &attempt, Some(0)).await?;
             return Ok(answer(order, &attempt, offer));
         }
@@ -105,10 +106,11 @@ async fn resume(
     match standing {
         Standing::Paid => Err(refused(BillRefusal::Paid)),
         Standing::Closed => Err(JobError::Rejected("attempt_closed")),
-        Standing::Open | Standing::NotFound if bill.closing.is_some() => {
-            Err(refused(BillRefusal::Closed))
-        }
-        Standing::Open | Standing::NotFound => create(ctx, order, bill, &attempt).await,
+        // What happened meanwhile counts: a bill that is paid or closed gets no further trade.
+        Standing::Open | Standing::NotFound => match bill.may_pay(Timestamp::now()) {
+            Ok(()) => create(ctx, order, bill, &attempt).await,
+            Err(refusal) => Err(refused(refusal)),
+        },
     }
 }
 
@@ -228,20 +230,23 @@ async fn offer(
     let number = attempt.number;
     let (bill, kept) =
         change(ctx, bill, |bill| match bill.offer(number, offer.clone(), Timestamp::now()) {
-            Ok(next) => Ok(Step::Save(next, true)),
-            Err(BillRefusal::Ended) => Ok(Step::Keep(false)),
-            Err(other) => Err(refused(other)),
+            Ok(next) => Ok(Step::Save(next, Ok(()))),
+            Err(BillRefusal::Unheard) => Err(refused(BillRefusal::Unheard)),
+            Err(late) => Ok(Step::Keep(Err(late))),
         })
         .await?;
-    if kept {
-        return Ok(answer(order, attempt, &offer));
-    }
-    // It was paid, or closed while the provider made it. The latter must not stay open there.
+    let Err(late) = kept else { return Ok(answer(order, attempt, &offer)) };
     if bill.attempt(number).is_some_and(|attempt| attempt.state == AttemptState::Paid) {
         return Err(refused(BillRefusal::Paid));
     }
+    // The bill was paid or closed while the provider made it: no client has it, and it must not stay
+    // open there.
     close_at_provider(ctx, &bill, attempt).await?;
-    Err(JobError::Rejected("attempt_closed"))
+    close(ctx, bill, number, Source::Answer).await?;
+    Err(match late {
+        BillRefusal::Ended => JobError::Rejected("attempt_closed"),
+        late => refused(late),
+    })
 }
 
 async fn refuse(

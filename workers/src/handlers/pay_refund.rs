@@ -1,5 +1,7 @@
 //! Returns money of one paid bill.
 
+use std::time::Duration;
+
 use providers::payment::{self, Call, ProviderError, RefundOrder};
 use schemas::{
     BillRecord, Job, JobError, Timestamp,
@@ -19,6 +21,10 @@ use crate::{
     },
 };
 
+/// After this long a call of which nothing was heard, and whose refund its provider does not know,
+/// has not arrived.
+const ON_ITS_WAY: Duration = Duration::from_mins(10);
+
 impl Handler for PayRefund {
     async fn run(ctx: &Context, wish: &RefundWish) -> Result<RefundStanding, JobError> {
         let bill = load(ctx, &wish.sn).await?;
@@ -31,10 +37,23 @@ impl Handler for PayRefund {
         send(ctx, bill, &refund).await
     }
 
+    /// A refund that was never taken by its provider, because that had no time for it, is given up.
     async fn undo(ctx: &Context, wish: &RefundWish) -> Result<Undo, JobError> {
         let bill = load(ctx, &wish.sn).await?;
-        let clean = bill.refund_by(ctx.job).is_none() && ctx.unknown_since.is_none();
-        Ok(if clean { Undo::Undone } else { Undo::TooLate })
+        if ctx.unknown_since.is_some() {
+            return Ok(Undo::TooLate);
+        }
+        let Some(refund) = bill.refund_by(ctx.job).cloned() else { return Ok(Undo::Undone) };
+        if refund.state != RefundState::Sent {
+            return Ok(Undo::TooLate);
+        }
+        let heard = ask(ctx, &bill, &refund).await?;
+        if heard.state != payment::RefundState::NotFound {
+            return Ok(Undo::TooLate);
+        }
+        let refused = RefundState::Refused;
+        hear_of_refund(ctx, bill, refund.number, refused, Some("cancelled"), Source::Query).await?;
+        Ok(Undo::Undone)
     }
 }
 
@@ -65,7 +84,18 @@ async fn resume(
     let heard = ask(ctx, &bill, &refund).await?;
     if heard.state == payment::RefundState::NotFound {
         // It never arrived. The same number again moves money once, also when it arrives late.
-        return send(ctx, bill, &refund).await;
+        if ctx.unknown_since.is_some() {
+            return send(ctx, bill, &refund).await;
+        }
+        // Nothing has left, so it is sent as of now: a provider may refuse an old time.
+        let now = Timestamp::now();
+        let (bill, ()) = change(ctx, bill, |bill| {
+            let sent = bill.send_refund(refund.number, now).map_err(refused)?;
+            Ok(Step::Save(sent, ()))
+        })
+        .await?;
+        let refund = bill.refund(refund.number).cloned();
+        return send(ctx, bill, &refund.ok_or(JobError::Rejected("no_such_refund"))?).await;
     }
     let bill = take_in_refund(ctx, bill, refund.number, &heard, Source::Query).await?;
     conclude(ctx, &bill, refund.number).await
@@ -108,6 +138,9 @@ async fn send(
             let bill = accept(ctx, bill, number, &heard).await?;
             conclude(ctx, &bill, number).await
         }
+        Err(ProviderError::Refused(_)) if may_still_arrive(ctx) => {
+            Err(ask_again(ctx, format!("refund {}", refund.key)))
+        }
         Err(ProviderError::Refused(code)) => {
             let refused = RefundState::Refused;
             let heard = hear_of_refund(ctx, bill, number, refused, Some(&code), Source::Answer);
@@ -131,6 +164,12 @@ async fn send(
             | ProviderError::Misconfigured(_)),
         ) => Err(question_failed(other)),
     }
+}
+
+/// Whether an earlier send, of which nothing was heard, may still be on its way: a refusal of the
+/// one after it says nothing about that one.
+fn may_still_arrive(ctx: &Context) -> bool {
+    ctx.unknown_since.is_some_and(|since| Timestamp::now() < since + ON_ITS_WAY)
 }
 
 fn refund_order(

@@ -60,6 +60,17 @@ impl Call {
         })
     }
 
+    /// Whether an earlier call with the same key has started a job: then that job answers, however
+    /// things stand now.
+    ///
+    /// # Errors
+    ///
+    /// 503: the store does not answer.
+    pub(super) async fn is_replay(&self, state: &AppState) -> Result<bool, ApiError> {
+        let Some(key) = &self.idempotency else { return Ok(false) };
+        Ok(state.store.jobs.by_idempotency_key(self.user, &key.key).await?.is_some())
+    }
+
     /// Spares the worker to read `bill` as this call has just read it.
     pub(super) fn carrying(self, bill: &BillRecord) -> Self {
         Self { beside: Beside::of(bill), ..self }

@@ -46,8 +46,12 @@ pub(super) async fn pay(
     if order.scene == Scene::H5 {
         order.payer_ip = call.payer_ip;
     }
-    if bill.attempt_by(&order.way(), order.ordinal).is_none() {
-        bill.may_begin(now).map_err(conflict)?;
+    let begun = bill.attempt_by(&order.way(), order.ordinal).is_some();
+    let payable = if begun { bill.may_pay(now) } else { bill.may_begin(now) };
+    if let Err(refusal) = payable
+        && !call.is_replay(state).await?
+    {
+        return Err(conflict(refusal));
     }
     let mut job = NewJob::of::<PayCreate>(call.user, &order).map_err(ApiError::internal)?;
     job.unique_key = Some(order.unique_key());

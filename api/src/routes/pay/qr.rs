@@ -9,6 +9,7 @@ use schemas::{
     bill::{Attempt, AttemptState},
 };
 
+use super::order::conflict;
 use crate::error::ApiError;
 
 /// White modules around the code, as the standard wants it.
@@ -21,9 +22,10 @@ const SCALE: u32 = 8;
 ///
 /// # Errors
 ///
-/// 409 when there is none.
+/// 409 when there is none, or nobody may pay the bill any more.
 pub(super) fn code(bill: &BillRecord) -> Result<&str, ApiError> {
     let now = Timestamp::now();
+    bill.may_pay(now).map_err(conflict)?;
     let scanned = |attempt: &&Attempt| {
         let fresh = attempt.offer.as_ref().is_some_and(|offer| now < offer.until);
         attempt.state == AttemptState::Open && fresh
