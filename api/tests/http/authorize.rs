@@ -186,6 +186,7 @@ async fn an_answer_that_is_not_right_gives_nothing() {
     let narrow: Value = server.token(sign_in_with("narrow", "")).await.json().await.unwrap();
     let narrow = narrow["access_token"].as_str().unwrap();
     let long = "d".repeat(300);
+    let odd = vec![("allow", "true"), ("n_scopes", "user_profile"), ("device_id", &long)];
     let cases: [(&str, &str, Ask<'_>, &str); 6] = [
         ("no answer", &token, vec![], "invalid_request"),
         ("an odd answer", &token, vec![("allow", "yes")], "invalid_request"),
@@ -197,7 +198,7 @@ async fn an_answer_that_is_not_right_gives_nothing() {
             vec![("allow", "true"), ("n_scopes", "user_profile")],
             "invalid_scope",
         ),
-        ("odd device", &token, vec![("allow", "true"), ("device_id", &long)], "invalid_request"),
+        ("odd device", &token, odd, "invalid_request"),
     ];
     for (name, token, more, code) in cases {
         refusal(name, answer(&server, token, &web(&[]), &more).await, 400, code).await;
@@ -213,6 +214,26 @@ async fn an_answer_that_is_not_right_gives_nothing() {
 }
 
 #[tokio::test]
+async fn an_answer_that_names_nothing_allows_nothing() {
+    let server = oauth::server().await;
+    let token = server.access_token().await;
+    let narrow: Value = server.token(sign_in_with("narrow", "")).await.json().await.unwrap();
+    let narrow = narrow["access_token"].as_str().unwrap();
+    let cases: [(&str, &str, Ask<'_>); 4] = [
+        ("basic ones are shown", &token, web(&[])),
+        ("only one that may be left out is shown", &token, web(&[("scope", "user_image")])),
+        ("everything is asked for", &token, web(&[("scope", "all")])),
+        ("nothing basic can be given", narrow, web(&[("scope", "all")])),
+    ];
+    for (name, token, ask) in cases {
+        refusal(name, answer(&server, token, &ask, ALLOW).await, 400, "invalid_scope").await;
+    }
+    let empty = [ALLOW, &[("n_scopes", ""), ("ad_scopes", "")]].concat();
+    let reply = answer(&server, &token, &web(&[]), &empty).await;
+    refusal("empty parts", reply, 400, "invalid_scope").await;
+}
+
+#[tokio::test]
 async fn an_allowed_client_gets_its_token_at_once() {
     let server = oauth::server().await;
     let token = server.access_token().await;
@@ -222,7 +243,7 @@ async fn an_allowed_client_gets_its_token_at_once() {
         ("redirect_uri", WEB),
         ("state", ""),
     ];
-    let body: Value = answer(&server, &token, &ask, ALLOW).await.json().await.unwrap();
+    let body: Value = oauth::allow(&server, &token, &ask).await.json().await.unwrap();
 
     assert_eq!(body["token_type"], "Bearer");
     assert_eq!(body["expires_in"], 900);
@@ -239,7 +260,7 @@ async fn the_answer_may_be_a_plain_form_too() {
     let request = server
         .request(Method::POST, "/api/o/authorize/")
         .bearer_auth(server.access_token().await)
-        .form(&[phone(), ALLOW.to_vec()].concat());
+        .form(&[phone(), ALLOW.to_vec(), vec![("n_scopes", "user_profile")]].concat());
     let body: Value = request.send().await.unwrap().json().await.unwrap();
     let address = body["redirect_uri"].as_str().unwrap();
 

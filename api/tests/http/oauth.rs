@@ -95,11 +95,21 @@ pub(crate) async fn answer(
     request.multipart(form).send().await.unwrap()
 }
 
+/// The answer of a consent page whose user allows everything that it shows.
+pub(crate) async fn allow(server: &Server, token: &str, ask: &Ask<'_>) -> Response {
+    let shown: Value = show(server, token, ask).await.json().await.unwrap();
+    let mut more = vec![("allow", "true"), ("device_id", "AUTHORIZE")];
+    for part in ["n_scopes", "ad_scopes"] {
+        let pairs = shown[part].as_array().into_iter().flatten();
+        more.extend(pairs.map(|pair| (part, pair[0].as_str().unwrap())));
+    }
+    answer(server, token, ask, &more).await
+}
+
 /// The code that the demo user gives to whoever asks like this.
 pub(crate) async fn code(server: &Server, ask: &Ask<'_>) -> String {
     let token = server.access_token().await;
-    let more = [("allow", "true"), ("device_id", "AUTHORIZE")];
-    let reply = answer(server, &token, ask, &more).await;
+    let reply = allow(server, &token, ask).await;
     assert_eq!(reply.status(), 200);
     let body: Value = reply.json().await.unwrap();
     parameter(body["redirect_uri"].as_str().unwrap(), "code").unwrap()

@@ -45,8 +45,8 @@ impl AuthorizeApi {
     ///
     /// A `multipart/form-data` or `application/x-www-form-urlencoded` body: `client_id`,
     /// `redirect_uri`, `response_type`, `state`, `code_challenge` and `code_challenge_method` as
-    /// above; `n_scopes` and `ad_scopes`, one part for each scope; `allow` (`true` or `false`);
-    /// `device_id`.
+    /// above; `n_scopes` and `ad_scopes`, one part for each scope that is granted, and at least one;
+    /// `allow` (`true` or `false`); `device_id`.
     #[oai(path = "/authorize", method = "post", operation_id = "answer_authorization")]
     async fn answer(
         &self,
@@ -68,14 +68,16 @@ impl AuthorizeApi {
             }
             _ => return Err(AuthorizeError::invalid("allow must be true or false")),
         }
-        // The page was shown everything that the client may ask for and this user can give.
+        // The answer does not say again what was asked for, so only what it names was surely shown.
         let most = wanted.client.scopes.intersection(&caller.scopes);
-        let named = parts.all("n_scopes").chain(parts.all("ad_scopes")).next().is_some();
-        let offered = if named { most } else { wanted.offered(&caller.scopes)? };
+        let scopes = request::chosen(&parts, &["n_scopes", "ad_scopes"], &most)?;
+        if scopes.is_empty() {
+            return Err(AuthorizeError::InvalidScope);
+        }
         let consent = Consent {
             context,
             owner: caller.user,
-            scopes: request::chosen(&parts, &["n_scopes", "ad_scopes"], &offered)?,
+            scopes,
             device_id: parts.one("device_id")?.unwrap_or(DEVICE),
         };
         let given = consent.give(&self.0, &wanted).await?;

@@ -10,7 +10,7 @@
 //! 4. `response_type` is missing → `invalid_request`, or unknown → `unsupported_response_type`;
 //! 5. the client may not use that response type → `unauthorized_client`;
 //! 6. the proof key: a public client sends none, or it is not S256 → `invalid_request`;
-//! 7. the scope → `invalid_scope`.
+//! 7. the scope → `invalid_scope`; also an answer that allows and names no scope.
 //!
 //! What is wrong before the address is known to be the client's own is told to the person and never
 //! to the address. Only somebody who signed in with the password may allow a client something, and

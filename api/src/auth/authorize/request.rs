@@ -153,8 +153,8 @@ fn scopes(client: &ClientRecord, parts: &Parts) -> Result<Scopes, AuthorizeError
     Ok(wanted)
 }
 
-/// The scopes of a consent: those named under any of `names`, each within `offered`; the offered
-/// ones when none is named.
+/// The scopes that an answer names under any of `names`, each within `offered`. An answer that names
+/// none chooses none.
 ///
 /// # Errors
 ///
@@ -168,8 +168,5 @@ pub(super) fn chosen(
     let parsed = texts.map(str::parse::<Scope>);
     let chosen: Scopes =
         parsed.collect::<Result<_, _>>().map_err(|_| AuthorizeError::InvalidScope)?;
-    if chosen.is_empty() {
-        return Ok(offered.clone());
-    }
     if offered.covers(&chosen) { Ok(chosen) } else { Err(AuthorizeError::InvalidScope) }
 }

@@ -210,9 +210,7 @@ impl Turn<'_> {
         };
         let offered = self.wanted.offered(&person.held)?;
         let basic: Scopes = offered.iter().filter(|scope| scope.is_basic()).collect();
-        let ticked = form.all("scope").next().is_some();
-        let chosen =
-            if ticked { request::chosen(form, &["scope"], &offered)? } else { Scopes::default() };
+        let chosen = request::chosen(form, &["scope"], &offered)?;
         let scopes: Scopes = basic.iter().chain(chosen.iter()).collect();
         if scopes.is_empty() {
             let problem = "Choose something that you allow.";
