@@ -234,6 +234,20 @@ async fn an_answer_that_names_nothing_allows_nothing() {
 }
 
 #[tokio::test]
+async fn a_disabled_client_is_as_unknown() {
+    let server = oauth::server().await;
+    let token = server.access_token().await;
+    let spa = vec![("client_id", "spa"), ("response_type", "token"), ("redirect_uri", WEB)];
+    let more = [ALLOW, &[("n_scopes", "user_profile")]].concat();
+    for (id, ask) in [("web", web(&[])), ("spa", spa)] {
+        assert_eq!(answer(&server, &token, &ask, &more).await.status(), 200, "{id}");
+        oauth::disable(&server, id).await;
+        refusal(id, show(&server, &token, &ask).await, 400, "invalid_client").await;
+        refusal(id, answer(&server, &token, &ask, &more).await, 400, "invalid_client").await;
+    }
+}
+
+#[tokio::test]
 async fn an_allowed_client_gets_its_token_at_once() {
     let server = oauth::server().await;
     let token = server.access_token().await;

@@ -7,7 +7,7 @@ use schemas::{
     account::{ClientRecord, Grant},
 };
 use serde_json::Value;
-use store::Insert;
+use store::{Insert, Save};
 
 use crate::rig::Server;
 
@@ -51,6 +51,14 @@ async fn add(server: &Server, id: &str, secret: Option<&str>, grants: &[Grant], 
         disabled_at: None,
     };
     assert_eq!(server.store.clients.insert(&client).await, Ok(Insert::Stored));
+}
+
+/// What an operator does with a client that is to be used no more.
+pub(crate) async fn disable(server: &Server, id: &str) {
+    let client = server.store.clients.get(&id.parse().unwrap()).await.unwrap().unwrap();
+    let version = client.version + 1;
+    let client = ClientRecord { version, disabled_at: Some(Timestamp::now()), ..client };
+    assert_eq!(server.store.clients.save(&client).await, Ok(Save::Stored));
 }
 
 /// What a client asks for.

@@ -129,6 +129,25 @@ async fn what_is_not_ticked_is_not_granted() {
 }
 
 #[tokio::test]
+async fn a_disabled_client_collects_no_passwords_and_gets_nothing() {
+    let server = oauth::server().await;
+    let (mut inside, mut outside) = (Browser::default(), Browser::default());
+    inside.sign_in(&server, ASK).await;
+    outside.get(&server, ASK).await;
+    oauth::disable(&server, "web").await;
+
+    let (status, text) = Browser::default().get(&server, ASK).await;
+    assert!(status == 400 && !text.contains("name=\"password\""), "{text}");
+    let sign_in = [("username", USERNAME), ("password", PASSWORD), ("act", "sign_in")];
+    let turns = [(&inside, &[("act", "allow")][..]), (&outside, &sign_in)];
+    for (browser, form) in turns {
+        let reply = browser.post(&server, ASK, form).await;
+        assert_eq!(reply.status(), 400);
+        assert!(reply.headers().get("location").is_none(), "the client is told nothing");
+    }
+}
+
+#[tokio::test]
 async fn a_person_may_refuse_and_sign_out() {
     let server = oauth::server().await;
     let mut browser = Browser::default();

@@ -5,7 +5,7 @@
 //!
 //! 1. the request's form: encoding, size, a parameter that counts and comes twice →
 //!    `invalid_request`; unknown parameters are ignored;
-//! 2. `client_id` is missing → `invalid_request`, or unknown → `invalid_client`;
+//! 2. `client_id` is missing → `invalid_request`, or unknown or disabled → `invalid_client`;
 //! 3. `redirect_uri` is missing or not one of the client's → `invalid_request`;
 //! 4. `response_type` is missing → `invalid_request`, or unknown → `unsupported_response_type`;
 //! 5. the client may not use that response type → `unauthorized_client`;

@@ -85,11 +85,12 @@ impl Wanted {
     }
 }
 
-/// The client, and the way back to it.
+/// The client, and the way back to it. A disabled client is as unknown.
 async fn known(store: &Store, parts: &Parts) -> Result<(ClientRecord, Back), AuthorizeError> {
     let id = parts.require("client_id")?;
     let id = id.parse().map_err(|_| AuthorizeError::UnknownClient)?;
-    let client = store.clients.get(&id).await?.ok_or(AuthorizeError::UnknownClient)?;
+    let client = store.clients.get(&id).await?.filter(|client| client.disabled_at.is_none());
+    let client = client.ok_or(AuthorizeError::UnknownClient)?;
     let redirect_uri = parts.require("redirect_uri")?;
     if !client.redirect_uris.iter().any(|registered| registered.allows(redirect_uri)) {
         return Err(AuthorizeError::invalid("redirect_uri is not registered for this client"));
