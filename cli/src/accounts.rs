@@ -343,12 +343,13 @@ fn scopes(names: &[String]) -> Result<Scopes, Failure> {
     let (all, others): (Vec<_>, Vec<_>) = names.iter().partition(|name| *name == "all");
     let others: Vec<_> = others.into_iter().map(String::as_str).collect();
     let read: Result<Scopes, _> = others.join(" ").parse();
-    // What reaches others is never given by the way.
+    // What reaches others, or makes bills and pays them back, is never given by the way.
     let usual = Scope::ALL.into_iter().filter(|scope| !all.is_empty() && scope.is_personal());
     read.map(|read| read.iter().chain(usual).collect()).map_err(|_| {
         let known: Vec<_> = Scope::ALL.into_iter().map(Scope::name).collect();
         Failure::Misuse(format!(
-            "unknown scope; there are {} and all, which is those about a user's own things",
+            "unknown scope; there are {} and all, which is those about a user's own things: \
+             pay_trade_manage and push_send are given by name",
             known.join(", ")
         ))
     })

@@ -254,7 +254,8 @@ Examples:
   feat client add phone --public --scopes user_image
   feat client add shop --grants authorization_code,refresh_token \\
       --redirect-uri https://shop.example.com/oauth
-  feat client add reports --grants client_credentials")]
+  feat client add reports --grants client_credentials
+  feat client add till --name 'Our back office' --scopes all,pay_trade_manage")]
     Add(AddClient),
     /// List the clients
     List(Output<Place>),
@@ -276,7 +277,9 @@ pub(crate) struct AddClient {
     /// What a consent page calls it; the id when it is not given
     #[arg(long)]
     pub(crate) name: Option<String>,
-    /// Scopes that it may ask for, parted by commas, or all
+    /// Scopes that it may ask for, parted by commas, or all, which is those about a user's own
+    /// things. By name only: `pay_trade_manage`, which makes bills and pays them back and belongs to
+    /// the merchant's own server, never to an app that payers sign in to; and `push_send`
     #[arg(long, value_delimiter = ',', default_value = "all")]
     pub(crate) scopes: Vec<String>,
     /// Grants that it may use, parted by commas

@@ -190,6 +190,23 @@ fn a_client_gets_another_secret_and_can_be_closed() {
 }
 
 #[test]
+fn making_bills_and_reaching_everybody_are_given_by_name_only() {
+    let folder = folder();
+    one(&folder, &["user", "add", "ada"]);
+    one(&folder, &["client", "add", "app"]);
+    let scopes = one(&folder, &["client", "show", "app"])["scopes"].to_string();
+    assert!(scopes.contains("pay_trade_order"), "{scopes}");
+    let key = one(&folder, &["user", "key", "add", "ada", "--name", "all"])["scopes"].to_string();
+    for scopes in [&scopes, &key] {
+        assert!(!scopes.contains("manage") && !scopes.contains("push_send"), "{scopes}");
+    }
+
+    one(&folder, &["client", "add", "till", "--scopes", "all,pay_trade_manage"]);
+    let scopes = one(&folder, &["client", "show", "till"])["scopes"].to_string();
+    assert!(scopes.contains("user_image") && scopes.contains("pay_trade_manage"), "{scopes}");
+}
+
+#[test]
 fn what_operators_do_is_written_down() {
     let folder = folder();
     one(&folder, &["user", "add", "ada", "--as", "grace"]);

@@ -64,16 +64,13 @@ impl Scope {
     }
 
     /// Whether it is about the user's own things only. Any other one is given to a client or a key
-    /// by its name alone.
+    /// by its name alone: it reaches others, or, as making bills does, it names prices and gives
+    /// money back.
     #[must_use]
     pub const fn is_personal(self) -> bool {
         match self {
-            Self::UserProfile
-            | Self::UserImage
-            | Self::PushDevice
-            | Self::PayTradeOrder
-            | Self::PayTradeManage => true,
-            Self::PushSend => false,
+            Self::UserProfile | Self::UserImage | Self::PushDevice | Self::PayTradeOrder => true,
+            Self::PayTradeManage | Self::PushSend => false,
         }
     }
 
@@ -200,6 +197,13 @@ mod tests {
         assert_eq!(both.intersection(&one), one);
         assert_eq!("all".parse(), Ok(both));
         assert_eq!("user_image root".parse::<Scopes>(), Err(UnknownScope));
+    }
+
+    #[test]
+    fn what_names_prices_or_reaches_others_is_not_personal() {
+        let personal: Scopes = Scope::ALL.into_iter().filter(|scope| scope.is_personal()).collect();
+
+        assert_eq!(personal.to_string(), "user_profile user_image push_device pay_trade_order");
     }
 
     #[test]

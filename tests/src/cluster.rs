@@ -88,7 +88,8 @@ impl Cluster {
     fn add_accounts(&mut self) {
         let user = self.run(&["user", "add", USERNAME, "--password-stdin"], PASSWORD);
         assert!(user.status.success(), "{}", String::from_utf8_lossy(&user.stderr));
-        let client = self.run(&["client", "add", "app", "--json"], "");
+        let scopes = "all,pay_trade_manage";
+        let client = self.run(&["client", "add", "app", "--scopes", scopes, "--json"], "");
         assert!(client.status.success(), "{}", String::from_utf8_lossy(&client.stderr));
         let client: serde_json::Value = serde_json::from_slice(&client.stdout).expect("JSON");
         client["client_secret"].as_str().expect("secret").clone_into(&mut self.client_secret);

@@ -148,7 +148,7 @@ async fn a_person_signs_in_allows_and_comes_back() {
     let ours = |text: &&String| text.contains("Content Security Policy");
     assert_eq!(complaints.iter().find(ours), None, "the page keeps its own policy");
     let token = redeem(&stage, &parameter(&back, "code").expect("code")).await;
-    let scopes = "user_profile push_device pay_trade_order pay_trade_manage";
+    let scopes = "user_profile push_device pay_trade_order";
     assert_eq!(token["scope"], scopes, "one scope was unticked");
     let access = token["access_token"].as_str().expect("token");
     let jobs = Client::new().get(stage.at("/api/job/")).bearer_auth(access).send().await;

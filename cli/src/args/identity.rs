@@ -80,7 +80,8 @@ pub(crate) enum UserKey {
     #[command(after_help = "\
 Examples:
   feat user key add ada --name backup
-  feat user key add ada --name import --scopes user_image --expires 90d")]
+  feat user key add ada --name import --scopes user_image --expires 90d
+  feat user key add shop --name server --scopes pay_trade_order,pay_trade_manage")]
     Add(AddKey),
     /// List a user's keys, newest first
     List(OneUser),
@@ -96,7 +97,8 @@ pub(crate) struct AddKey {
     /// What it is for
     #[arg(long)]
     pub(crate) name: String,
-    /// Scopes that it has, parted by commas, or all
+    /// Scopes that it has, parted by commas, or all, which is those about the user's own things.
+    /// By name only: `pay_trade_manage`, which makes bills and pays them back, and `push_send`
     #[arg(long, value_delimiter = ',', default_value = "all")]
     pub(crate) scopes: Vec<String>,
     /// How long it counts, such as 90d; until it is revoked when not given

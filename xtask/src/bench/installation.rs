@@ -76,8 +76,10 @@ impl Installation {
             ("FEAT_API__RATE_LIMITS__CLIENT", "off".to_owned()),
         ]);
         new.add_user("+86-13800000001")?;
-        let client: Value =
-            serde_json::from_slice(&new.run(&["client", "add", "demo", "--json"], "")?)?;
+        // The bench makes bills, too.
+        let scopes = "all,pay_trade_manage";
+        let added = new.run(&["client", "add", "demo", "--scopes", scopes, "--json"], "")?;
+        let client: Value = serde_json::from_slice(&added)?;
         client["client_secret"].as_str().ok_or("no client secret")?.clone_into(&mut new.secret);
         Ok(new)
     }
