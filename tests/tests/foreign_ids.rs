@@ -10,14 +10,14 @@ use std::{collections::BTreeSet, fmt::Display, sync::LazyLock, time::Duration};
 
 use api::{
     Api, Settings,
-    auth::{NewKey, TokenKey},
+    auth::{NewKey, TokenKey, hash_password},
 };
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use reqwest::{Method, RequestBuilder, Response, multipart};
 use schemas::{
     ApnsEnvironment, BillRecord, BillSn, Channel, Currency, Fen, ImageId, JobRecord, KeyId, PushId,
     Scopes, SessionId, Timestamp, UserId,
-    account::{Grant, SessionRecord, UserRecord},
+    account::{ClientRecord, Grant, SessionRecord, UserRecord},
     api_key::KeyRecord,
     bill::NewBill,
     binding::BindingRecord,
@@ -33,6 +33,7 @@ use serde_json::{Value, json};
 use store::{Insert, Store};
 use tests::{
     apns::APP,
+    http::Client,
     picture,
     pushed::order,
     rig::{Engine, Rig},
@@ -42,6 +43,12 @@ use tokio_util::sync::CancellationToken;
 
 static METRICS: LazyLock<PrometheusHandle> =
     LazyLock::new(|| PrometheusBuilder::new().install_recorder().expect("recorder"));
+
+/// The operations that take a sign-in with the password; the others are called with a key.
+const WITH_PASSWORD: [&str; 2] = ["GET /api/user/session/", "POST /api/user/sign-out/"];
+
+/// The second user's password.
+const PASSWORD: &str = "bobs-password";
 
 /// What a call of a stranger has to come to.
 enum Row {
@@ -344,6 +351,20 @@ fn user(username: &str) -> UserRecord {
     }
 }
 
+fn client() -> ClientRecord {
+    ClientRecord {
+        id: "app".parse().expect("id"),
+        version: 1,
+        name: "App".to_owned(),
+        secret_digest: None,
+        grants: vec![Grant::Password],
+        scopes: Scopes::all(),
+        redirect_uris: vec![],
+        created_at: Timestamp::now(),
+        disabled_at: None,
+    }
+}
+
 fn image(owner: UserId, file_name: &str, tag: &str) -> ImageRecord {
     ImageRecord {
         id: ImageId::generate(),
@@ -484,7 +505,9 @@ impl Stage {
         };
         let shutdown = CancellationToken::new();
         tokio::spawn(api::serve(api, listener, shutdown.clone(), Duration::from_secs(2)));
-        let bob = user("bob");
+        let password_hash = hash_password(PASSWORD.into()).await.expect("hash");
+        let bob = UserRecord { password_hash, ..user("bob") };
+        assert_eq!(rig.store.clients.insert(&client()).await, Ok(Insert::Stored));
         assert_eq!(rig.store.users.insert(&bob).await, Ok(Insert::Stored));
         for channel in [Channel::Alipay, Channel::WeChatPay] {
             let binding = binding(bob.id, channel, Timestamp::now());
@@ -495,10 +518,8 @@ impl Stage {
         Self { rig, url, bob: bob.id, http, shutdown }
     }
 
-    /// Bob's reply, with a key that nothing else uses.
+    /// Bob's reply, with a key or a sign-in that nothing else uses.
     async fn send(&self, operation: &str, call: &Call) -> Response {
-        let (key, text) = key(self.bob);
-        assert_eq!(self.rig.store.keys.insert(&key).await, Ok(Insert::Stored));
         let (method, path) = operation.split_once(' ').expect("method and path");
         let method: Method = method.parse().expect("method");
         let path = path
@@ -506,9 +527,16 @@ impl Stage {
             .replace("{sn}", &call.id)
             .replace("{device_token}", &call.id)
             .replace("{refund}", "1");
-        let request = self.http.request(method, format!("{}{path}{}", self.url, call.query));
-        let request = call.on(request.header("authorization", format!("Token {text}")));
-        request.send().await.expect(operation)
+        let path = format!("{path}{}", call.query);
+        let request = if WITH_PASSWORD.contains(&operation) {
+            Client::sign_in(&self.url, "app", "", "bob", PASSWORD).await.request(method, &path)
+        } else {
+            let (key, text) = key(self.bob);
+            assert_eq!(self.rig.store.keys.insert(&key).await, Ok(Insert::Stored));
+            let request = self.http.request(method, format!("{}{path}", self.url));
+            request.header("authorization", format!("Token {text}"))
+        };
+        call.on(request).send().await.expect(operation)
     }
 }
 

@@ -13,8 +13,11 @@ use std::{
 };
 
 use broker::Broker;
-use schemas::{Event, SessionId, Timestamp, UserId, account::SessionRecord};
-use store::{Save, StoreError};
+use schemas::{
+    Event, SessionId, Timestamp, UserId,
+    account::{Grant, SessionRecord},
+};
+use store::{Save, Store, StoreError};
 use tokio::sync::broadcast::{self, error::RecvError};
 use tokio_util::sync::CancellationToken;
 
@@ -188,6 +191,21 @@ pub(super) async fn look(state: &AppState, caller: &Caller) -> Result<bool, Stor
             && session.is_live(Timestamp::now())
     };
     Ok(session.is_some_and(fits) && user.is_some_and(|user| user.disabled_at.is_none()))
+}
+
+/// Whether `caller` has signed in here with the password: no application that was merely allowed
+/// something, and no long-lived key.
+///
+/// # Errors
+///
+/// The store does not answer.
+pub(crate) async fn began_with_password(
+    store: &Store,
+    caller: &Caller,
+) -> Result<bool, StoreError> {
+    let Some(id) = caller.session else { return Ok(false) };
+    let session = store.sessions.get(id).await?;
+    Ok(session.is_some_and(|session| session.grant == Grant::Password))
 }
 
 /// Ends the sign-in `id` of `owner`: its refresh tokens and access tokens count no more, here at

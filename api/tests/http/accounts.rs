@@ -5,7 +5,10 @@ use schemas::{Scope, audit::Action, profile::Profile};
 use serde_json::{Value, json};
 use store::Save;
 
-use crate::rig::{Server, USERNAME, error, good_sign_in, sign_in_with};
+use crate::{
+    oauth::{self, redeemed},
+    rig::{Server, USERNAME, error, good_sign_in, sign_in_with},
+};
 
 struct Device {
     token: String,
@@ -168,6 +171,43 @@ async fn a_narrow_token_ends_itself_only() {
     error("all", reply, 403, "permission_denied").await;
     let reply = post(&server, "/api/user/sign-out/", &narrow, None).await;
     assert_eq!(reply.status(), 200);
+    assert!(still_signed_in(&server, &web).await);
+}
+
+#[tokio::test]
+async fn an_application_that_was_allowed_something_sees_and_ends_itself_only() {
+    let server = oauth::server().await;
+    let web = sign_in(&server, "web:1").await;
+    let spa = vec![("client_id", "spa"), ("response_type", "token"), ("redirect_uri", oauth::WEB)];
+    let spa: Value = oauth::allow(&server, &web.token, &spa).await.json().await.unwrap();
+    let key = server.api_key(|_| {}).await;
+    let others = [
+        ("code", format!("Bearer {}", redeemed(&server).await["access_token"].as_str().unwrap())),
+        ("implicit", format!("Bearer {}", spa["access_token"].as_str().unwrap())),
+        ("key", format!("Token {key}")),
+    ];
+    let id = sessions(&server, &web).await.pop().unwrap()["id"].clone();
+    for (name, authorization) in &others {
+        let call = async |method: Method, path: &str, body: Option<Value>| {
+            let request = server.request(method, path).header("authorization", authorization);
+            match body {
+                Some(body) => request.json(&body).send().await.unwrap(),
+                None => request.send().await.unwrap(),
+            }
+        };
+        let list = call(Method::GET, "/api/user/session/", None).await;
+        error(name, list, 403, "permission_denied").await;
+        for what in [json!({ "session": id }), json!({ "all": true })] {
+            let reply = call(Method::POST, "/api/user/sign-out/", Some(what)).await;
+            error(name, reply, 403, "permission_denied").await;
+        }
+        let profile = call(Method::GET, "/api/user/basic-info/", None).await;
+        assert_eq!(profile.status(), 200, "{name}");
+        if *name != "key" {
+            let reply = call(Method::POST, "/api/user/sign-out/", None).await;
+            assert_eq!(reply.json::<Value>().await.unwrap()["data"]["ended"], 1, "{name}");
+        }
+    }
     assert!(still_signed_in(&server, &web).await);
 }
 

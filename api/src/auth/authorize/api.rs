@@ -5,7 +5,7 @@ use poem_openapi::{
     ApiExtractor, ApiExtractorType, ApiResponse, ExtractParamOptions, Object, OpenApi,
     payload::Json, registry::Registry,
 };
-use schemas::{Scopes, account::Grant};
+use schemas::Scopes;
 
 use super::{
     consent::{Consent, DEVICE, Given},
@@ -14,7 +14,7 @@ use super::{
     request::{self, Refusal, Wanted},
 };
 use crate::{
-    auth::{Bearer, Caller, authenticate, records},
+    auth::{Bearer, Caller, authenticate, records, sessions},
     error::ApiError,
     state::{AppState, RequestContext},
 };
@@ -125,9 +125,11 @@ async fn approver(state: &AppState, request: &Request) -> Result<Caller, Authori
         AuthorizeError::Forbidden("only a user who signed in with the password may allow this");
 
     let caller = authenticate(request)?;
-    let session = state.store.sessions.get(caller.session.ok_or(REFUSED)?).await?;
-    let with_password = session.is_some_and(|session| session.grant == Grant::Password);
-    if with_password { Ok(caller) } else { Err(REFUSED) }
+    if sessions::began_with_password(&state.store, &caller).await? {
+        Ok(caller)
+    } else {
+        Err(REFUSED)
+    }
 }
 
 /// What a consent page shows. Scopes are pairs of name and label.

@@ -4,12 +4,12 @@ mod sign_out;
 
 use poem::web::Data;
 use poem_openapi::{Object, OpenApi, param::Query, payload::Json};
-use schemas::{Scope, SessionId, Timestamp};
+use schemas::{ErrorCode, Scope, SessionId, Timestamp};
 use serde_json::Value;
 
 use super::json_body::OptionalJsonBody;
 use crate::{
-    auth::Bearer,
+    auth::{Bearer, Caller, sessions},
     error::ApiError,
     state::{AppState, RequestContext},
     view::{BasicInfo, Cursor, Done, Session, Stretch, UserMeta},
@@ -60,7 +60,8 @@ impl AccountApi {
 
     /// List where one is signed in
     ///
-    /// Newest first; sign-ins that have ended are left out.
+    /// Newest first; sign-ins that have ended are left out. Only a sign-in with the password may ask:
+    /// an application that the user allowed something, or a key, is refused.
     #[oai(path = "/api/user/session", method = "get", operation_id = "list_sessions")]
     async fn sessions(
         &self,
@@ -68,6 +69,7 @@ impl AccountApi {
         /// `cursor.next` of the reply before.
         cursor: Query<Option<String>>,
     ) -> Result<Json<Stretch<Session>>, ApiError> {
+        self.require_all_sign_ins(&caller).await?;
         let after = cursor.0.as_deref().map(str::parse::<SessionId>).transpose();
         let after = after
             .map_err(|_| ApiError::invalid("cursor", "Send `cursor.next` of the reply before."))?;
@@ -84,7 +86,8 @@ impl AccountApi {
     /// Sign out
     ///
     /// Of this device, of another one, or of all. Refresh tokens of an ended sign-in do not count
-    /// any more. Ending other sign-ins than one's own needs the scope `user_profile`.
+    /// any more. Ending other sign-ins than one's own needs the scope `user_profile` and a sign-in with
+    /// the password: an application that the user allowed something may end only its own.
     #[oai(path = "/api/user/sign-out", method = "post", operation_id = "sign_out")]
     async fn sign_out(
         &self,
@@ -104,18 +107,20 @@ impl AccountApi {
         };
         let ended = match (all, named) {
             (true, None) => {
-                caller.require(Scope::UserProfile)?;
+                self.require_all_sign_ins(&caller).await?;
                 sign_out::all(&self.0, &context, caller.user).await?
             }
             (false, Some(id)) => {
                 if caller.session != Some(id) {
-                    caller.require(Scope::UserProfile)?;
+                    self.require_all_sign_ins(&caller).await?;
                 }
                 sign_out::one(&self.0, &context, caller.user, id).await?
             }
             (false, None) => match caller.session {
                 Some(id) => sign_out::one(&self.0, &context, caller.user, id).await?,
-                None => return Err(ApiError::invalid("session", "A key is no sign-in: name one.")),
+                None => {
+                    return Err(ApiError::invalid("session", "A key is no sign-in: log it out."));
+                }
             },
             (true, Some(_)) => {
                 return Err(ApiError::invalid("all", "Send `session` or `all`, not both."));
@@ -141,6 +146,18 @@ impl AccountApi {
             ended = sign_out::key(&self.0, &context, id).await?;
         }
         Ok(done(ended))
+    }
+}
+
+impl AccountApi {
+    /// Passes for a caller who may see all sign-ins and end others than their own.
+    async fn require_all_sign_ins(&self, caller: &Caller) -> Result<(), ApiError> {
+        caller.require(Scope::UserProfile)?;
+        if sessions::began_with_password(&self.0.store, caller).await? {
+            return Ok(());
+        }
+        let text = "Only a sign-in with the password may see or end others.";
+        Err(ApiError::of(ErrorCode::PermissionDenied, text))
     }
 }
 
