@@ -86,7 +86,7 @@ fn credentials(header: Option<&HeaderValue>, form: &Form) -> Result<Credentials,
 }
 
 /// Reads `Basic …`. Both halves are form-encoded inside (RFC 6749 2.3.1); ids and secrets made by
-/// Feat are the same in either form.
+/// Feat are the same in either form. What is malformed is no credential.
 fn basic(header: &str) -> Option<Credentials> {
     let (scheme, text) = header.split_once(' ')?;
     if !scheme.eq_ignore_ascii_case("basic") {
@@ -94,12 +94,26 @@ fn basic(header: &str) -> Option<Credentials> {
     }
     let text = String::from_utf8(STANDARD.decode(text.trim()).ok()?).ok()?;
     let (id, secret) = text.split_once(':')?;
-    let decode = |text: &str| -> String {
-        let pair = form_urlencoded::parse(text.as_bytes()).next();
-        pair.map(|(text, _)| text.into_owned()).unwrap_or_default()
-    };
-    let secret = decode(secret);
-    Some(Credentials { id: decode(id), secret: (!secret.is_empty()).then(|| secret.into()) })
+    let secret = form_decoded(secret)?;
+    Some(Credentials { id: form_decoded(id)?, secret: (!secret.is_empty()).then(|| secret.into()) })
+}
+
+/// One form-encoded value: `+` is a space, `%XX` a byte, anything else itself.
+fn form_decoded(text: &str) -> Option<String> {
+    let mut decoded = Vec::with_capacity(text.len());
+    let mut bytes = text.bytes();
+    while let Some(byte) = bytes.next() {
+        decoded.push(match byte {
+            b'+' => b' ',
+            b'%' => (hex_digit(bytes.next()?)? << 4) | hex_digit(bytes.next()?)?,
+            plain => plain,
+        });
+    }
+    String::from_utf8(decoded).ok()
+}
+
+fn hex_digit(byte: u8) -> Option<u8> {
+    char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
 }
 
 #[cfg(test)]
@@ -158,9 +172,19 @@ mod tests {
         };
         let header = |text: &str| format!("Basic {}", STANDARD.encode(text));
 
-        assert_eq!(read(&header("a:b%3Ac")), Some(("a".to_owned(), Some("b:c".to_owned()))));
         assert_eq!(read(&header("a:")), Some(("a".to_owned(), None)));
-        assert_eq!(read(&header("a")), None);
+        for (text, id, secret) in [
+            ("a:b%3Ac", "a", "b:c"),
+            ("a+%2B%c3%A9:b:c", "a +é", "b:c"),
+            ("a&x=1:secret&x=1", "a&x=1", "secret&x=1"),
+            ("a:secret=", "a", "secret="),
+        ] {
+            let expected = Some((id.to_owned(), Some(secret.to_owned())));
+            assert_eq!(read(&header(text)), expected, "{text}");
+        }
+        for text in ["a", "a:b%", "a:b%4", "a:b%+1", "a:b%zz", "a:b%ff", "a%:b"] {
+            assert_eq!(read(&header(text)), None, "{text}");
+        }
         assert_eq!(read("Basic ???"), None);
         assert_eq!(read("Digest abc"), None);
     }
