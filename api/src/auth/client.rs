@@ -3,11 +3,15 @@
 use aws_lc_rs::{constant_time, digest};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use poem::http::HeaderValue;
-use schemas::account::ClientRecord;
+use schemas::{ClientId, account::ClientRecord};
 use secrecy::{ExposeSecret as _, SecretString};
 use store::Store;
 
 use super::{form::Form, token_error::TokenError};
+
+/// What a client is told that is unknown, disabled or mistaken: which of them is not its business.
+pub(super) const WRONG: TokenError =
+    TokenError::InvalidClient("the client is unknown or its secret is wrong");
 
 /// What a client said about itself.
 struct Credentials {
@@ -30,25 +34,44 @@ pub fn digest_secret(secret: &SecretString) -> SecretString {
     text.into()
 }
 
-/// The client that sent the request, once it has proved so.
+/// A client that we know, as a request names it; nothing is proved yet.
+pub(super) struct Claim {
+    client: ClientRecord,
+    secret: Option<SecretString>,
+}
+
+/// Finds the client that a request names.
 ///
 /// # Errors
 ///
-/// `invalid_client` without credentials, with unknown ones and with a method other than Basic;
-/// `invalid_request` when they come in two ways at once.
-pub(super) async fn authenticate(
+/// `invalid_client` without credentials, with those of a client that is unknown and with a method
+/// other than Basic; `invalid_request` when they come in two ways at once.
+pub(super) async fn claimed(
     store: &Store,
     header: Option<&HeaderValue>,
     form: &Form,
-) -> Result<ClientRecord, TokenError> {
-    const WRONG: TokenError =
-        TokenError::InvalidClient("the client is unknown or its secret is wrong");
-
-    let credentials = credentials(header, form)?;
-    let id = credentials.id.parse().map_err(|_| WRONG)?;
+) -> Result<Claim, TokenError> {
+    let Credentials { id, secret } = credentials(header, form)?;
+    let id = id.parse().map_err(|_| WRONG)?;
     let client = store.clients.get(&id).await?.ok_or(WRONG)?;
-    let proven = proves(&client, credentials.secret.as_ref()) && client.disabled_at.is_none();
-    if proven { Ok(client) } else { Err(WRONG) }
+    Ok(Claim { client, secret })
+}
+
+impl Claim {
+    /// The client, if it has proved who it is and is not disabled. A public one has nothing to prove
+    /// it with, so its name is enough here and counts for nothing by itself.
+    ///
+    /// # Errors
+    ///
+    /// The client that was named: tell the caller [`WRONG`].
+    pub(super) fn proved(self) -> Result<ClientRecord, ClientId> {
+        let proved = proves(&self.client, self.secret.as_ref());
+        if proved && self.client.disabled_at.is_none() {
+            Ok(self.client)
+        } else {
+            Err(self.client.id)
+        }
+    }
 }
 
 /// Whether the secret is the client's; a public client has none.

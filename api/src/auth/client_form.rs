@@ -47,19 +47,26 @@ impl<T> ClientForm<T> {
         &self.context
     }
 
-    /// The client that sent the request, once it has proved so, with this request counted. A
-    /// refusal goes to the audit record.
+    /// The client that sent the request, once it has proved so, with this request counted. A refusal
+    /// is counted, and that of a client that we know goes to the audit record.
     ///
     /// # Errors
     ///
-    /// As [`client::authenticate`]; and when the client has asked too often.
+    /// As [`client::claimed`]; `invalid_client` for a disabled client and a wrong secret; and when
+    /// the client has asked too often.
     pub(super) async fn client(&self, state: &AppState) -> Result<ClientRecord, TokenError> {
         let (form, header) = (self.form()?, self.authorization.as_ref());
-        let found = client::authenticate(&state.store, header, form).await;
-        if let Err(TokenError::InvalidClient(why)) = &found {
-            records::client_refused(state, &self.context, form.get("client_id"), why).await;
+        let claim = client::claimed(&state.store, header, form).await;
+        if let Err(TokenError::InvalidClient(_)) = &claim {
+            records::stranger_refused();
         }
-        let client = found?;
+        let client = match claim?.proved() {
+            Ok(client) => client,
+            Err(named) => {
+                records::client_refused(state, &self.context, &named).await;
+                return Err(client::WRONG);
+            }
+        };
         state.rates.client(&client.id, &self.context.meter)?;
         Ok(client)
     }

@@ -7,7 +7,7 @@ use poem::{Request, http::header};
 use schemas::ErrorCode;
 use store::StoreError;
 
-use super::{Caller, Principal, sessions};
+use super::{Caller, Principal, records, sessions};
 use crate::{error::ApiError, state::AppState};
 
 /// What a request's credentials came to.
@@ -90,6 +90,7 @@ async fn bearer(state: &AppState, token: &str) -> Result<Option<Principal>, Stor
 
 /// Says what the metrics mean.
 pub(crate) fn describe_metrics() {
+    records::describe_metrics();
     metrics::describe_histogram!(
         "feat_auth_seconds",
         metrics::Unit::Seconds,

@@ -13,8 +13,10 @@ use schemas::{
     code::CodeRecord,
 };
 
-use super::{guesses::Source, token_error::TokenError};
+use super::{client, guesses::Source, token_error::TokenError};
 use crate::state::{AppState, RequestContext};
+
+const CLIENTS_REFUSED: &str = "feat_clients_refused_total";
 
 /// Writes down a new sign-in.
 ///
@@ -59,16 +61,29 @@ pub(super) async fn refused(
     state.audit.note(&entry).await;
 }
 
-/// Writes down that a client did not prove who it is; `named` is who it says it is.
-pub(super) async fn client_refused(
-    state: &AppState,
-    context: &RequestContext,
-    named: Option<&str>,
-    why: &str,
-) {
-    let mut entry = context.entry(Action::ClientRefused, &Actor::Nobody).detail(why);
-    entry.client = named.and_then(|id| id.parse().ok());
-    state.audit.note(&entry).await;
+/// Counts a request that names no client that we know. It costs a stranger nothing, so it is no
+/// entry.
+pub(super) fn stranger_refused() {
+    metrics::counter!(CLIENTS_REFUSED, "client" => "unknown").increment(1);
+}
+
+/// Counts that the client `named` is disabled or did not prove who it is, and writes it down as long
+/// as there are few such entries about it.
+pub(super) async fn client_refused(state: &AppState, context: &RequestContext, named: &ClientId) {
+    metrics::counter!(CLIENTS_REFUSED, "client" => "known").increment(1);
+    if !state.rates.refusal(named) {
+        return;
+    }
+    let entry = context.entry(Action::ClientRefused, &Actor::Nobody).client(named);
+    state.audit.note(&entry.detail(client::WRONG)).await;
+}
+
+/// Says what the metric means.
+pub(super) fn describe_metrics() {
+    metrics::describe_counter!(
+        CLIENTS_REFUSED,
+        "Requests of clients that are unknown, or known and disabled or with a wrong secret."
+    );
 }
 
 /// Writes down that a used code came again and ended its session.

@@ -19,6 +19,9 @@ use self::bucket::Buckets;
 pub(crate) use self::{bucket::Exhausted, meter::Meter};
 use crate::settings::{Quota, RateLimits, caller_network};
 
+/// Refusals of one client that go to the audit record.
+const REFUSALS: Quota = Quota { requests: 20, window: Duration::from_hours(1) };
+
 /// How much more than of the API an address may have of the files of pictures: a page of a gallery
 /// shows a hundred.
 const FILES_FACTOR: u32 = 10;
@@ -31,6 +34,7 @@ pub(crate) struct Rates {
     files: Option<Buckets<IpAddr>>,
     user: Option<Buckets<UserId>>,
     client: Option<Buckets<u64>>,
+    refusals: Buckets<u64>,
 }
 
 impl Rates {
@@ -51,6 +55,7 @@ impl Rates {
             files: buckets("files", files, limits.remembered),
             user: buckets("user", limits.user, limits.remembered),
             client: buckets("client", limits.client, limits.remembered),
+            refusals: Buckets::new("refusal", REFUSALS, limits.remembered),
         }
     }
 
@@ -70,6 +75,12 @@ impl Rates {
     /// [`Exhausted`]: answer 429.
     pub(crate) fn client(&self, client: &ClientId, meter: &Meter) -> Result<(), Exhausted> {
         self.count(self.client.as_ref(), name(client), meter)
+    }
+
+    /// Whether the refusal of a request in the name of `client` may go to the audit record: twenty an
+    /// hour in this process.
+    pub(crate) fn refusal(&self, client: &ClientId) -> bool {
+        self.refusals.take(name(client), self.now()).is_ok()
     }
 
     /// Counts a request from `address` that came without good credentials.

@@ -119,6 +119,40 @@ async fn sign_ins_and_refusals_are_written_down_without_secrets() {
 }
 
 #[tokio::test]
+async fn strangers_do_not_fill_the_audit_record() {
+    let server = Server::start().await;
+    for number in 0..30 {
+        for body in [
+            good_sign_in().replace("=demo&", &format!("=stranger-{number}&")),
+            good_sign_in().replace("client_id=demo&", ""),
+            good_sign_in().replace("=demo&", "=a/b&"),
+        ] {
+            assert_eq!(server.token(body).await.status(), 401);
+        }
+    }
+    assert_eq!(server.audit().await, [], "nobody knows these");
+
+    let wrong = good_sign_in().replace("demo-secret", "not-the-secret");
+    for _ in 0..40 {
+        assert_eq!(server.token(wrong.clone()).await.status(), 401);
+    }
+    assert_eq!(server.token(wrong.replace("=demo&", "=other&")).await.status(), 401);
+    let entries = server.audit().await;
+    assert!(entries.iter().all(|entry| entry.action == Action::ClientRefused));
+    let of = |id: &str| {
+        let named =
+            |entry: &&AuditRecord| entry.client.as_ref().is_some_and(|own| own.as_str() == id);
+        entries.iter().filter(named).count()
+    };
+    assert_eq!((of("demo"), of("other")), (20, 1), "each client has its own bound");
+    let metrics = server.get("/metrics").await.text().await.unwrap();
+    for client in ["unknown", "known"] {
+        let name = format!("feat_clients_refused_total{{client=\"{client}\"}}");
+        assert!(metrics.contains(&name), "{name}");
+    }
+}
+
+#[tokio::test]
 async fn a_disabled_client_signs_nobody_in() {
     let server = Server::start().await;
     let mut client = server.store.clients.get(&"demo".parse().unwrap()).await.unwrap().unwrap();
