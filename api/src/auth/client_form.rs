@@ -47,7 +47,8 @@ impl<T> ClientForm<T> {
         &self.context
     }
 
-    /// The client that sent the request, once it has proved so, with this request counted. A refusal
+    /// The client that sent the request. One with a secret has proved so, and is counted in place of
+    /// its address; anybody can name a public one, so its request stays with the address. A refusal
     /// is counted, and that of a client that we know goes to the audit record.
     ///
     /// # Errors
@@ -67,7 +68,10 @@ impl<T> ClientForm<T> {
                 return Err(client::WRONG);
             }
         };
-        state.rates.client(&client.id, &self.context.meter)?;
+        if client.secret_digest.is_some() {
+            state.rates.client(&client.id, &self.context.meter)?;
+            self.context.meter.vouch();
+        }
         Ok(client)
     }
 }

@@ -62,6 +62,11 @@ impl TokenApi {
             // It has no request here: its token comes with the answer to the consent.
             Grant::Implicit => return Err(TokenError::UnsupportedGrantType),
         };
+        if let Principal::User(caller) = &granted.principal
+            && client.secret_digest.is_none()
+        {
+            state.rates.proved(caller.user, &context.meter);
+        }
         self.reply(&granted, now)
     }
 }

@@ -2,7 +2,10 @@
 
 use std::{
     fmt::Write as _,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use poem::http::{HeaderMap, HeaderName, HeaderValue};
@@ -14,11 +17,28 @@ const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy"
 
 /// Gathers where a caller stands while its request is worked on. Clones share one.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Meter(Arc<Mutex<Vec<Standing>>>);
+pub(crate) struct Meter(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    standings: Mutex<Vec<Standing>>,
+    vouched: AtomicBool,
+}
 
 impl Meter {
     fn standings(&self) -> MutexGuard<'_, Vec<Standing>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.standings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that the caller has proved something within the request and is counted by that: if it
+    /// succeeds, it does not count against its address.
+    pub(crate) fn vouch(&self) {
+        self.0.vouched.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether [`Self::vouch`] was called.
+    pub(crate) fn is_vouched(&self) -> bool {
+        self.0.vouched.load(Ordering::Relaxed)
     }
 
     /// The latest standing of each limit counts.

@@ -77,6 +77,16 @@ impl Rates {
         self.count(self.client.as_ref(), name(client), meter)
     }
 
+    /// Counts a request that a user proved within it in place of its address, if the user has any
+    /// left; otherwise it stays with the address.
+    pub(crate) fn proved(&self, user: UserId, meter: &Meter) {
+        if let Some(buckets) = &self.user {
+            let Ok(standing) = buckets.take(user, self.now()) else { return };
+            meter.note(standing);
+        }
+        meter.vouch();
+    }
+
     /// Whether the refusal of a request in the name of `client` may go to the audit record: twenty an
     /// hour in this process.
     pub(crate) fn refusal(&self, client: &ClientId) -> bool {

@@ -30,7 +30,8 @@ pub struct RateLimits {
     pub address: Option<Quota>,
     /// Of one user, through all clients and keys. 6,000 a minute.
     pub user: Option<Quota>,
-    /// Of one client at the token endpoint and with tokens of its own. 60,000 a minute.
+    /// Of one client with its secret at the OAuth2 endpoints, and with tokens of its own. 60,000 a
+    /// minute.
     pub client: Option<Quota>,
     /// Callers that are remembered for each limit; beyond that the least active are forgotten.
     /// 65,536.

@@ -2,8 +2,9 @@
 //!
 //! A caller with good credentials is counted by itself: one user's flood takes nothing from
 //! another behind the same address. Without good credentials the address is counted. Clients
-//! prove themselves within the OAuth2 operations, so there a request that succeeds is taken out of
-//! the address's count again, and the operation counts the client.
+//! prove themselves within the OAuth2 operations, and users of public clients do: a request that
+//! succeeds after that is taken out of the address's count again, and the operation counts whoever
+//! it was. To name a public client proves nothing.
 
 use std::net::IpAddr;
 
@@ -25,7 +26,7 @@ pub(super) struct Pass<'a> {
     meter: Meter,
     refusal: Option<Exhausted>,
     is_oauth: bool,
-    /// Whose count is corrected when the request succeeds.
+    /// Whose count is corrected when the request proves something and succeeds.
     excusable: Option<IpAddr>,
 }
 
@@ -43,7 +44,7 @@ pub(super) async fn admit<'a>(state: &'a AppState, request: &mut Request) -> Pas
             state.rates.client(client, &meter)
         }
         (Identity::Nobody | Identity::Wrong | Identity::Unsure(_), Some(address)) => {
-            excusable = is_oauth.then_some(address);
+            excusable = Some(address);
             state.rates.address(address, &meter)
         }
         (Identity::Nobody | Identity::Wrong | Identity::Unsure(_), None) => Ok(()),
@@ -82,6 +83,7 @@ impl Pass<'_> {
         let status = reply.status();
         if let Some(address) = self.excusable
             && self.refusal.is_none()
+            && self.meter.is_vouched()
             && (status.is_success() || status.is_redirection())
         {
             self.state.rates.excuse(address, &self.meter);

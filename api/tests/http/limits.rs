@@ -7,7 +7,7 @@ use reqwest::{Method, Response};
 use schemas::{Scopes, account::UserRecord};
 use serde_json::Value;
 
-use crate::rig::{Server, error, good_sign_in};
+use crate::rig::{Server, error, good_sign_in, sign_in_with};
 
 fn quota(requests: u32) -> Quota {
     Quota { requests, window: Duration::from_hours(1) }
@@ -136,6 +136,74 @@ async fn the_token_endpoint_counts_clients_that_are_right_and_addresses_that_are
     assert_eq!(reply.status(), 429, "the refusal by the client's limit counted as well");
     let body: Value = reply.json().await.unwrap();
     assert_eq!(body["error"], "temporarily_unavailable", "{body}");
+}
+
+/// A form to an OAuth2 operation, from this address.
+async fn form(server: &Server, path: &str, from: &str, form: String) -> Response {
+    let request = server.request(Method::POST, path).header("x-forwarded-for", from);
+    let request = request.header("content-type", "application/x-www-form-urlencoded");
+    request.body(form).send().await.unwrap()
+}
+
+#[tokio::test]
+async fn what_proves_nothing_counts_against_its_address_and_not_against_the_client_that_it_names() {
+    let server = Server::start_with(narrow).await;
+    let refresh = "grant_type=refresh_token&client_id=public&refresh_token=x";
+    let cases = [
+        ("/api/o/revoke_token/", "client_id=public&token=x", 200),
+        ("/api/o/introspect/", "client_id=public&token=x", 401),
+        ("/api/o/token/", refresh, 400),
+        ("/api/o/jwks/", "", 200),
+        ("/api/o/scope/", "", 200),
+    ];
+    for (host, (path, body, status)) in cases.into_iter().enumerate() {
+        let from = format!("203.0.113.{host}");
+        let call = async || match body {
+            "" => {
+                let request = server.request(Method::GET, path);
+                request.header("x-forwarded-for", &from).send().await.unwrap()
+            }
+            body => form(&server, path, &from, body.to_owned()).await,
+        };
+        for left in (0..5).rev() {
+            let reply = call().await;
+            assert_eq!(reply.status(), status, "{path}");
+            let limit = header(&reply, "ratelimit");
+            assert!(limit.starts_with(&format!("\"address\";r={left};t=")), "{path}: {limit}");
+            assert!(!limit.contains("client"), "{path}: {limit}");
+        }
+        assert_eq!(call().await.status(), 429, "{path}");
+    }
+
+    let reply = form(&server, "/api/o/token/", "203.0.113.99", sign_in_with("public", "")).await;
+    assert_eq!(reply.status(), 200, "strangers have used up nothing of the client");
+}
+
+#[tokio::test]
+async fn users_of_a_public_client_are_counted_by_themselves_behind_one_address() {
+    let server = Server::start_with(narrow).await;
+    let token = async |body| form(&server, "/api/o/token/", "203.0.113.9", body).await;
+    let mut reply = token(sign_in_with("public", "")).await;
+    let next = async |reply: Response| {
+        assert_eq!(reply.status(), 200);
+        let body: Value = reply.json().await.unwrap();
+        let refresh = body["refresh_token"].as_str().unwrap();
+        let body = format!("grant_type=refresh_token&client_id=public&refresh_token={refresh}");
+        token(body).await
+    };
+    for left in (0..8).rev() {
+        assert_eq!(reply.status(), 200);
+        let limit = header(&reply, "ratelimit").to_owned();
+        assert!(limit.starts_with(&format!("\"user\";r={left};t=")), "{limit}");
+        assert!(!limit.contains("address") && !limit.contains("client"), "{limit}");
+        reply = next(reply).await;
+    }
+    for left in (0..5).rev() {
+        let limit = header(&reply, "ratelimit").to_owned();
+        assert!(limit.starts_with(&format!("\"address\";r={left};t=")), "{limit}");
+        reply = next(reply).await;
+    }
+    assert_eq!(reply.status(), 429, "one user has no more than the own limit and the address's");
 }
 
 #[tokio::test]
