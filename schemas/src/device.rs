@@ -26,16 +26,21 @@ pub struct DeviceRecord {
     pub first_seen: Timestamp,
     /// When somebody last signed in on it.
     pub last_seen: Timestamp,
+    /// When the last sign-in on it ends by itself; it is forgotten some time after that. Absent from
+    /// a device that nobody has signed in on since this is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Timestamp>,
 }
 
 impl DeviceRecord {
-    /// The device after another sign-in, `session` through `client`, at `now`.
+    /// The device after another sign-in, the one of `latest`.
     #[must_use]
-    pub fn seen(mut self, client: ClientId, session: SessionId, now: Timestamp) -> Self {
+    pub fn seen(mut self, latest: &Self) -> Self {
         self.version += 1;
-        self.client = client;
-        self.session = session;
-        self.last_seen = self.last_seen.max(now);
+        self.client = latest.client.clone();
+        self.session = latest.session;
+        self.last_seen = self.last_seen.max(latest.last_seen);
+        self.expires_at = self.expires_at.max(latest.expires_at);
         self
     }
 }
@@ -60,14 +65,22 @@ mod tests {
             session: SessionId::generate(),
             first_seen: now,
             last_seen: now,
+            expires_at: None,
         };
-        let (app, session) = ("app".parse().unwrap(), SessionId::generate());
         let later = now + Duration::from_secs(9);
-        let seen = first.clone().seen(app, session, later);
+        let next = DeviceRecord {
+            client: "app".parse().unwrap(),
+            session: SessionId::generate(),
+            last_seen: later,
+            expires_at: Some(later),
+            ..first.clone()
+        };
+        let seen = first.clone().seen(&next);
 
-        assert_eq!((seen.version, seen.session, seen.first_seen), (2, session, now));
-        assert_eq!(seen.last_seen, later);
-        let behind = seen.seen(first.client, first.session, now);
+        assert_eq!((seen.version, seen.session, seen.first_seen), (2, next.session, now));
+        assert_eq!((seen.last_seen, seen.expires_at), (later, Some(later)));
+        let behind = seen.seen(&first);
         assert_eq!(behind.last_seen, later, "a clock that is behind takes nothing back");
+        assert_eq!(behind.expires_at, Some(later));
     }
 }

@@ -210,7 +210,8 @@ static DEVICES: Collection = Collection {
     name: "devices",
     id: IdKind::Text,
     indexes: &[
-        Index::on("owner_device_id", &[("owner", Ascending), ("device_id", Ascending)]).unique()
+        Index::on("owner_device_id", &[("owner", Ascending), ("device_id", Ascending)]).unique(),
+        Index::on("expires_at", &[("expires_at", Ascending)]),
     ],
 };
 

@@ -1,6 +1,6 @@
 //! The devices that users sign in on.
 
-use schemas::{UserId, device::DeviceRecord};
+use schemas::{Timestamp, UserId, device::DeviceRecord};
 
 use crate::{
     Insert, Save, StoreError,
@@ -63,6 +63,16 @@ impl Devices {
         self.0.find(listed(owner, limit)).await
     }
 
+    /// Forgets up to `limit` devices on which the last sign-in ended by itself before `before`, and
+    /// says how many it were.
+    ///
+    /// # Errors
+    ///
+    /// See [`Devices`]; some may have gone then.
+    pub async fn remove_expired(&self, before: Timestamp, limit: usize) -> Result<u64, StoreError> {
+        self.0.remove(expired(before, limit)).await
+    }
+
     pub(crate) async fn close(&self) {
         self.0.close().await;
     }
@@ -73,6 +83,12 @@ pub(crate) fn by_device(owner: UserId, device_id: &str) -> Query {
         Condition::Eq("owner", owner.into()),
         Condition::Eq("device_id", device_id.into()),
     ])
+}
+
+pub(crate) fn expired(before: Timestamp, limit: usize) -> Query {
+    Query::all(vec![Condition::Lt("expires_at", before.into())])
+        .sorted("expires_at", Ascending)
+        .limited(limit)
 }
 
 pub(crate) fn listed(owner: UserId, limit: usize) -> Query {

@@ -134,6 +134,7 @@ fn of_people() -> Vec<Sample> {
         ("by username", "users", users::by_username("a")),
         ("device of a user", "devices", devices::by_device(USER, "web:1")),
         ("devices of a user", "devices", devices::listed(USER, 20)),
+        ("expired devices", "devices", devices::expired(now, 500)),
         ("expired sign-ins", "sessions", sessions::expired(now, 500)),
         ("own sign-ins", "sessions", sessions::live(USER, now, Some(SessionId::generate()), 20)),
         ("expired codes", "codes", codes::expired(now, 500)),

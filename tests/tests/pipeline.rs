@@ -6,7 +6,8 @@ use std::{collections::BTreeSet, time::Duration};
 
 use futures::future::join_all;
 use schemas::{
-    Event, ImageId, JobRecord, JobState, Timestamp, UserId,
+    DeviceId, Event, ImageId, JobRecord, JobState, SessionId, Timestamp, UserId,
+    device::DeviceRecord,
     image::{ImageFormat, ImageRecord},
     job::NewJob,
     kinds::{ImageDelete, JobExpiry, image_delete::ImageDeletion, job_expiry::Expiry},
@@ -359,10 +360,15 @@ async fn settled_jobs_are_forgotten_after_their_retention(engine: Engine) {
     rig.in_state(old.id, JobState::Succeeded).await;
     let open = Script::new(&[Step::Gate]);
     let open_job = rig.submit::<Leased>(&open.payload()).await;
+    let device = forgotten_device();
+    assert_eq!(rig.store.devices.insert(&device).await, Ok(Insert::Stored));
     let expiry = rig.submit::<JobExpiry>(&Expiry {}).await;
     let expiry = rig.in_state(expiry.id, JobState::Succeeded).await;
 
-    assert_eq!(expiry.output.expect("report")["jobs_removed"], 1);
+    let report = expiry.output.expect("report");
+    assert_eq!((&report["jobs_removed"], &report["devices_removed"]), (&1.into(), &1.into()));
+    let found = rig.store.devices.by_device(device.owner, &device.device_id).await;
+    assert_eq!(found, Ok(None));
     assert_eq!(rig.store.jobs.get(old.id).await.expect("store"), None);
     open.open_gate(1);
     rig.in_state(open_job.id, JobState::Succeeded).await;
@@ -395,6 +401,22 @@ async fn what_comes_along_with_a_message_may_be_old(engine: Engine) {
     assert!(left.is_purging());
     assert_eq!(left.tags, since.tags, "the change is not undone");
     worker.stop().await;
+}
+
+/// A device whose last sign-in has ended.
+fn forgotten_device() -> DeviceRecord {
+    let now = Timestamp::now();
+    DeviceRecord {
+        id: DeviceId::generate(),
+        version: 1,
+        owner: owner(),
+        device_id: "web:1".to_owned(),
+        client: "demo".parse().expect("id"),
+        session: SessionId::generate(),
+        first_seen: now,
+        last_seen: now,
+        expires_at: Some(now),
+    }
 }
 
 fn picture(id: i64) -> ImageRecord {

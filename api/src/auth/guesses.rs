@@ -304,6 +304,7 @@ mod tests {
             session: SessionId::generate(),
             first_seen: now,
             last_seen: now,
+            expires_at: None,
         };
         assert_eq!(store.devices.insert(&device).await, Ok(Insert::Stored));
         let stranger = source("203.0.113.9");

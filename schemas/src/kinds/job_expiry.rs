@@ -10,8 +10,8 @@ use crate::{
     queue::Queue,
 };
 
-/// Removes the records of jobs that settled, and of sign-ins and authorization codes that
-/// expired, longer ago than the configured retention.
+/// Removes the records of jobs that settled, and of sign-ins, their devices and authorization codes
+/// that expired, longer ago than the configured retention.
 pub enum JobExpiry {}
 
 impl Job for JobExpiry {
@@ -38,6 +38,9 @@ pub struct ExpiryReport {
     /// Records of sign-ins removed.
     #[serde(default)]
     pub sessions_removed: u64,
+    /// Records of devices removed.
+    #[serde(default)]
+    pub devices_removed: u64,
     /// Counts of wrong passwords removed.
     #[serde(default)]
     pub guesses_removed: u64,

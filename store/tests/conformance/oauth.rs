@@ -26,6 +26,7 @@ fn device(owner: UserId, name: &str) -> DeviceRecord {
         session: SessionId::generate(),
         first_seen: at(0),
         last_seen: at(0),
+        expires_at: None,
     }
 }
 
@@ -56,7 +57,9 @@ pub(crate) async fn a_device_is_one_for_each_user_and_name(place: &Place) {
     assert_eq!(devices.insert(&device(user(8), "web:1")).await, Ok(Insert::Stored));
 
     let session = SessionId::generate();
-    let seen = web.clone().seen(web.client.clone(), session, at(9));
+    let latest =
+        DeviceRecord { session, last_seen: at(9), expires_at: Some(at(60)), ..web.clone() };
+    let seen = web.clone().seen(&latest);
     assert_eq!(devices.save(&seen).await, Ok(Save::Stored));
     assert_eq!(devices.save(&seen).await, Ok(Save::Stale));
 
@@ -100,6 +103,14 @@ pub(crate) async fn what_expired_is_removed_earliest_first(place: &Place) {
     assert_eq!(codes.remove_expired(before, 9).await, Ok(1));
     assert_eq!(codes.remove_expired(before, 9).await, Ok(0));
     assert!(codes.get(&format!("{:064x}", 9)).await.unwrap().is_some());
+    let devices = &place.store.devices;
+    for (name, expires_at) in [("old", Some(at(1))), ("new", Some(at(9))), ("unknown", None)] {
+        let device = DeviceRecord { expires_at, ..device(user(7), name) };
+        assert_eq!(devices.insert(&device).await, Ok(Insert::Stored));
+    }
+    assert_eq!(devices.remove_expired(before, 9).await, Ok(1));
+    assert_eq!(devices.by_device(user(7), "old").await, Ok(None));
+    assert_eq!(devices.list(user(7), 9).await.unwrap().len(), 2);
     let sessions = &place.store.sessions;
     let session = session(at(0));
     assert_eq!(sessions.insert(&session).await, Ok(Insert::Stored));

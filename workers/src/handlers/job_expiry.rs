@@ -1,5 +1,5 @@
-//! Forgets settled jobs and push campaigns, and sign-ins, codes and counts of wrong passwords that expired, after
-//! their time of retention.
+//! Forgets settled jobs and push campaigns, and sign-ins, devices, codes and counts of wrong passwords that
+//! expired, after their time of retention.
 
 use schemas::{
     JobError, Timestamp,
@@ -22,6 +22,7 @@ impl Handler for JobExpiry {
         Ok(ExpiryReport {
             jobs_removed: all(ctx, || store.jobs.remove_settled(before, BATCH)).await?,
             sessions_removed: all(ctx, || store.sessions.remove_expired(before, BATCH)).await?,
+            devices_removed: all(ctx, || store.devices.remove_expired(before, BATCH)).await?,
             guesses_removed: all(ctx, || store.guesses.remove_expired(Timestamp::now(), BATCH))
                 .await?,
             pushes_removed: all(ctx, || store.pushes.remove_settled(before, BATCH)).await?,

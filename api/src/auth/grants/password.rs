@@ -44,6 +44,7 @@ pub(in crate::auth) async fn password(
     let attempt = Attempt { username, password, device_id, client: &client.id };
     let user = user(state, context, &attempt).await?;
     let id = SessionId::generate();
+    let expires_at = now + state.settings.session_life;
     let fresh = DeviceRecord {
         id: DeviceId::generate(),
         version: 1,
@@ -53,6 +54,7 @@ pub(in crate::auth) async fn password(
         session: id,
         first_seen: now,
         last_seen: now,
+        expires_at: Some(expires_at),
     };
     let session = SessionRecord {
         id,
@@ -66,7 +68,7 @@ pub(in crate::auth) async fn password(
         generation: 1,
         rotated_at: now,
         created_at: now,
-        expires_at: now + state.settings.session_life,
+        expires_at,
         revoked_at: None,
     };
     match state.store.sessions.insert(&session).await? {
@@ -125,7 +127,7 @@ async fn device(state: &AppState, fresh: DeviceRecord) -> Result<DeviceId, Token
             }
             continue;
         };
-        let seen = earlier.seen(fresh.client.clone(), fresh.session, fresh.last_seen);
+        let seen = earlier.seen(&fresh);
         if let Save::Stored = devices.save(&seen).await? {
             return Ok(seen.id);
         }
