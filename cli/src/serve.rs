@@ -187,6 +187,9 @@ fn settings(part: &ApiPart, trace_link: api::TraceLink) -> api::Settings {
     settings.default_wait = part.default_wait;
     settings.max_wait = part.max_wait;
     settings.pictures.max_bytes = part.max_picture_bytes;
+    // A form with the largest picture can always come, if nothing else does.
+    let largest_form = part.max_picture_bytes + settings.limits.upload_overhead_bytes;
+    settings.pictures.waiting_bytes = settings.pictures.waiting_bytes.max(largest_form);
     settings.limits.connections = part.connections;
     settings.cors = part.edge.cors.clone();
     settings.trusted_proxies.clone_from(&part.edge.trusted_proxies);

@@ -1,5 +1,6 @@
 //! Uploads: what is taken, how it is named, and what is refused without a trace.
 
+use futures::StreamExt as _;
 use image::{DynamicImage, ImageFormat as Codec};
 use reqwest::{
     Method, Response,
@@ -277,4 +278,34 @@ async fn uploads_share_bounded_memory() {
     assert!(reply.headers().contains_key("retry-after"));
     error("too much at once", reply, 429, "RATE_LIMITED").await;
     nothing_is_kept(&app, "it").await;
+}
+
+#[tokio::test]
+async fn every_byte_of_a_form_counts_as_memory() {
+    let app = App::start_with(|settings| settings.pictures.waiting_bytes = 1 << 20, 100).await;
+    let large = || img(vec![0; 3 << 20], "a.png");
+    let cases = [
+        ("a picture", Form::new().part("img", large())),
+        ("a part that nobody knows", Form::new().part("x", large())),
+    ];
+    for (name, form) in cases {
+        error(name, send(&app, form).await, 429, "RATE_LIMITED").await;
+    }
+    let small = Form::new().part("img", img(png(8, 8), "a.png"));
+    created(&app, small).await;
+}
+
+#[tokio::test]
+async fn the_header_of_a_part_is_bounded() {
+    let app = App::start().await;
+    let long = "a".repeat(4_000);
+    let form = Form::new().text(long.clone(), "x").part("img", img(png(8, 8), &long));
+    created(&app, form).await;
+
+    let endless = format!("--x\r\nContent-Disposition: form-data; name=\"{}", "a".repeat(100_000));
+    let start = futures::stream::iter([Ok::<_, std::io::Error>(endless)]);
+    let body = reqwest::Body::wrap_stream(start.chain(futures::stream::pending()));
+    let call = app.request(Method::POST, PATH, &app.ada);
+    let call = call.header("content-type", "multipart/form-data; boundary=x").body(body);
+    error("endless", call.send().await.unwrap(), 400, "VALIDATION_EXCEPTION").await;
 }

@@ -4,6 +4,7 @@ mod create;
 mod delete;
 mod file_name;
 mod list;
+mod loan;
 mod tags;
 mod upload;
 
@@ -18,10 +19,7 @@ use poem_openapi::{
 use schemas::{ImageId, UserId, image::ImageRecord, job::Idempotency};
 use store::Save;
 
-use self::{
-    delete::Deletion,
-    upload::{UploadForm, UploadMemory},
-};
+use self::{delete::Deletion, loan::UploadMemory, upload::UploadForm};
 use super::{json_body::JsonBody, path_id::ImagePathId};
 use crate::{
     auth::Bearer,

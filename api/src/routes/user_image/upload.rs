@@ -1,10 +1,10 @@
 //! The form of an upload, read piece by piece so that nothing large is held before it is refused.
 
-use std::{sync::Arc, time::Duration};
+use std::{future::poll_fn, pin::pin, task::Poll, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use poem::{
-    FromRequest, Request, RequestBody,
+    Body, FromRequest, Request, RequestBody,
     web::{Field, Multipart},
 };
 use poem_openapi::{
@@ -13,12 +13,12 @@ use poem_openapi::{
     types,
 };
 use schemas::{ErrorCode, image::MAX_TAGS};
-use tokio::{
-    io::{AsyncRead, AsyncReadExt},
-    sync::{OwnedSemaphorePermit, Semaphore},
-};
+use tokio::io::{AsyncRead, AsyncReadExt};
 
-use super::tags;
+use super::{
+    loan::{Loan, UploadMemory},
+    tags,
+};
 use crate::error::ApiError;
 
 /// Longest text of one `tags` part, in bytes: enough for every tag in escaped JSON.
@@ -27,30 +27,14 @@ const MAX_TAGS_BYTES: u64 = 64 << 10;
 /// Parts that a form may have.
 const MAX_PARTS: usize = MAX_TAGS + 16;
 
-/// Unit in which memory for uploads is lent.
-const LOAN: usize = 64 << 10;
+/// Bytes after which a header of a part that is not complete is given up.
+const MAX_PART_HEADER: usize = 8 << 10;
 
-/// Most bytes that are read and thrown away after a refusal, so that the client, which still
-/// sends, gets to read the reply.
-const LINGER_BYTES: u64 = 32 << 20;
-const LINGER_TIME: Duration = Duration::from_secs(5);
+/// Room for a picture before it grows.
+const FIRST_BYTES: usize = 16 << 10;
 
-/// Memory that uploads under way share. Cheap to clone.
-#[derive(Debug, Clone)]
-pub(super) struct UploadMemory(Arc<Semaphore>);
-
-impl UploadMemory {
-    /// `bytes` in all.
-    pub(super) fn new(bytes: u64) -> Self {
-        let loans = usize::try_from(bytes).unwrap_or(usize::MAX) / LOAN;
-        Self(Arc::new(Semaphore::new(loans.clamp(1, Semaphore::MAX_PERMITS))))
-    }
-
-    fn lend(&self) -> Result<OwnedSemaphorePermit, ApiError> {
-        let loan = self.0.clone().try_acquire_owned();
-        loan.map_err(|_| ApiError::rate_limited(Duration::from_secs(1)))
-    }
-}
+/// When to come back after the memory was used up.
+const FULL_PAUSE: Duration = Duration::from_secs(1);
 
 /// What a form holds.
 #[derive(Debug)]
@@ -62,11 +46,14 @@ pub(super) struct Upload {
     /// Checked tags.
     pub(super) tags: Vec<String>,
     /// To be dropped when the picture is stored.
-    pub(super) memory: Vec<OwnedSemaphorePermit>,
+    pub(super) memory: Loan,
 }
 
 /// The form of an upload, not yet read.
-pub(super) struct UploadForm(Multipart);
+pub(super) struct UploadForm {
+    content_type: String,
+    body: Body,
+}
 
 /// The parts of the form, for the OpenAPI document.
 #[derive(MultipartForm)]
@@ -98,20 +85,13 @@ impl<'a> ApiExtractor<'a> for UploadForm {
         body: &mut RequestBody,
         _options: ExtractParamOptions<()>,
     ) -> poem::Result<Self> {
-        let is_form = request.content_type().is_some_and(|found| {
-            found
-                .split(';')
-                .next()
-                .unwrap_or_default()
-                .trim()
-                .eq_ignore_ascii_case("multipart/form-data")
-        });
-        if !is_form {
+        let content_type = request.content_type().unwrap_or_default();
+        let media_type = content_type.split(';').next().unwrap_or_default().trim();
+        if !media_type.eq_ignore_ascii_case("multipart/form-data") {
             let text = "The content type must be multipart/form-data.";
             return Err(ApiError::of(ErrorCode::UnsupportedMediaType, text).into());
         }
-        let form = <Multipart as FromRequest>::from_request(request, body).await;
-        Ok(Self(form.map_err(|_| unreadable())?))
+        Ok(Self { content_type: content_type.to_owned(), body: body.take()? })
     }
 }
 
@@ -121,79 +101,83 @@ impl UploadForm {
     /// # Errors
     ///
     /// 400 that names the part, 413 for a picture that is too large, 429 when `memory` is used up.
-    pub(super) async fn read(
-        mut self,
-        most: u64,
-        memory: &UploadMemory,
-    ) -> Result<Upload, ApiError> {
-        let upload = self.parts(most, memory).await;
-        if upload.is_err() {
-            // Who still sends does not read; whether this works out changes nothing.
-            let _ = tokio::time::timeout(LINGER_TIME, self.linger()).await;
-        }
-        upload
+    pub(super) async fn read(self, most: u64, memory: &UploadMemory) -> Result<Upload, ApiError> {
+        let loan = memory.open();
+        let upload = self.parts(most, &loan).await;
+        // A parser only says that its stream broke off.
+        if loan.is_refused() { Err(ApiError::rate_limited(FULL_PAUSE)) } else { upload }
     }
 
-    async fn parts(&mut self, most: u64, memory: &UploadMemory) -> Result<Upload, ApiError> {
+    async fn parts(self, most: u64, loan: &Loan) -> Result<Upload, ApiError> {
+        let mut form = self.open(loan).await?;
         let (mut file, mut texts) = (None, Vec::new());
         for _ in 0..MAX_PARTS {
-            let Some(part) = self.0.next_field().await.map_err(|_| unreadable())? else {
-                return finish(file, &texts);
+            let Some(part) = next_part(&mut form, loan).await? else {
+                let ((client_name, img), tags) = finish(file, &texts)?;
+                return Ok(Upload { img, client_name, tags, memory: loan.clone() });
             };
             match part.name() {
                 Some("img") if file.is_none() => {
                     let name = part.file_name().map(str::to_owned);
-                    file = Some((name, read_file(part, most, memory).await?));
+                    file = Some((name, read_file(part, most).await?));
                 }
                 Some("img") => return Err(ApiError::invalid("img", "Send one file only.")),
                 Some(tags::FIELD) => texts.push(read_text(part).await?),
-                _ => drop(part),
+                _ => pass_over(part).await?,
             }
         }
         if texts.len() > MAX_TAGS { Err(tags::too_many()) } else { Err(unreadable()) }
     }
 
-    async fn linger(&mut self) {
-        let mut left = LINGER_BYTES;
-        while let Ok(Some(part)) = self.0.next_field().await {
-            let mut rest = std::pin::pin!(part.into_async_read().take(left));
-            match tokio::io::copy(&mut rest, &mut tokio::io::sink()).await {
-                Ok(read) if read < left => left -= read,
-                _ => return,
-            }
-        }
+    /// The form as parts, over a body that is counted as it comes.
+    async fn open(self, loan: &Loan) -> Result<Multipart, ApiError> {
+        let counted = Body::from_bytes_stream(loan.count(self.body));
+        let request = Request::builder().content_type(&self.content_type).body(counted);
+        let (request, mut body) = request.split();
+        <Multipart as FromRequest>::from_request(&request, &mut body)
+            .await
+            .map_err(|_| unreadable())
     }
 }
 
-type File = (Bytes, Vec<OwnedSemaphorePermit>);
+type File = (Option<String>, Bytes);
 
-fn finish(file: Option<(Option<String>, File)>, texts: &[String]) -> Result<Upload, ApiError> {
-    let tags = tags::of_parts(texts);
-    match (file, tags) {
-        (Some((client_name, (img, memory))), Ok(tags)) => {
-            Ok(Upload { img, client_name, tags, memory })
-        }
+fn finish(file: Option<File>, texts: &[String]) -> Result<(File, Vec<String>), ApiError> {
+    match (file, tags::of_parts(texts)) {
+        (Some(file), Ok(tags)) => Ok((file, tags)),
         (Some(_), Err(error)) => Err(error),
         (None, Ok(_)) => Err(ApiError::invalid("img", "This field is required.")),
         (None, Err(error)) => Err(error.and("img", "This field is required.")),
     }
 }
 
-async fn read_file(part: Field, most: u64, memory: &UploadMemory) -> Result<File, ApiError> {
-    let mut reader = std::pin::pin!(part.into_async_read());
-    let (mut img, mut loans) = (BytesMut::new(), Vec::new());
-    loop {
-        if img.len() >= loans.len() * LOAN {
-            loans.push(memory.lend()?);
-            img.reserve(LOAN);
+/// The next part, once the one before was read to its end. The parser keeps a header until it is
+/// complete, so one that is not is given up in time. It may not have looked at the last piece yet.
+async fn next_part(form: &mut Multipart, loan: &Loan) -> Result<Option<Field>, ApiError> {
+    let start = loan.received();
+    let mut looked_at = start;
+    let mut next = pin!(form.next_field());
+    poll_fn(|cx| match next.as_mut().poll(cx) {
+        Poll::Ready(part) => Poll::Ready(part.map_err(|_| unreadable())),
+        Poll::Pending if looked_at - start > MAX_PART_HEADER => Poll::Ready(Err(unreadable())),
+        Poll::Pending => {
+            looked_at = loan.received();
+            Poll::Pending
         }
-        if reader.read_buf(&mut img).await.map_err(|_| unreadable())? == 0 {
-            return Ok((img.freeze(), loans));
-        }
+    })
+    .await
+}
+
+async fn read_file(part: Field, most: u64) -> Result<Bytes, ApiError> {
+    let mut reader = pin!(part.into_async_read());
+    let mut img = BytesMut::with_capacity(FIRST_BYTES);
+    // It grows by copying, without a pause: at most one copy for each thread at a time.
+    while reader.read_buf(&mut img).await.map_err(|_| unreadable())? > 0 {
         if img.len() as u64 > most {
             return Err(too_large(most));
         }
     }
+    Ok(img.freeze())
 }
 
 async fn read_text(part: Field) -> Result<String, ApiError> {
@@ -207,8 +191,14 @@ async fn read_text(part: Field) -> Result<String, ApiError> {
 }
 
 async fn read_all(reader: impl AsyncRead, text: &mut Vec<u8>) -> Result<(), ApiError> {
-    let mut reader = std::pin::pin!(reader);
+    let mut reader = pin!(reader);
     reader.read_to_end(text).await.map_err(|_| unreadable())?;
+    Ok(())
+}
+
+async fn pass_over(part: Field) -> Result<(), ApiError> {
+    let mut reader = pin!(part.into_async_read());
+    tokio::io::copy(&mut reader, &mut tokio::io::sink()).await.map_err(|_| unreadable())?;
     Ok(())
 }
 
