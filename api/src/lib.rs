@@ -7,7 +7,7 @@
 //! - `shell`: the server around the routes: connections, limits, error shape, health, documents.
 //! - `auth`: who calls. `routes`: what can be called. `intake`: how a job is accepted.
 //! - `page`, `cookie`: what people's browsers get and bring.
-//! - `rates`: how much one caller may ask for. `audit`: who did what.
+//! - `rates`: how much one caller may ask for. `places`: of how much at a time. `audit`: who did what.
 //! - `watch`: who waits for a job. `pictures`: what a picture must be. `view`: what is shown.
 
 mod audit;
@@ -18,6 +18,7 @@ pub mod fault;
 mod intake;
 mod page;
 pub mod pictures;
+mod places;
 mod rates;
 mod routes;
 mod seen;

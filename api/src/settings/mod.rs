@@ -97,7 +97,8 @@ pub struct TrustedIssuer {
 pub struct Limits {
     /// Open connections; further ones wait in the listener's backlog. 8,192.
     pub connections: usize,
-    /// Requests under way; further ones get 503. 2,048.
+    /// Requests under way; further ones get 503. The bodies of an eighth as many may be on their
+    /// way from one network; further ones get 429. 2,048.
     pub requests: usize,
     /// Requests that wait for a job (`Prefer: wait`), counted by themselves. 4,096.
     pub waiting_requests: usize,
@@ -118,7 +119,8 @@ pub struct Limits {
     pub body_idle: Duration,
     /// Time that any body may take, before [`Self::body_rate`] counts. 20 seconds.
     pub body_grace: Duration,
-    /// Least bytes per second of a longer body, on average. 16 KiB.
+    /// Least bytes per second of a longer body, on average; what came faster is good for a minute
+    /// at most. 16 KiB.
     pub body_rate: u64,
     /// Longest time of a request apart from waiting for a job; its reply is then 503. 60 seconds.
     pub request_time: Duration,

@@ -81,8 +81,22 @@ impl<E: Endpoint<Output = Response>> App<E> {
         work.instrument(span).await
     }
 
-    /// Finds a place for the request. Asking how the process is needs none.
-    async fn admit(&self, request: Request) -> Response {
+    /// Finds a place for the request once its body begins to be there; a body that was cut decides
+    /// the reply.
+    async fn admit(&self, mut request: Request) -> Response {
+        let verdict = match body::guard(&mut request, &self.bodies).await {
+            Ok(verdict) => verdict,
+            Err(refusal) => return refusal.to_response(),
+        };
+        let reply = self.place(request).await;
+        match verdict {
+            Some(verdict) => verdict.correct(reply),
+            None => reply,
+        }
+    }
+
+    /// Asking how the process is needs no place.
+    async fn place(&self, request: Request) -> Response {
         if site::is_about_the_process(request.uri().path()) {
             return self.bounded(request, self.request_time).await;
         }
@@ -96,20 +110,12 @@ impl<E: Endpoint<Output = Response>> App<E> {
         self.bounded(request, longest).await
     }
 
-    /// Answers within `longest`; a body that was cut decides the reply.
-    async fn bounded(&self, mut request: Request, longest: Duration) -> Response {
-        let verdict = match body::guard(&mut request, &self.bodies) {
-            Ok(verdict) => verdict,
-            Err(refusal) => return refusal.to_response(),
-        };
-        let Ok(reply) = timeout(longest, self.caught(request)).await else {
+    /// Answers within `longest`.
+    async fn bounded(&self, request: Request, longest: Duration) -> Response {
+        timeout(longest, self.caught(request)).await.unwrap_or_else(|_| {
             tracing::warn!(?longest, "a request took too long and was given up");
-            return ApiError::unavailable(SHED).to_response();
-        };
-        match verdict {
-            Some(verdict) => verdict.correct(reply),
-            None => reply,
-        }
+            ApiError::unavailable(SHED).to_response()
+        })
     }
 
     /// Answers even when the routes panic, or fail in a shape that is not ours.

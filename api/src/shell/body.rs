@@ -1,10 +1,15 @@
 //! Bodies of requests: counted while they are read, and cut when they are too large or too slow.
 //!
+//! A request begins when its body, or the first of it, is there: until then it takes no place from
+//! those that can be answered. How many bodies of one network may be on their way is bounded, so
+//! that nobody takes all places by sending slowly.
+//!
 //! The fault is kept beside the stream, because what a parser makes of a stream that breaks off
 //! is any kind of error; the reply is then corrected from what really happened.
 
 use std::{
     io,
+    net::IpAddr,
     sync::{
         Arc,
         atomic::{AtomicU8, Ordering},
@@ -12,9 +17,9 @@ use std::{
     time::Duration,
 };
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures::{
-    StreamExt as _,
+    Stream, StreamExt as _,
     stream::{self, BoxStream},
 };
 use poem::{
@@ -28,8 +33,10 @@ use tokio::{
 
 use crate::{
     error::ApiError,
-    routes::{MAX_PUSH_BODY, PUSH_PATH},
-    settings::Settings,
+    places::{Place, Places},
+    routes::{MAX_PUSH_BODY, NOTIFY_PATH, PUSH_PATH},
+    settings::{Settings, caller_network},
+    state::RequestContext,
 };
 
 /// How much of a refused body is still read, and how long, so that its sender gets to read the
@@ -37,15 +44,49 @@ use crate::{
 const DRAIN_BYTES: usize = 16 << 20;
 const DRAIN_TIME: Duration = Duration::from_secs(5);
 
+/// How far ahead of its least rate a body may be: who sent much at once may not rest on it.
+const MOST_AHEAD: Duration = Duration::from_mins(1);
+
+/// Longest time of a provider's notice, which is short and must be answered within a second.
+const NOTICE_TIME: Duration = Duration::from_secs(2);
+
+/// How much of a body is awaited before its request begins.
+const BEGINNING: usize = 16 << 10;
+
+/// Bodies of one network that may be on their way, as a part of the requests under way.
+const SHARE: usize = 8;
+
+/// When to come back if too many are on their way.
+const FULL_PAUSE: Duration = Duration::from_secs(1);
+
 /// Bounds of bodies.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Bounds {
     plain: u64,
     multipart: u64,
     push: u64,
+    pace: Pace,
+    coming: Places<IpAddr>,
+}
+
+/// How slowly a body may come.
+#[derive(Debug, Clone, Copy)]
+struct Pace {
+    /// Longest time between two pieces.
     idle: Duration,
+    /// Longest time of any body, before the rate counts.
     grace: Duration,
+    /// Least bytes per second.
     rate: u64,
+}
+
+impl Pace {
+    const NOTICE: Self = Self { idle: NOTICE_TIME, grace: NOTICE_TIME, rate: u64::MAX };
+
+    /// The time that so many bytes earn.
+    fn earned(self, bytes: u64) -> Duration {
+        Duration::from_nanos(bytes.saturating_mul(1_000_000_000) / self.rate)
+    }
 }
 
 impl Bounds {
@@ -55,9 +96,12 @@ impl Bounds {
             plain: limits.body_bytes,
             multipart: settings.pictures.max_bytes.saturating_add(limits.upload_overhead_bytes),
             push: limits.body_bytes.max(MAX_PUSH_BODY as u64),
-            idle: limits.body_idle,
-            grace: limits.body_grace,
-            rate: limits.body_rate.max(1),
+            pace: Pace {
+                idle: limits.body_idle,
+                grace: limits.body_grace,
+                rate: limits.body_rate.max(1),
+            },
+            coming: Places::new(limits.requests.div_ceil(SHARE)),
         }
     }
 
@@ -78,12 +122,23 @@ impl Bounds {
 
     /// Longest time that a body of this request may take.
     pub(super) fn time(&self, request: &Request) -> Duration {
-        if has_body(request) { self.due(self.limit(request)) } else { Duration::ZERO }
+        if !has_body(request) {
+            return Duration::ZERO;
+        }
+        let pace = self.pace(request);
+        pace.grace + pace.earned(self.limit(request))
     }
 
-    /// When so many bytes must have come at the latest, from the start.
-    fn due(&self, bytes: u64) -> Duration {
-        self.grace + Duration::from_secs(bytes / self.rate)
+    /// A place for a body on its way; `None` where nobody knows whence it comes.
+    fn place(&self, request: &Request) -> Result<Option<Place<IpAddr>>, ApiError> {
+        let address = request.data::<RequestContext>().and_then(|context| context.address);
+        let Some(address) = address else { return Ok(None) };
+        let place = self.coming.take(caller_network(address));
+        place.map(Some).ok_or_else(|| ApiError::rate_limited(FULL_PAUSE))
+    }
+
+    fn pace(&self, request: &Request) -> Pace {
+        if request.uri().path().starts_with(NOTIFY_PATH) { Pace::NOTICE } else { self.pace }
     }
 }
 
@@ -126,46 +181,83 @@ fn has_body(request: &Request) -> bool {
         || headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0")
 }
 
-/// Puts the request's body under its bounds. `None` for a request without one.
+/// Puts the request's body under its bounds, and waits until the first of it is there, unless the
+/// client waits for leave to send. `None` for a request without a body.
 ///
 /// # Errors
 ///
-/// 413 at once when the announced length is too large; the body is not looked at then.
-pub(super) fn guard(request: &mut Request, bounds: &Bounds) -> Result<Option<Verdict>, ApiError> {
+/// 413 at once when the announced length is too large, 429 when too many bodies of the caller's
+/// network are on their way; the body is not looked at then.
+pub(super) async fn guard(
+    request: &mut Request,
+    bounds: &Bounds,
+) -> Result<Option<Verdict>, ApiError> {
     if !has_body(request) {
         return Ok(None);
     }
     let limit = bounds.limit(request);
     let announced = request.header("content-length").and_then(|text| text.parse::<u64>().ok());
+    let is_asking = request.header("expect").is_some();
     let incoming = request.take_body().into_bytes_stream().boxed();
-    if announced.is_some_and(|length| length > limit) {
-        // A client that waits for leave to send is told before it does.
-        if request.header("expect").is_none() {
-            tokio::spawn(drain(incoming));
+    let place = if announced.is_some_and(|length| length > limit) {
+        Err(ApiError::too_large(limit))
+    } else {
+        bounds.place(request)
+    };
+    let place = match place {
+        Ok(place) => place,
+        Err(refusal) => {
+            // A client that waits for leave to send is told before it does.
+            if !is_asking {
+                tokio::spawn(drain(incoming));
+            }
+            return Err(closing(refusal));
         }
-        return Err(closing(ApiError::too_large(limit)));
-    }
+    };
     let verdict = Verdict { fault: Arc::default(), limit };
-    let bounds = bounds.clone();
-    let start = Instant::now();
-    let incoming = Some(incoming);
-    let metered = Metered { incoming, bounds, start, received: 0, verdict: verdict.clone() };
-    request.set_body(Body::from_bytes_stream(metered.into_stream()));
+    let metered = Metered::new(incoming, place, bounds.pace(request), verdict.clone());
+    let body = if is_asking { metered.into_stream().boxed() } else { metered.begun().await };
+    request.set_body(Body::from_bytes_stream(body));
     Ok(Some(verdict))
 }
+
+type Incoming = BoxStream<'static, io::Result<Bytes>>;
 
 /// A body under its bounds. Dropped before its end it goes on reading for a while.
 struct Metered {
     /// `None` at its end.
-    incoming: Option<BoxStream<'static, io::Result<Bytes>>>,
-    bounds: Bounds,
-    start: Instant,
+    incoming: Option<Incoming>,
+    /// Held while it is on its way.
+    seat: Option<Place<IpAddr>>,
+    pace: Pace,
+    /// When the next piece must have come.
+    due: Instant,
     received: u64,
     verdict: Verdict,
 }
 
 impl Metered {
-    fn into_stream(self) -> impl futures::Stream<Item = io::Result<Bytes>> + Send + 'static {
+    fn new(incoming: Incoming, seat: Option<Place<IpAddr>>, pace: Pace, verdict: Verdict) -> Self {
+        let due = Instant::now() + pace.grace;
+        Self { incoming: Some(incoming), seat, pace, due, received: 0, verdict }
+    }
+
+    /// The body from its start, when the first of it has come.
+    async fn begun(mut self) -> Incoming {
+        let mut start = BytesMut::new();
+        while start.len() < BEGINNING {
+            match self.next().await {
+                Some(Ok(piece)) => start.extend_from_slice(&piece),
+                Some(Err(error)) => {
+                    return stream::iter([Ok(start.freeze()), Err(error)]).boxed();
+                }
+                None => return stream::iter([Ok(start.freeze())]).boxed(),
+            }
+        }
+        stream::iter([Ok(start.freeze())]).chain(self.into_stream()).boxed()
+    }
+
+    fn into_stream(self) -> impl Stream<Item = io::Result<Bytes>> + Send + 'static {
         stream::unfold(Some(self), |metered| async move {
             let mut metered = metered?;
             match metered.next().await? {
@@ -177,20 +269,22 @@ impl Metered {
 
     async fn next(&mut self) -> Option<io::Result<Bytes>> {
         let incoming = self.incoming.as_mut()?;
-        let due = self.start + self.bounds.due(self.received);
-        let deadline = due.min(Instant::now() + self.bounds.idle);
+        let deadline = self.due.min(Instant::now() + self.pace.idle);
         let piece = match timeout_at(deadline, incoming.next()).await {
             Ok(Some(Ok(piece))) => piece,
             Ok(ended) => {
-                self.incoming = None;
+                (self.incoming, self.seat) = (None, None);
                 return ended;
             }
             Err(_) => return Some(Err(self.verdict.set(TOO_SLOW))),
         };
-        self.received = self.received.saturating_add(piece.len() as u64);
+        let bytes = piece.len() as u64;
+        self.received = self.received.saturating_add(bytes);
         if self.received > self.verdict.limit {
             return Some(Err(self.verdict.set(TOO_LARGE)));
         }
+        let earned = self.due + self.pace.earned(bytes);
+        self.due = self.due.max(earned.min(Instant::now() + MOST_AHEAD));
         Some(Ok(piece))
     }
 }
@@ -206,7 +300,7 @@ impl Drop for Metered {
     }
 }
 
-async fn drain(mut incoming: BoxStream<'static, io::Result<Bytes>>) {
+async fn drain(mut incoming: Incoming) {
     let read = async {
         let mut read = 0;
         while let Some(Ok(piece)) = incoming.next().await {
@@ -221,66 +315,4 @@ async fn drain(mut incoming: BoxStream<'static, io::Result<Bytes>>) {
 }
 
 #[cfg(test)]
-mod tests {
-    #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
-
-    use super::*;
-    use crate::auth::TokenKey;
-
-    fn bounds() -> Bounds {
-        let mut settings = Settings::new("http://feat.test", TokenKey::generate());
-        settings.limits.body_bytes = 100;
-        settings.limits.body_rate = 10;
-        settings.limits.body_idle = Duration::from_secs(5);
-        settings.limits.body_grace = Duration::from_secs(20);
-        Bounds::new(&settings)
-    }
-
-    /// A body of pieces of ten bytes, `every` so often.
-    fn request(pieces: usize, every: Duration) -> Request {
-        let pieces = stream::iter(0..pieces).then(move |_| async move {
-            tokio::time::sleep(every).await;
-            Ok::<_, io::Error>(Bytes::from_static(b"0123456789"))
-        });
-        let body = Body::from_bytes_stream(pieces);
-        Request::builder().header("transfer-encoding", "chunked").body(body)
-    }
-
-    async fn outcome(mut request: Request) -> (Result<usize, ()>, u16) {
-        let verdict = guard(&mut request, &bounds()).unwrap().unwrap();
-        let read = request.take_body().into_vec().await.map(|body| body.len()).map_err(|_| ());
-        let reply = Response::builder().status(poem::http::StatusCode::BAD_REQUEST).finish();
-        (read, verdict.correct(reply).status().as_u16())
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn bodies_are_cut_when_they_are_too_large_or_too_slow() {
-        let cases = [
-            ("at the limit", 10, Duration::ZERO, Ok(100), 400),
-            ("one piece more", 11, Duration::ZERO, Err(()), 413),
-            ("steady", 10, Duration::from_secs(2), Ok(100), 400),
-            ("a long pause", 2, Duration::from_secs(6), Err(()), 408),
-            ("a trickle", 10, Duration::from_millis(4_900), Err(()), 408),
-        ];
-        for (name, pieces, every, read, status) in cases {
-            assert_eq!(outcome(request(pieces, every)).await, (read, status), "{name}");
-        }
-    }
-
-    #[tokio::test]
-    async fn an_announced_length_is_refused_at_once() {
-        let mut request = Request::builder()
-            .header("content-length", "101")
-            .body(Body::from_string(String::new()));
-
-        assert_eq!(
-            guard(&mut request, &bounds()).unwrap_err().code(),
-            schemas::ErrorCode::TooLarge
-        );
-    }
-
-    #[tokio::test]
-    async fn a_request_without_a_body_is_left_alone() {
-        assert!(guard(&mut Request::default(), &bounds()).unwrap().is_none());
-    }
-}
+mod tests;

@@ -8,8 +8,8 @@
 //! 3. `finish`: headers that every reply carries;
 //! 4. `cors`: what pages of other origins may read; answers preflights by itself;
 //! 5. `slash`: the address in its one spelling;
-//! 6. `app`: how many requests run at a time, how long, and what happens when one panics;
-//! 7. `body`: how many bytes come in, and how slowly;
+//! 6. `body`: how many bytes come in, how slowly, and how many bodies of one network at a time;
+//! 7. `app`: how many requests run at a time, how long, and what happens when one panics;
 //! 8. `envelope`, `words`: whatever went wrong gets the one shape of errors, in words for people;
 //! 9. `site`: health, metrics and documents, pictures, and the operations of poem-openapi;
 //!    `credentials`: which come once or not at all;

@@ -32,7 +32,7 @@ use serde_json::{Value, json};
 
 pub(crate) use self::{
     binding::BindingApi,
-    notify::Notify,
+    notify::{NOTIFY_PATH, Notify},
     unbuilt::{UNBUILT, unbuilt},
 };
 use self::{

@@ -36,7 +36,7 @@ use crate::{
 };
 
 /// Begin of the addresses.
-const PREFIX: &str = "/api/pay/notify/";
+pub(crate) const NOTIFY_PATH: &str = "/api/pay/notify/";
 
 /// Longest time for judging and recording a message: providers want their answer within a second, and
 /// a busy process needs some of it to hear of the message and to send the answer.
@@ -73,7 +73,7 @@ impl Notify {
     /// The answer to a message; `None` when the address is none of these.
     pub(crate) async fn answer(&self, request: &mut Request) -> Option<Response> {
         let path = request.uri().path().to_owned();
-        let (channel, app) = path.strip_prefix(PREFIX)?.strip_suffix('/')?.split_once('/')?;
+        let (channel, app) = path.strip_prefix(NOTIFY_PATH)?.strip_suffix('/')?.split_once('/')?;
         let channel: Option<Channel> = channel.parse().ok();
         let gateway = channel.and_then(|channel| self.state.till.gateway(channel, app));
         let Some(gateway) = gateway else {
