@@ -95,7 +95,8 @@ pub struct TrustedIssuer {
 /// Bounds of requests and connections; what exceeds one is refused with a documented error.
 #[derive(Debug, Clone)]
 pub struct Limits {
-    /// Open connections; further ones wait in the listener's backlog. 8,192.
+    /// Open connections; further ones wait in the listener's backlog. One network that is no
+    /// trusted proxy may have a quarter of them, at least 64; further ones are closed. 8,192.
     pub connections: usize,
     /// Requests under way; further ones get 503. The bodies of an eighth as many may be on their
     /// way from one network; further ones get 429. 2,048.
@@ -107,7 +108,7 @@ pub struct Limits {
     /// Streams of events that are open at a time; further ones get 503. 1,024.
     pub event_streams: usize,
     /// Longest time until the head of a request is there, and a connection's longest idle time.
-    /// 30 seconds.
+    /// 10 seconds.
     pub head_time: Duration,
     /// Longest time that a client may take nothing of what is sent to it. 30 seconds.
     pub stall_time: Duration,
@@ -140,7 +141,7 @@ impl Default for Limits {
             waiting_requests: 4_096,
             watched_jobs: 8_192,
             event_streams: 1_024,
-            head_time: Duration::from_secs(30),
+            head_time: Duration::from_secs(10),
             stall_time: Duration::from_secs(30),
             body_bytes: 1 << 20,
             upload_overhead_bytes: 256 << 10,

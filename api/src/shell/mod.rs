@@ -72,7 +72,7 @@ pub async fn serve(
     let settings = state.settings.clone();
     let app = Arc::new(App::new(&settings, Site::new(&state)));
     tracing::info!(%address, "listening");
-    server::run(listener, app, &settings.limits, shutdown, deadline).await;
+    server::run(listener, app, &settings, shutdown, deadline).await;
     upkeep.abort();
     tracing::info!(%address, "stopped listening");
     Ok(())

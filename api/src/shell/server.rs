@@ -1,10 +1,15 @@
-//! Connections: accepted within a bound, read with time limits, ended in order.
+//! Connections: accepted within bounds, read with time limits, ended in order.
 //!
 //! HTTP/1.1 only. poem's own server has no limit on slow heads, spins when accepting fails and
 //! leaves small replies waiting for `TCP_NODELAY`, so connections are driven here.
 
 use std::{
-    convert::Infallible, future::poll_fn, net::SocketAddr, pin::Pin, sync::Arc, time::Duration,
+    convert::Infallible,
+    future::poll_fn,
+    net::{IpAddr, SocketAddr},
+    pin::Pin,
+    sync::Arc,
+    time::Duration,
 };
 
 use futures::FutureExt as _;
@@ -23,7 +28,10 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{app::App, exchange::Exchange, socket::Socket, unread};
-use crate::settings::Limits;
+use crate::{
+    places::{Place, Places},
+    settings::{Limits, Network, Settings, caller_network},
+};
 
 /// How long to wait after accepting failed, as it does when file handles run out.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -36,20 +44,31 @@ const MAX_HEAD: usize = 16 << 10;
 /// connection closed under a request cannot know whether the request was worked on.
 const LINGER: Duration = Duration::from_secs(1);
 
+/// Connections of one network, as a part of all, and the least that such a part is.
+const SHARE: usize = 4;
+const LEAST_SHARE: usize = 64;
+
 /// Serves connections until `shutdown`, and finishes them within `deadline` after it.
 pub(super) async fn run<E>(
     listener: TcpListener,
     app: Arc<App<E>>,
-    limits: &Limits,
+    settings: &Settings,
     shutdown: CancellationToken,
     deadline: Duration,
 ) where
     E: Endpoint<Output = Response> + 'static,
 {
+    let limits = &settings.limits;
     let places = Arc::new(Semaphore::new(limits.connections));
+    let peers = Peers::new(limits, &settings.trusted_proxies);
     let connections = TaskTracker::new();
     let cut = CancellationToken::new();
-    let start = |(socket, peer), place| {
+    let start = |(socket, peer): (TcpStream, SocketAddr), place| {
+        let Ok(of_peer) = peers.take(peer.ip()) else {
+            tracing::debug!(%peer, "too many connections of one network");
+            return;
+        };
+        let place = Seat { _of_peer: of_peer, _of_all: place };
         let terms = Terms {
             head_time: limits.head_time,
             stall_time: limits.stall_time,
@@ -88,6 +107,36 @@ pub(super) async fn run<E>(
     }
 }
 
+/// How many connections of each network are open. Trusted proxies carry everybody's.
+struct Peers {
+    proxies: Vec<Network>,
+    places: Places<IpAddr>,
+}
+
+/// The network has all connections that it may have.
+struct Full;
+
+impl Peers {
+    fn new(limits: &Limits, proxies: &[Network]) -> Self {
+        let share = (limits.connections / SHARE).max(LEAST_SHARE);
+        Self { proxies: proxies.to_vec(), places: Places::new(share) }
+    }
+
+    fn take(&self, peer: IpAddr) -> Result<Option<Place<IpAddr>>, Full> {
+        if self.proxies.iter().any(|proxy| proxy.contains(peer)) {
+            return Ok(None);
+        }
+        self.places.take(caller_network(peer)).map(Some).ok_or(Full)
+    }
+}
+
+/// The places of an open connection. That of the peer is given back first, so that who takes the
+/// other one finds it free.
+struct Seat {
+    _of_peer: Option<Place<IpAddr>>,
+    _of_all: OwnedSemaphorePermit,
+}
+
 /// What a connection has to keep to.
 struct Terms {
     /// Longest time until a head is there.
@@ -105,7 +154,7 @@ async fn connection<E>(
     peer: SocketAddr,
     app: Arc<App<E>>,
     terms: Terms,
-    _place: OwnedSemaphorePermit,
+    _seat: Seat,
 ) where
     E: Endpoint<Output = Response> + 'static,
 {

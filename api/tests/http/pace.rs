@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::rig::{PATIENCE, Server, eventually};
+use crate::rig::{PATIENCE, Server, eventually, good_sign_in};
 
 #[tokio::test]
 async fn a_head_that_never_ends_is_answered_408() {
@@ -135,6 +135,69 @@ async fn further_connections_wait_for_a_place() {
         third.rest().await.starts_with("HTTP/1.1 200 ")
     })
     .await;
+}
+
+#[tokio::test]
+async fn one_address_leaves_connections_to_the_others() {
+    for (name, is_proxy) in [("a caller", false), ("a trusted proxy", true)] {
+        let server = Server::start_with(|settings| {
+            settings.limits.connections = 128;
+            if is_proxy {
+                settings.trusted_proxies = vec!["127.0.0.0/8".parse().expect("a network")];
+            }
+        })
+        .await;
+        let mut open = vec![];
+        for _ in 0..64 {
+            open.push(server.connect().await);
+        }
+        // Those before it are accepted when this one is answered or closed.
+        let mut next = server.connect().await;
+        let sent = "GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+        // It may be closed by now.
+        let _ = tokio::io::AsyncWriteExt::write_all(&mut next.0, sent.as_bytes()).await;
+        let said = next.rest().await;
+        assert_eq!(said.starts_with("HTTP/1.1 200 "), is_proxy, "{name}: {said}");
+
+        drop(open);
+        eventually("there is room again", async || {
+            let mut next = server.connect().await;
+            let _ = tokio::io::AsyncWriteExt::write_all(&mut next.0, sent.as_bytes()).await;
+            next.rest().await.starts_with("HTTP/1.1 200 ")
+        })
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn bodies_that_do_not_come_take_no_places_from_the_others() {
+    let server = Server::start_with(|settings| settings.limits.requests = 16).await;
+    let sent = "POST /api/o/token/ HTTP/1.1\r\nhost: x\r\n\
+        content-type: application/x-www-form-urlencoded\r\ncontent-length: 100\r\n\r\ngrant";
+    let mut slow = vec![];
+    for _ in 0..2 {
+        let mut raw = server.connect().await;
+        raw.send(sent).await;
+        slow.push(raw);
+    }
+    eventually("an eighth of the places is all there is for slow bodies", async || {
+        let mut raw = server.connect().await;
+        raw.send(sent).await;
+        let head = tokio::time::timeout(Duration::from_millis(100), raw.head()).await;
+        let Ok(head) = head else {
+            slow.push(raw);
+            return false;
+        };
+        assert!(head.starts_with("HTTP/1.1 429 "), "{head}");
+        head.contains("retry-after: 1\r\n") && head.contains("connection: close\r\n")
+    })
+    .await;
+    assert!(slow.len() <= 2, "{} of 16", slow.len());
+
+    assert_eq!(server.get("/api/o/scope/").await.status(), 200);
+    drop(slow);
+    eventually("there is room again", async || server.token(good_sign_in()).await.status() == 200)
+        .await;
 }
 
 #[tokio::test]
