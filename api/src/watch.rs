@@ -2,8 +2,8 @@
 //!
 //! The broker's events are hints and may get lost, so a waiter also looks by itself every second;
 //! the store gathers such reads. An event wakes only those who wait for its job. The number of
-//! waiters is bounded, and all of them stop waiting when the process shuts down. An event that
-//! brings the record along spares the read.
+//! waiters is bounded, in all and for each user, and all of them stop waiting when the process shuts
+//! down. An event that brings the record along spares the read.
 
 use std::{
     collections::{HashMap, hash_map::Entry},
@@ -12,7 +12,7 @@ use std::{
 };
 
 use broker::Broker;
-use schemas::{Event, JobId, JobRecord};
+use schemas::{Event, JobId, JobRecord, UserId};
 use store::{Store, StoreError};
 use tokio::{
     sync::{
@@ -23,8 +23,13 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use crate::places::{Place, Places};
+
 /// How long a waiter relies on events alone.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// Waits that one user may have at a time.
+const MOST_OF_ONE: usize = 256;
 
 /// The waiters of this process. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -34,6 +39,7 @@ pub(crate) struct Watch(Arc<Shared>);
 struct Shared {
     waiting: Mutex<HashMap<JobId, Waiting>>,
     most: usize,
+    users: Places<UserId>,
     shutdown: CancellationToken,
 }
 
@@ -52,6 +58,7 @@ pub(crate) struct Watcher {
     news: watch::Receiver<News>,
     id: JobId,
     shared: Arc<Shared>,
+    _place: Place<UserId>,
 }
 
 /// Why a [`Watcher`] returned.
@@ -66,15 +73,16 @@ pub(crate) enum Woken {
 impl Watch {
     /// Follows the events of `broker` until `shutdown`, for at most `most` jobs at a time.
     pub(crate) fn start(broker: &Broker, most: usize, shutdown: CancellationToken) -> Self {
-        let waiting = Mutex::default();
-        let shared = Arc::new(Shared { waiting, most, shutdown });
+        let (waiting, users) = (Mutex::default(), Places::new(MOST_OF_ONE));
+        let shared = Arc::new(Shared { waiting, most, users, shutdown });
         tokio::spawn(follow(broker.events(), shared.clone()));
         Self(shared)
     }
 
-    /// Waits for news of job `id` from now on, or `None` when too many wait already. Begin before
-    /// the job is published or read, so that no news falls in between.
-    pub(crate) fn of(&self, id: JobId) -> Option<Watcher> {
+    /// Lets `user` wait for news of job `id` from now on; `None` when too many wait already, or this
+    /// user too often. Begin before the job is published or read, so that no news falls in between.
+    pub(crate) fn of(&self, user: UserId, id: JobId) -> Option<Watcher> {
+        let place = self.0.users.take(user)?;
         let mut waiting = self.0.lock();
         if waiting.len() >= self.0.most && !waiting.contains_key(&id) {
             return None;
@@ -82,7 +90,7 @@ impl Watch {
         let first = || Waiting { news: watch::channel(None).0, watchers: 0 };
         let entry = waiting.entry(id).or_insert_with(first);
         entry.watchers += 1;
-        Some(Watcher { news: entry.news.subscribe(), id, shared: self.0.clone() })
+        Some(Watcher { news: entry.news.subscribe(), id, shared: self.0.clone(), _place: place })
     }
 }
 
@@ -195,6 +203,10 @@ mod tests {
         Event::Changed { id, version: 2, state: JobState::Succeeded, job: None }
     }
 
+    fn user(id: i64) -> UserId {
+        UserId::new(id).unwrap()
+    }
+
     fn far() -> Instant {
         Instant::now() + Duration::from_mins(5)
     }
@@ -204,8 +216,9 @@ mod tests {
         let broker = Broker::local(8);
         let watch = Watch::start(&broker, 8, CancellationToken::new());
         let (ours, theirs) = (JobId::generate(), JobId::generate());
-        let (mut first, mut second) = (watch.of(ours).unwrap(), watch.of(ours).unwrap());
-        let mut other = watch.of(theirs).unwrap();
+        let of = |id| watch.of(user(7), id).unwrap();
+        let (mut first, mut second) = (of(ours), of(ours));
+        let mut other = of(theirs);
         let start = Instant::now();
         broker.send_event(changed(ours));
 
@@ -226,18 +239,18 @@ mod tests {
         let now = Timestamp::now();
         let sn = BillSn::generate(now);
         let closing = PayClosing { sn, reason: ClosingReason::Cancelled };
-        let owner = UserId::new(7).unwrap();
+        let owner = user(7);
         let new = NewJob::of::<PayClose>(owner, &closing).unwrap();
         let job = JobRecord::accept(new, "api", now);
         let version = job.version + 2;
         let ended = JobRecord { state: JobState::Succeeded, version, ..job.clone() };
-        let stranger = UserId::new(8).unwrap();
+        let stranger = user(8);
         let patience = Duration::from_mins(1);
 
-        let waiter = watch.of(job.id).unwrap();
+        let waiter = watch.of(owner, job.id).unwrap();
         broker.send_event(Event::ended(JobRecord { owner: stranger, ..ended.clone() }));
         assert_eq!(waiter.ended(&store, job.clone(), patience).await, Ok(job.clone()));
-        let waiter = watch.of(job.id).unwrap();
+        let waiter = watch.of(owner, job.id).unwrap();
         broker.send_event(Event::ended(ended.clone()));
         assert_eq!(waiter.ended(&store, job, patience).await, Ok(ended));
     }
@@ -246,7 +259,7 @@ mod tests {
     async fn a_waiter_stops_at_its_deadline_and_at_shutdown() {
         let shutdown = CancellationToken::new();
         let watch = Watch::start(&Broker::local(8), 8, shutdown.clone());
-        let mut waiter = watch.of(JobId::generate()).unwrap();
+        let mut waiter = watch.of(user(7), JobId::generate()).unwrap();
 
         let soon = Instant::now() + Duration::from_millis(10);
         assert_eq!(waiter.next(soon).await, Woken::Stop);
@@ -258,14 +271,26 @@ mod tests {
     async fn those_who_have_gone_leave_nothing_behind_and_too_many_are_refused() {
         let watch = Watch::start(&Broker::local(8), 1, CancellationToken::new());
         let id = JobId::generate();
-        let first = watch.of(id).unwrap();
-        let second = watch.of(id).unwrap();
+        let first = watch.of(user(7), id).unwrap();
+        let second = watch.of(user(8), id).unwrap();
 
-        assert!(watch.of(JobId::generate()).is_none());
+        assert!(watch.of(user(7), JobId::generate()).is_none());
         drop(first);
         assert_eq!(watch.0.lock().len(), 1);
         drop(second);
         assert_eq!(watch.0.lock().len(), 0);
-        assert!(watch.of(JobId::generate()).is_some());
+        assert!(watch.of(user(7), JobId::generate()).is_some());
+    }
+
+    #[tokio::test]
+    async fn one_user_leaves_waits_to_the_others() {
+        let watch = Watch::start(&Broker::local(8), 8_192, CancellationToken::new());
+        let id = JobId::generate();
+        let mut waits: Vec<_> = std::iter::from_fn(|| watch.of(user(7), id)).take(8_192).collect();
+
+        assert_eq!(waits.len(), MOST_OF_ONE);
+        assert!(watch.of(user(8), id).is_some());
+        waits.pop();
+        assert!(watch.of(user(7), id).is_some());
     }
 }

@@ -65,7 +65,7 @@ async fn accept(
     let accepted = record(state, new).await?;
     let job = accepted.job();
     let wait = patient && !job.state.is_settled();
-    let watcher = if wait { state.watch.of(job.id) } else { None };
+    let watcher = if wait { state.watch.of(job.owner, job.id) } else { None };
     if let Accepted::New(job) = &accepted {
         announce_with(state, job, beside).await;
     }

@@ -103,9 +103,11 @@ pub struct Limits {
     pub requests: usize,
     /// Requests that wait for a job (`Prefer: wait`), counted by themselves. 4,096.
     pub waiting_requests: usize,
-    /// Jobs that somebody waits for or follows at a time. 8,192.
+    /// Jobs that somebody waits for or follows at a time. One user may have 256 such waits; further
+    /// ones are answered without a wait. 8,192.
     pub watched_jobs: usize,
-    /// Streams of events that are open at a time; further ones get 503. 1,024.
+    /// Streams of events that are open at a time; further ones get 503. One user may have 32 of
+    /// them; further ones get 429. 1,024.
     pub event_streams: usize,
     /// Longest time until the head of a request is there, and a connection's longest idle time.
     /// 10 seconds.

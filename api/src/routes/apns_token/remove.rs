@@ -76,7 +76,7 @@ impl Removing {
         let accepted = intake::record(state, self.into_job(&devices, asked_at)?).await?;
         let job = accepted.job();
         let wait = patient && !job.state.is_settled();
-        let watcher = if wait { state.watch.of(job.id) } else { None };
+        let watcher = if wait { state.watch.of(job.owner, job.id) } else { None };
         for device in devices {
             end(state, device, asked_at).await?;
         }

@@ -27,7 +27,7 @@ pub(in crate::routes) async fn request(
     watch: bool,
 ) -> Result<(JobRecord, Option<Watcher>), ApiError> {
     let state = state.clone();
-    let watcher = if watch { state.watch.of(id) } else { None };
+    let watcher = if watch { state.watch.of(owner, id) } else { None };
     let save_and_tell = async move {
         let (job, news) = save(&state, owner, id).await?;
         // News may get lost, so it is told again; a message is sent for a change alone.

@@ -10,11 +10,11 @@ use std::{collections::VecDeque, time::Duration};
 use futures::Stream;
 use poem::web::sse::Event;
 use poem_openapi::types::ToJSON;
-use schemas::JobRecord;
+use schemas::{JobRecord, UserId};
 use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 
 use crate::{
-    auth::{Caller, sessions},
+    places::Place,
     state::AppState,
     view::Job,
     watch::{Watcher, Woken},
@@ -42,8 +42,11 @@ pub(super) struct Follower {
     seen: u64,
     ready: VecDeque<Job>,
     until: Instant,
-    _slot: OwnedSemaphorePermit,
+    _slot: Slot,
 }
+
+/// Held while a stream is open: the user's place, and one of all.
+pub(super) type Slot = (Place<UserId>, OwnedSemaphorePermit);
 
 impl Follower {
     /// Follows `job` for `caller` from version `last` on, or from how it is now. `watcher` began to watch
@@ -54,7 +57,7 @@ impl Follower {
         watcher: Watcher,
         job: JobRecord,
         last: Option<u64>,
-        slot: OwnedSemaphorePermit,
+        slot: Slot,
     ) -> Self {
         let ready = match last {
             Some(last) => changes_since(&job, last),

@@ -21,6 +21,7 @@ use crate::{
     auth::{Bearer, Caller},
     error::ApiError,
     intake::Patience,
+    places::Places,
     state::AppState,
     view::{Job, Moment, Resource, Stretch},
     watch::Watcher,
@@ -29,17 +30,21 @@ use crate::{
 /// When a caller comes back to a process that has no room for another stream.
 const FULL_PAUSE: Duration = Duration::from_secs(5);
 
+/// Streams that one user may have at a time.
+const STREAMS_OF_ONE: usize = 32;
+
 /// The calls about jobs.
 pub(crate) struct JobApi {
     state: AppState,
     streams: Arc<Semaphore>,
+    users: Places<UserId>,
 }
 
 impl JobApi {
     /// The calls, on top of `state`.
     pub(crate) fn new(state: AppState) -> Self {
         let streams = Arc::new(Semaphore::new(state.settings.limits.event_streams));
-        Self { state, streams }
+        Self { state, streams, users: Places::new(STREAMS_OF_ONE) }
     }
 }
 
@@ -143,8 +148,9 @@ impl JobApi {
     ) -> Result<JobReply, ApiError> {
         let patience = self.patience(request);
         let id = id.0.get()?;
-        let watcher = if patience.wait.is_zero() { None } else { self.state.watch.of(id) };
-        let job = self.own(&caller, id).await?;
+        let watcher =
+            if patience.wait.is_zero() { None } else { self.state.watch.of(caller.user, id) };
+        let job = self.own(caller.user, id).await?;
         let (job, applied) = self.ended(job, watcher, patience).await?;
         let etag = Etag::new(job.version);
         let tag = etag.as_str().to_owned();
@@ -169,16 +175,18 @@ impl JobApi {
         last: Header<Option<String>>,
     ) -> Result<EventsReply, ApiError> {
         let id = id.0.get()?;
+        let greedy = || ApiError::rate_limited(FULL_PAUSE);
         let full = || ApiError::unavailable(FULL_PAUSE);
+        let place = self.users.take(caller.user).ok_or_else(greedy)?;
         let slot = self.streams.clone().try_acquire_owned().map_err(|_| full())?;
-        let watcher = self.state.watch.of(id).ok_or_else(full)?;
-        let job = self.own(&caller, id).await?;
+        let watcher = self.state.watch.of(caller.user, id).ok_or_else(full)?;
+        let job = self.own(caller.user, id).await?;
         // A text that is no version says nothing about what was seen.
         let last = last.0.and_then(|last| last.trim().parse().ok());
         if job.state.is_settled() && last.is_some_and(|last: u64| last >= job.version) {
             return Ok(EventsReply::Over);
         }
-        let follower = Follower::new(self.state.clone(), caller, watcher, job, last, slot);
+        let follower = Follower::new(self.state.clone(), watcher, job, last, (place, slot));
         let stream = EventStream::new(Box::pin(follower.stream()) as _);
         let stream = stream.to_event(|job| events::event(&job)).keep_alive(events::KEEP_ALIVE);
         Ok(EventsReply::Events(stream))

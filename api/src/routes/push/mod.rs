@@ -261,7 +261,8 @@ impl PushApi {
         request: &Request,
     ) -> Result<Shown, ApiError> {
         let id = id.0.get()?;
-        let waiting = Waiting::begin(&self.state, id, Waiting::patience(&self.state, request));
+        let waiting =
+            Waiting::begin(&self.state, caller.user, id, Waiting::patience(&self.state, request));
         let campaign = change::own(&self.state, caller.user, id).await?;
         self.shown(campaign, waiting).await
     }
@@ -296,7 +297,8 @@ impl PushApi {
         _body: Body,
     ) -> Result<Shown, ApiError> {
         let id = id.0.get()?;
-        let waiting = Waiting::begin(&self.state, id, Waiting::patience(&self.state, request));
+        let waiting =
+            Waiting::begin(&self.state, caller.user, id, Waiting::patience(&self.state, request));
         let campaign = change::steer(&self.state, context, &caller, id, PushWish::Resume).await?;
         self.shown(campaign, waiting).await
     }
@@ -317,7 +319,8 @@ impl PushApi {
         _body: Body,
     ) -> Result<Shown, ApiError> {
         let id = id.0.get()?;
-        let waiting = Waiting::begin(&self.state, id, Waiting::patience(&self.state, request));
+        let waiting =
+            Waiting::begin(&self.state, caller.user, id, Waiting::patience(&self.state, request));
         let campaign = change::steer(&self.state, context, &caller, id, PushWish::Cancel).await?;
         self.shown(campaign, waiting).await
     }
@@ -342,7 +345,12 @@ async fn accept(
     let state = state.clone();
     let work = async move {
         let accepted = intake::record(&state, job).await?;
-        let waiting = Waiting::begin(&state, PushId::of_job(accepted.job().id), patience);
+        let waiting = Waiting::begin(
+            &state,
+            accepted.job().owner,
+            PushId::of_job(accepted.job().id),
+            patience,
+        );
         let campaign = change::of_job(&state, accepted.job()).await?;
         if let Accepted::New(job) = &accepted
             && job.state == schemas::JobState::Queued

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use poem::Request;
-use schemas::{PushId, push::PushCampaign};
+use schemas::{PushId, UserId, push::PushCampaign};
 use tokio::time::Instant;
 
 use crate::{
@@ -25,10 +25,11 @@ impl Waiting {
         Patience::read(request.headers(), Duration::ZERO, state.settings.max_wait)
     }
 
-    /// Watches campaign `id` from now on. Begin before it is changed, so that its end is not
-    /// missed.
-    pub(super) fn begin(state: &AppState, id: PushId, patience: Patience) -> Self {
-        let watcher = if patience.wait.is_zero() { None } else { state.watch.of(id.job()) };
+    /// Watches campaign `id` for `user` from now on. Begin before it is changed, so that its end is
+    /// not missed.
+    pub(super) fn begin(state: &AppState, user: UserId, id: PushId, patience: Patience) -> Self {
+        let wait = !patience.wait.is_zero();
+        let watcher = if wait { state.watch.of(user, id.job()) } else { None };
         Self { patience, watcher }
     }
 

@@ -75,7 +75,7 @@ impl Deletion {
         let accepted = intake::record(state, self.into_job()?).await?;
         let job = accepted.job();
         let wait = patient && !job.state.is_settled();
-        let watcher = if wait { state.watch.of(job.id) } else { None };
+        let watcher = if wait { state.watch.of(job.owner, job.id) } else { None };
         match &accepted {
             Accepted::New(job) => {
                 // Hidden first: a worker that meets a visible picture has to come back later.
