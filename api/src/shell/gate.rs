@@ -53,7 +53,8 @@ pub(super) async fn admit<'a>(state: &'a AppState, request: &mut Request) -> Pas
     Pass { state, meter, refusal: counted.err(), is_oauth, excusable }
 }
 
-/// The refusal of a request for a page where people sign in, if its address has asked too often.
+/// The refusal of a request for a document, or a page where people sign in, if its address has asked
+/// too often.
 pub(super) fn admit_to_page(state: &AppState, request: &Request) -> Option<Response> {
     let context = request.data::<RequestContext>()?;
     let refused = state.rates.address(context.address?, &context.meter).err()?;

@@ -8,12 +8,36 @@ use poem::{
     http::{StatusCode, header},
 };
 use serde_json::json;
-use tokio::time::timeout;
+use tokio::{
+    sync::Mutex,
+    time::{Instant, timeout},
+};
 
 use crate::state::AppState;
 
 /// Longest time that a part may take to answer.
 const PART_TIME: Duration = Duration::from_millis(2_500);
+
+/// How long what the store said counts for everybody who asks.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// What a part said last. Those who ask meanwhile share the answer.
+#[derive(Debug, Default)]
+pub(super) struct Latest(Mutex<Option<(Instant, &'static str)>>);
+
+impl Latest {
+    async fn or(&self, ask: impl AsyncFnOnce() -> &'static str) -> &'static str {
+        let mut latest = self.0.lock().await;
+        if let Some((at, status)) = *latest
+            && at.elapsed() < FRESH
+        {
+            return status;
+        }
+        let status = ask().await;
+        *latest = Some((Instant::now(), status));
+        status
+    }
+}
 
 /// The process runs and answers.
 pub(super) fn live() -> Response {
@@ -21,16 +45,10 @@ pub(super) fn live() -> Response {
 }
 
 /// Ready means: reads answer, accepted work is kept, and it is published at once. While the
-/// broker is away accepted work is still kept, but another process may do better.
-pub(super) async fn ready(state: &AppState) -> Response {
-    let store = match timeout(PART_TIME, state.store.ping()).await {
-        Ok(Ok(())) => "ok",
-        Ok(Err(error)) => {
-            tracing::warn!(?error, "not ready: the store does not answer");
-            "unavailable"
-        }
-        Err(_) => "slow",
-    };
+/// broker is away accepted work is still kept, but another process may do better. The store is asked
+/// once a second, however many ask.
+pub(super) async fn ready(state: &AppState, store: &Latest) -> Response {
+    let store = store.or(async || ask_store(state).await).await;
     let broker = match state.broker.status() {
         Status::Ready => "ok",
         Status::Blocked => "blocked",
@@ -51,6 +69,17 @@ pub(super) async fn ready(state: &AppState) -> Response {
     reply(code, &json!({ "status": status, "parts": parts }))
 }
 
+async fn ask_store(state: &AppState) -> &'static str {
+    match timeout(PART_TIME, state.store.ping()).await {
+        Ok(Ok(())) => "ok",
+        Ok(Err(error)) => {
+            tracing::warn!(?error, "not ready: the store does not answer");
+            "unavailable"
+        }
+        Err(_) => "slow",
+    }
+}
+
 /// The metrics in Prometheus's text form.
 pub(super) fn metrics(state: &AppState) -> Response {
     Response::builder()
@@ -68,4 +97,29 @@ fn reply(status: StatusCode, body: &serde_json::Value) -> Response {
         reply = reply.header(header::RETRY_AFTER, 1);
     }
     reply.body(body.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_part_is_asked_once_a_second_however_many_ask() {
+        let (latest, asked) = (Latest::default(), AtomicU32::new(0));
+        let ask = || {
+            latest.or(async || {
+                asked.fetch_add(1, Ordering::Relaxed);
+                tokio::time::sleep(Duration::from_millis(10)).await;
+                "ok"
+            })
+        };
+
+        assert_eq!(futures::future::join_all((0..100).map(|_| ask())).await, ["ok"; 100]);
+        assert_eq!(asked.load(Ordering::Relaxed), 1);
+        tokio::time::advance(FRESH).await;
+        ask().await;
+        assert_eq!(asked.load(Ordering::Relaxed), 2);
+    }
 }

@@ -51,6 +51,7 @@ pub(super) struct Site {
     openapi: Bytes,
     docs: Bytes,
     metadata: Bytes,
+    store: health::Latest,
 }
 
 impl Site {
@@ -81,6 +82,7 @@ impl Site {
             authorize: AuthorizePage(state.clone()),
             docs: document::docs_page().into(),
             metadata: metadata(&state.settings.public_url).to_string().into(),
+            store: health::Latest::default(),
         }
     }
 
@@ -88,7 +90,7 @@ impl Site {
     async fn page(&self, path: &str) -> Option<Response> {
         let reply = match path {
             "/livez" => health::live(),
-            "/readyz" => health::ready(&self.state).await,
+            "/readyz" => health::ready(&self.state, &self.store).await,
             "/metrics" => health::metrics(&self.state),
             OPENAPI_PATH => document("application/json", &self.openapi),
             METADATA_PATH => document("application/json", &self.metadata),
@@ -108,6 +110,11 @@ impl Endpoint for Site {
         if is_page(&path) {
             if !is_read {
                 return Ok(not_allowed(READ_ONLY));
+            }
+            if !is_about_the_process(&path)
+                && let Some(refusal) = gate::admit_to_page(&self.state, &request)
+            {
+                return Ok(refusal);
             }
             if let Some(mut reply) = self.page(&path).await {
                 reply.set_data(PathPattern(path.into()));

@@ -56,6 +56,22 @@ async fn an_address_without_credentials_is_limited_and_told_how_much_is_left() {
 }
 
 #[tokio::test]
+async fn documents_are_limited_by_the_address_too() {
+    let server = Server::start_with(narrow).await;
+    let read = async |path: &str, from: &str| {
+        server.request(Method::GET, path).header("x-forwarded-for", from).send().await.unwrap()
+    };
+    let paths = ["/api/openapi.json", "/api/docs/", "/.well-known/oauth-authorization-server"];
+    for path in paths.iter().cycle().take(5) {
+        assert_eq!(read(path, "203.0.113.9").await.status(), 200, "{path}");
+    }
+    for path in paths {
+        error(path, read(path, "203.0.113.9").await, 429, "RATE_LIMITED").await;
+        assert_eq!(read(path, "203.0.113.10").await.status(), 200, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn nobody_is_believed_who_is_no_trusted_proxy() {
     let server = Server::start_with(|settings| {
         narrow(settings);
