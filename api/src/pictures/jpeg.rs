@@ -12,8 +12,12 @@ use super::{
     shape::{Stripped, check_frame, orientation_of, pixels},
 };
 
-/// Most scans of a progressive file. Each is a pass over the whole picture, however short it is.
+/// Most scans of a file. Each is a pass over the whole picture, however short it is.
 const MAX_SCANS: u32 = 100;
+
+/// Most pixels that all scans pass over: thirty scans of the largest picture. Encoders write about
+/// ten.
+const MAX_SCANNED_PIXELS: u64 = 1_500_000_000;
 
 const UNSUPPORTED: PictureError = PictureError::Unsupported("This kind of JPEG file");
 
@@ -201,10 +205,9 @@ impl File {
     /// Keeps a scan with its data, up to the next marker.
     fn scan(&mut self, payload: &[u8], input: &mut Cursor<'_>) -> Result<(), PictureError> {
         self.scans += 1;
-        if self.frame.is_none() {
-            return Err(PictureError::Damaged);
-        }
-        if self.scans > MAX_SCANS {
+        let frame = self.frame.ok_or(PictureError::Damaged)?;
+        let scanned = u64::from(self.scans) * pixels(frame.width, frame.height);
+        if self.scans > MAX_SCANS || scanned > MAX_SCANNED_PIXELS {
             return Err(UNSUPPORTED);
         }
         self.keep(0xDA, payload);

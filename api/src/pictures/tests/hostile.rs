@@ -6,7 +6,7 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 use schemas::image::ImageFormat;
 
 use super::{
-    super::{PictureError, PictureLimits},
+    super::{PictureError, PictureLimits, jpeg},
     admit, admit_within, contains,
     fixtures::{self, FORMATS, exif, png_chunk, riff, riff_chunk, still, u24, with_metadata},
 };
@@ -202,6 +202,27 @@ fn a_picture_of_endless_scans_is_refused() {
     let refused = admit(&upload);
 
     assert!(matches!(refused, Err(PictureError::Unsupported(_))), "{refused:?}");
+}
+
+#[test]
+fn the_scans_of_a_large_picture_are_few() {
+    let file = still(ImageFormat::Jpeg, 16, 16);
+    let at = |marker: u8| file.windows(2).position(|pair| pair == [0xFF, marker]).unwrap();
+    let (frame, scan) = (at(0xC0), at(0xDA));
+    let with = |side: u16, scans: usize| {
+        let mut upload = file[..scan].to_vec();
+        upload[frame + 5..frame + 7].copy_from_slice(&side.to_be_bytes());
+        upload[frame + 7..frame + 9].copy_from_slice(&side.to_be_bytes());
+        for _ in 0..scans {
+            upload.extend(b"\xFF\xDA\0\x08\x01\x01\0\0\x3F\0");
+        }
+        upload.extend([0xFF, 0xD9]);
+        jpeg::strip(&upload, &PictureLimits::default()).map(|stripped| stripped.width)
+    };
+
+    assert_eq!(with(5_000, 60), Ok(5_000));
+    assert!(matches!(with(5_000, 61), Err(PictureError::Unsupported(_))));
+    assert_eq!(with(3_000, 100), Ok(3_000));
 }
 
 #[test]
