@@ -12,7 +12,8 @@ use crate::{
     queue::Queue,
 };
 
-/// Looks once at a refund that is under way, and schedules the next look while it is.
+/// Looks once at a refund that is under way, and schedules the next look while it is. A look that
+/// stands alone is also about one that was refused.
 pub enum PayRefundQuery {}
 
 impl Job for PayRefundQuery {

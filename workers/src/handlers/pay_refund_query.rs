@@ -3,7 +3,7 @@
 use providers::payment::Call;
 use schemas::{
     JobError,
-    bill::Source,
+    bill::{Refund, RefundState, Source},
     kinds::{PayRefundQuery, pay_refund::RefundStanding, pay_refund_query::RefundLook},
 };
 
@@ -21,7 +21,7 @@ impl Handler for PayRefundQuery {
         const NONE: JobError = JobError::Rejected("no_such_refund");
         let bill = load(ctx, &look.sn).await?;
         let refund = bill.refund(look.refund).cloned().ok_or(NONE)?;
-        if !refund.state.is_under_way() {
+        if !is_asked_about(&refund, look) {
             return Ok(standing(&bill, &refund));
         }
         let attempt = bill.attempt(refund.attempt).ok_or(NONE)?;
@@ -46,4 +46,10 @@ impl Handler for PayRefundQuery {
     async fn undo(_: &Context, _: &RefundLook) -> Result<Undo, JobError> {
         Ok(Undo::Undone)
     }
+}
+
+/// Whether there is anything to hear. Whoever asks out of turn has heard of the refund from its
+/// provider: then one that was refused is asked about, too, because the money may be back after all.
+fn is_asked_about(refund: &Refund, look: &RefundLook) -> bool {
+    refund.state.is_under_way() || (look.look.is_none() && refund.state == RefundState::Refused)
 }

@@ -87,11 +87,11 @@ fn payment(line: &BillLine, key: &str, bill: &BillRecord, terms: &Terms) -> Verd
     };
     let Some(paid) = bill.payments.iter().find(|paid| paid.attempt == attempt.number) else {
         let ours = Side { fen: bill.amount.get(), ..plain(attempt.state.name()) };
-        let open = matches!(attempt.state, AttemptState::Sent | AttemptState::Open);
+        // Also when it was given up here: money that came all the same has to be paid back.
         return Verdict {
             difference: Some(differs(DifferenceClass::State, ours)),
             listed: None,
-            ask: open.then_some(listed),
+            ask: Some(listed),
         };
     };
     let ours = of_payment(paid);
@@ -144,8 +144,10 @@ fn refund(line: &BillLine, key: &str, bill: &BillRecord, terms: &Terms) -> Verdi
         theirs: Some(theirs(line)),
         heard: bill.heard_from(listed),
     });
-    let ask =
-        (class == Some(DifferenceClass::State) && refund.state.is_under_way()).then_some(listed);
+    // One that was refused here and is back there has left the sum free to be paid back again.
+    let unsure =
+        refund.state.is_under_way() || (refund.state == RefundState::Refused && fate == Fate::Back);
+    let ask = (class == Some(DifferenceClass::State) && unsure).then_some(listed);
     Verdict { difference, listed: Some(listed), ask }
 }
 

@@ -44,6 +44,14 @@ fn open() -> BillRecord {
     bill.begin_attempt(&way, 0, noon()).unwrap()
 }
 
+fn closed() -> BillRecord {
+    open().close_attempt(1, Source::Query, "job", noon()).unwrap()
+}
+
+fn refused() -> BillRecord {
+    open().refuse_attempt(1, "NO", "job", noon()).unwrap()
+}
+
 fn paid() -> BillRecord {
     let payment =
         Paid { transaction_id: "4200".to_owned(), amount: Fen::new(PAID).unwrap(), at: noon() };
@@ -98,7 +106,7 @@ fn class(verdict: &Verdict) -> Option<DifferenceClass> {
 #[test]
 fn a_payment_is_judged_by_what_both_sides_know() {
     use DifferenceClass::{Amount, Fee, MissingHere, State};
-    let (open, paid) = (open(), paid());
+    let (open, closed, refused, paid) = (open(), closed(), refused(), paid());
     let line = payment_line(&paid);
     let with = |change: fn(&mut BillLine)| {
         let mut line = line.clone();
@@ -112,6 +120,8 @@ fn a_payment_is_judged_by_what_both_sides_know() {
         ("no bill", line.clone(), None, Some(MissingHere)),
         ("no attempt of that number", other, Some(&paid), Some(MissingHere)),
         ("open here", mine, Some(&open), Some(State)),
+        ("closed here", payment_line(&closed), Some(&closed), Some(State)),
+        ("refused here", payment_line(&refused), Some(&refused), Some(State)),
         ("other sum", with(|line| line.amount_fen += 1), Some(&paid), Some(Amount)),
         ("other payment", with(|line| line.transaction_id.push('1')), Some(&paid), Some(State)),
         ("fee", with(|line| line.fee_thousandths = Some(601_000)), Some(&paid), Some(Fee)),
@@ -147,7 +157,8 @@ fn a_refund_may_have_gone_on_since_its_file_was_made() {
         ("refused", RefundState::Refused, "REFUNDCLOSE", None, false),
         ("not heard of yet", RefundState::Processing, "SUCCESS", Some(State), true),
         ("no answer yet", RefundState::Sent, "CLOSED", Some(State), true),
-        ("refused here", RefundState::Refused, "SUCCESS", Some(State), false),
+        ("refused here", RefundState::Refused, "SUCCESS", Some(State), true),
+        ("going on there", RefundState::Refused, "PROCESSING", Some(State), false),
         ("failed there", RefundState::Succeeded, "CLOSED", Some(State), false),
     ];
     for (name, ours, theirs, expected, asks) in cases {
