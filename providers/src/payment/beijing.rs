@@ -32,6 +32,18 @@ pub(super) fn read(text: &str, format: &str) -> Option<Timestamp> {
     Some(Timestamp::from(local.to_utc()))
 }
 
+/// Reads `1123101530`, a time on the providers' clock without its year: the year in which it is
+/// closest to `near`.
+pub(super) fn read_near(text: &str, near: Timestamp) -> Option<Timestamp> {
+    if text.len() != 10 || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let year: i32 = write(near, "%Y").parse().ok()?;
+    let times = [year - 1, year, year + 1].map(|year| read(&format!("{year:04}{text}"), COMPACT));
+    let distance = |time: &Timestamp| time.since(near).max(near.since(*time));
+    times.into_iter().flatten().min_by_key(distance)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -47,5 +59,24 @@ mod tests {
         assert_eq!(write(time, WITH_OFFSET).parse(), Ok(time));
         assert_eq!(read("2025-11-23 10:15:30.123", SPACED), Some(time));
         assert_eq!(read("20251323101530", COMPACT), None);
+    }
+
+    #[test]
+    fn a_time_without_its_year_is_the_closest_one() {
+        let cases = [
+            ("20261123101530", "1125080000", "20261125080000"),
+            ("20261231235950", "0101000003", "20270101000003"),
+            ("20270101000003", "1231235958", "20261231235958"),
+            ("20280228235900", "0229000100", "20280229000100"),
+        ];
+        for (near, text, expected) in cases {
+            let near = read(near, COMPACT).expect("a time");
+            let found = read_near(text, near).map(|time| write(time, COMPACT));
+            assert_eq!(found.as_deref(), Some(expected), "{text}");
+        }
+        let near = read("20261123101530", COMPACT).expect("a time");
+        for text in ["", "1332000000", "0229000100", "20261123101530", "-123101530"] {
+            assert_eq!(read_near(text, near), None, "{text}");
+        }
     }
 }

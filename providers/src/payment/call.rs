@@ -139,6 +139,7 @@ const HARMLESS: &[&str] = &[
     "total_amount",
     "total_fee",
     "total_refund_count",
+    "traceTime",
     "trade_no",
     "trade_state",
     "trade_status",

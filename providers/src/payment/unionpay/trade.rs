@@ -1,6 +1,6 @@
 //! Trades and refunds at UnionPay.
 
-use schemas::Fen;
+use schemas::{Fen, Timestamp};
 
 use super::{BACK, QUERY, UnionPay, outcome::of_code};
 use crate::payment::{
@@ -106,8 +106,17 @@ pub(super) fn payment(fields: &Fields) -> Result<Payment, ProviderError> {
     if id.len() > 32 || !id.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(ProviderError::unknown("query_id"));
     }
-    let at = fields.get("txnTime").and_then(|time| beijing::read(time, beijing::COMPACT));
-    Ok(Payment { transaction_id: id.to_owned(), amount, paid_at: at, payer: None })
+    let payment =
+        Payment { transaction_id: id.to_owned(), amount, paid_at: paid_at(fields), payer: None };
+    Ok(payment)
+}
+
+/// When the payer paid: `traceTime`, which has no year. `txnTime` is the time of the order, which may
+/// be days earlier; it says the year, and stands in when there is nothing better.
+fn paid_at(fields: &Fields) -> Option<Timestamp> {
+    let ordered = beijing::read(fields.get("txnTime")?, beijing::COMPACT)?;
+    let traced = fields.get("traceTime").and_then(|time| beijing::read_near(time, ordered));
+    Some(traced.unwrap_or(ordered))
 }
 
 /// How a refund stands whose own code is `code`.
@@ -128,4 +137,31 @@ pub(super) fn refund_state(code: &str, fields: &Fields) -> Result<RefundState, P
 fn amount(text: &str) -> Result<Fen, ProviderError> {
     let amount = text.parse().ok().and_then(Fen::new);
     amount.ok_or_else(|| ProviderError::unknown("amount"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_payment_is_dated_when_it_was_made_and_not_when_it_was_ordered() {
+        let cases = [
+            (Some("1125083000"), "20261125083000"),
+            (None, "20261123101530"),
+            (Some("9999999999"), "20261123101530"),
+        ];
+        for (traced, expected) in cases {
+            let mut fields = Fields::default();
+            fields.set("queryId", "741126112310153012345");
+            fields.set("txnAmt", "8888");
+            fields.set("txnTime", "20261123101530");
+            if let Some(traced) = traced {
+                fields.set("traceTime", traced);
+            }
+            let state = payment(&fields);
+            let at = state.ok().and_then(|payment| payment.paid_at);
+            let at = at.map(|at| beijing::write(at, beijing::COMPACT));
+            assert_eq!(at.as_deref(), Some(expected), "{traced:?}");
+        }
+    }
 }
