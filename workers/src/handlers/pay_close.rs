@@ -13,8 +13,8 @@ use crate::{
     fault,
     handler::{Context, Handler, Undo},
     paying::{
-        Standing, Step, ask_again, change, close, load, provider, question_failed, refused,
-        take_in_trade, trade_ref,
+        Standing, Step, ask_again, change, close, leave_to_operator, load, provider,
+        question_failed, refused, take_in_trade, trade_ref,
     },
 };
 
@@ -99,7 +99,7 @@ async fn close_attempt(
         Standing::NotFound if attempt.offer.is_none() => {
             return close(ctx, bill, attempt.number, Source::Query).await;
         }
-        Standing::Open | Standing::NotFound => {}
+        Standing::Open | Standing::Paying | Standing::NotFound => {}
     }
     let mut call = Call::default();
     fault::point("worker.before_call", PayClose::KIND).await;
@@ -115,12 +115,25 @@ async fn close_attempt(
             if Timestamp::now() < over {
                 return Err(JobError::Throttled { until: over });
             }
+            if standing == Standing::Paying {
+                return Err(not_decided(ctx, attempt, over));
+            }
             close(ctx, bill, attempt.number, Source::Query).await
         }
         Err(ProviderError::OutcomeUnknown(_)) => {
             Err(ask_again(ctx, format!("trade {}", attempt.key)))
         }
         Err(other) => Err(question_failed(other)),
+    }
+}
+
+/// Its provider could not close the attempt and has not said how its payment ends: ask again, or in
+/// the end leave it to an operator.
+fn not_decided(ctx: &Context, attempt: &Attempt, since: Timestamp) -> JobError {
+    let now = Timestamp::now();
+    match ctx.pace.again(now.since(since)) {
+        Some(pause) => JobError::Throttled { until: now + pause },
+        None => leave_to_operator(format!("trade {}", attempt.key)),
     }
 }
 

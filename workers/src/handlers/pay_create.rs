@@ -106,11 +106,12 @@ async fn resume(
     match standing {
         Standing::Paid => Err(refused(BillRefusal::Paid)),
         Standing::Closed => Err(JobError::Rejected("attempt_closed")),
-        // What happened meanwhile counts: a bill that is paid or closed gets no further trade.
-        Standing::Open | Standing::NotFound => match bill.may_pay(Timestamp::now()) {
-            Ok(()) => create(ctx, order, bill, &attempt).await,
-            Err(refusal) => Err(refused(refusal)),
-        },
+        Standing::Open | Standing::Paying | Standing::NotFound if bill.closing.is_some() => {
+            Err(refused(BillRefusal::Closed))
+        }
+        Standing::Open | Standing::Paying | Standing::NotFound => {
+            create(ctx, order, bill, &attempt).await
+        }
     }
 }
 
@@ -277,7 +278,7 @@ async fn settle_conflict(
     match standing {
         Standing::Paid => Err(refused(BillRefusal::Paid)),
         Standing::Closed => Err(JobError::Rejected("attempt_closed")),
-        Standing::Open | Standing::NotFound => {
+        Standing::Open | Standing::Paying | Standing::NotFound => {
             close_at_provider(ctx, &bill, attempt).await?;
             close(ctx, bill, attempt.number, Source::Answer).await?;
             Err(JobError::Rejected("attempt_closed"))

@@ -55,7 +55,7 @@ async fn look_at(
     at.note(call);
     let state = state.map_err(question_failed)?;
     let (bill, standing) = take_in_trade(ctx, bill, attempt.number, &state, Source::Query).await?;
-    if standing == Standing::Open && bill.payment().is_some() {
+    if matches!(standing, Standing::Open | Standing::Paying) && bill.payment().is_some() {
         // The bill is paid in another way: nobody should pay a second time.
         let mut call = Call::default();
         let closed = at.gateway.close(&trade, &mut call).await;
@@ -67,8 +67,11 @@ async fn look_at(
             Err(other) => return Err(question_failed(other)),
         }
     }
-    if let (Standing::Open | Standing::NotFound, Some(look)) = (standing, look) {
-        look_at_trade(ctx, &bill.id, attempt, Some(look + 1)).await?;
+    match (standing, look) {
+        (Standing::Open | Standing::Paying | Standing::NotFound, Some(look)) => {
+            look_at_trade(ctx, &bill.id, attempt, Some(look + 1)).await?;
+        }
+        (Standing::Paid | Standing::Closed, _) | (_, None) => {}
     }
     Ok(bill)
 }

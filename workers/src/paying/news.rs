@@ -19,6 +19,9 @@ pub(crate) enum Standing {
     Paid,
     /// It can still be paid.
     Open,
+    /// The provider has taken a payment of it in and does not say yet how it ends. No clock decides
+    /// that: only its word, or a named operator.
+    Paying,
     /// The provider does not know of it, so far.
     NotFound,
     /// It cannot be paid any more.
@@ -61,7 +64,8 @@ pub(crate) async fn take_in_trade(
     }
     let standing = match state {
         TradeState::NotFound => Standing::NotFound,
-        TradeState::NotPaid | TradeState::Paying => Standing::Open,
+        TradeState::NotPaid => Standing::Open,
+        TradeState::Paying => Standing::Paying,
         TradeState::Paid(_) | TradeState::Refunded(_) => Standing::Paid,
         TradeState::Closed => {
             let bill = close(ctx, bill, number, source).await?;
