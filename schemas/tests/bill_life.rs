@@ -9,8 +9,9 @@ use rand::{RngExt, SeedableRng, rngs::StdRng};
 use schemas::{
     BillRecord, BillSn, BillStatus, Channel, Currency, Fen, JobId, Scene, Timestamp, UserId,
     bill::{
-        AttemptState, BillRefusal, ClosingReason, MAX_ATTEMPTS, MAX_EVIDENCE, MAX_REFUNDS, NewBill,
-        Offer, Paid, PaymentNews, RefundNews, RefundState, Source, Surplus, Way,
+        AttemptState, BillRefusal, ClosingReason, MAX_ATTEMPTS, MAX_EVIDENCE, MAX_REFUNDS,
+        MAX_RENEWALS, NewBill, Offer, Paid, PaymentNews, Refund, RefundNews, RefundState, Source,
+        Surplus, Way,
     },
 };
 use serde_json::json;
@@ -199,6 +200,55 @@ fn a_refused_refund_that_succeeded_after_all_is_believed_only_if_the_sums_allow(
 }
 
 #[test]
+fn a_surplus_whose_refund_is_refused_is_held_again() {
+    let now = Timestamp::now();
+    let (held, _) = surplus(pay(open(now), 1, &paid("t1", AMOUNT - 1, now), now));
+    let later = now + Duration::from_mins(5);
+    let approve = |bill: BillRecord, number| {
+        bill.approve_refund(number, JobId::generate(), "ada", "seen", now).unwrap()
+    };
+    let hear = |bill: BillRecord, number, state| {
+        bill.hear_of_refund(number, state, Some("r"), Source::Query, "job", later).unwrap()
+    };
+    let changed = |news| match news {
+        RefundNews::Changed(bill) => bill,
+        other => panic!("{other:?}"),
+    };
+    let refused = changed(hear(approve(held, 1), 1, RefundState::Refused));
+
+    assert_eq!(refused.refund(1).unwrap().state, RefundState::Refused);
+    let again = refused.refund(2).unwrap();
+    assert_eq!((again.state, again.amount), (RefundState::Held, fen(AMOUNT - 1)));
+    assert_eq!((again.surplus, again.job), (Some(Surplus::OtherAmount), None));
+    assert_eq!(refused.held_since, Some(later), "an operator hears of it");
+    assert_eq!(hear(refused.clone(), 1, RefundState::Refused), RefundNews::Known);
+
+    // The money went back after all: nobody may pay it back again.
+    let back = changed(hear(refused.clone(), 1, RefundState::Succeeded));
+    assert_eq!(back.refund(2).unwrap().state, RefundState::Dropped);
+    assert_eq!((back.held_since, back.taken(1)), (None, AMOUNT - 1));
+    // Unless somebody has begun to.
+    let twice = hear(approve(refused, 2), 1, RefundState::Succeeded);
+    assert!(matches!(twice, RefundNews::Contradiction(_)), "{twice:?}");
+}
+
+#[test]
+fn a_surplus_that_is_always_refused_ends_some_day() {
+    let now = Timestamp::now();
+    let (mut bill, _) = surplus(pay(open(now), 1, &paid("t1", AMOUNT - 1, now), now));
+    while bill.held_since.is_some() {
+        let number = bill.refunds.last().unwrap().number;
+        let sent = bill.approve_refund(number, JobId::generate(), "ada", "seen", now).unwrap();
+        let state = RefundState::Refused;
+        match sent.hear_of_refund(number, state, None, Source::Answer, "job", now).unwrap() {
+            RefundNews::Changed(next) => bill = next,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(bill.refunds.len(), 1 + MAX_RENEWALS);
+}
+
+#[test]
 fn an_operator_ends_what_no_provider_tells_and_is_named() {
     let now = Timestamp::now();
     let said = open(now).settle_attempt(1, Some(&paid("t1", AMOUNT, now)), "ada", "letter", now);
@@ -229,7 +279,7 @@ fn step(bill: BillRecord, random: &mut StdRng, now: Timestamp) -> Option<BillRec
         RefundState::Refused,
         RefundState::Held,
     ];
-    match random.random_range(0..12) {
+    match random.random_range(0..13) {
         0 | 1 => {
             let way = &ways[random.random_range(0..ways.len())];
             let ordinal = bill.ordinal_for(way, now);
@@ -260,6 +310,7 @@ fn step(bill: BillRecord, random: &mut StdRng, now: Timestamp) -> Option<BillRec
             bill.begin_refund(JobId::generate(), amount, "r", now).ok()
         }
         10 => bill.approve_refund(refund, JobId::generate(), "ada", "yes", now).ok(),
+        11 if random.random_bool(0.2) => bill.drop_refund(refund, "ada", "no", now).ok(),
         _ => {
             let state = states[random.random_range(0..states.len())];
             match bill.hear_of_refund(refund, state, None, Source::Notify, "j", now) {
@@ -268,6 +319,10 @@ fn step(bill: BillRecord, random: &mut StdRng, now: Timestamp) -> Option<BillRec
             }
         }
     }
+}
+
+fn surplus_refunds(bill: &BillRecord) -> usize {
+    bill.refunds.iter().filter(|refund| refund.surplus.is_some()).count()
 }
 
 fn holds(before: &BillRecord, after: &BillRecord) {
@@ -281,6 +336,12 @@ fn holds(before: &BillRecord, after: &BillRecord) {
         let refunds = after.refunds.iter().filter(|one| one.attempt == payment.attempt);
         let taken: i64 = refunds.filter(|one| one.state.takes()).map(|one| one.amount.get()).sum();
         assert!(taken <= payment.amount.get(), "no more goes back than was paid");
+        if payment.surplus.is_some() {
+            let mut refunds = after.refunds.iter().filter(|one| one.attempt == payment.attempt);
+            let seen_to = |one: &Refund| one.state != RefundState::Refused;
+            let is_last = surplus_refunds(after) >= MAX_RENEWALS;
+            assert!(refunds.any(seen_to) || is_last, "a surplus is paid back, held or dropped");
+        }
     }
     let paid: BTreeSet<_> = after.payments.iter().map(|one| one.attempt).collect();
     assert_eq!(paid.len(), after.payments.len(), "an attempt is paid once");
@@ -297,7 +358,7 @@ fn holds(before: &BillRecord, after: &BillRecord) {
         }
     }
     assert!(after.attempts.len() <= MAX_ATTEMPTS && after.evidence.len() <= MAX_EVIDENCE);
-    assert!(after.refunds.len() <= MAX_REFUNDS + MAX_ATTEMPTS);
+    assert!(after.refunds.len() <= MAX_REFUNDS + MAX_ATTEMPTS + MAX_RENEWALS);
 }
 
 #[test]

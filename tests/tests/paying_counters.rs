@@ -36,6 +36,8 @@ async fn what_people_watch_is_counted_from_zero() {
         "feat_bill_surplus_total{why=\"after_close\"} 0",
         "feat_bill_surplus_total{why=\"other_amount\"} 0",
         "feat_bill_contradictions_total 0",
+        "feat_bill_refund_troubles_total{why=\"abnormal\"} 0",
+        "feat_bill_refund_troubles_total{why=\"refused\"} 0",
         "feat_pay_unknown_total 0",
         "feat_notices_foreign_total{channel=\"alipay\"} 0",
     ];

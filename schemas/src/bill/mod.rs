@@ -5,7 +5,7 @@
 //! What always holds, whatever the providers say in whatever order:
 //!
 //! - At most one payment counts. Every other one is a surplus, and stands beside a refund that is
-//!   held until an operator approves it.
+//!   held until an operator approves it. When its provider refuses that refund, another one is held.
 //! - The refunds of a payment never sum up to more than the payment.
 //! - A number that a provider sees is made from the bill's number, saved before it is used, and
 //!   never used for anything else.
@@ -36,6 +36,9 @@ pub const MAX_ATTEMPTS: usize = 30;
 
 /// Most refunds that can be asked for on one bill; WeChat Pay allows no more for an order.
 pub const MAX_REFUNDS: usize = 50;
+
+/// Most refunds that are opened on one bill in place of one that the provider refused.
+pub const MAX_RENEWALS: usize = 20;
 
 /// Pieces of evidence that are kept: the first ones and the latest.
 pub const MAX_EVIDENCE: usize = 64;

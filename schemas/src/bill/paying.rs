@@ -268,7 +268,14 @@ impl BillRecord {
         }
     }
 
-    fn hold_refund(&mut self, attempt: u32, amount: Fen, surplus: Surplus, now: Timestamp) {
+    /// Opens a refund that waits for an operator's approval.
+    pub(super) fn hold_refund(
+        &mut self,
+        attempt: u32,
+        amount: Fen,
+        surplus: Surplus,
+        now: Timestamp,
+    ) {
         let number = self.next_refund();
         self.refunds.push(Refund {
             number,
@@ -289,7 +296,7 @@ impl BillRecord {
     }
 
     pub(super) fn next_refund(&self) -> u32 {
-        // At most 50 that were asked for and one for each attempt, so the number fits.
+        // `MAX_REFUNDS`, `MAX_ATTEMPTS` and `MAX_RENEWALS` together at most, so the number fits.
         u32::try_from(self.refunds.len()).unwrap_or(u32::MAX) + 1
     }
 }

@@ -1,6 +1,6 @@
 //! How money goes back.
 
-use super::{BillRecord, BillRefusal, MAX_REFUNDS, Refund, RefundState, Source};
+use super::{BillRecord, BillRefusal, MAX_REFUNDS, MAX_RENEWALS, Refund, RefundState, Source};
 use crate::{id::JobId, money::Fen, time::Timestamp};
 
 /// What a provider's word about a refund means for the bill.
@@ -140,7 +140,9 @@ impl BillRecord {
     /// provider's number of the refund, or its code when it refused.
     ///
     /// Success stays, whatever comes later, and so does a refusal unless the money went back after
-    /// all and the sums allow for it.
+    /// all and the sums allow for it. When a payment that does not count is not paid back because its
+    /// refund is refused, another refund of the same sum is held, up to [`MAX_RENEWALS`] times; it is
+    /// dropped when the refused one goes on after all.
     ///
     /// # Errors
     ///
@@ -176,26 +178,71 @@ impl BillRecord {
                 Ok(RefundNews::Contradiction(self.changed(now)))
             }
             Step::Move => {
-                let refund = self.refund_mut(number)?;
-                refund.state = state;
-                let ended = matches!(state, RefundState::Succeeded | RefundState::Refused);
-                refund.ended_at = ended.then_some(now);
-                let detail = detail.map(str::to_owned);
-                match state {
-                    RefundState::Refused => refund.refused = detail,
-                    _ => refund.provider_id = detail.or(refund.provider_id.take()),
-                }
                 self.note(source, by, &what, now);
+                self.move_refund(number, state, detail, (source, by), now)?;
                 Ok(RefundNews::Changed(self.changed(now)))
             }
         }
     }
 
-    /// Whether the sum of a refund that was given up could be taken again.
+    fn move_refund(
+        &mut self,
+        number: u32,
+        state: RefundState,
+        detail: Option<&str>,
+        (source, by): (Source, &str),
+        now: Timestamp,
+    ) -> Result<(), BillRefusal> {
+        let refund = self.refund_mut(number)?;
+        refund.state = state;
+        let ended = matches!(state, RefundState::Succeeded | RefundState::Refused);
+        refund.ended_at = ended.then_some(now);
+        let detail = detail.map(str::to_owned);
+        match state {
+            RefundState::Refused => refund.refused = detail,
+            _ => refund.provider_id = detail.or(refund.provider_id.take()),
+        }
+        let (attempt, amount, surplus) = (refund.attempt, refund.amount, refund.surplus);
+        match (state, surplus) {
+            (RefundState::Refused, Some(surplus)) if self.renewals() < MAX_RENEWALS => {
+                self.hold_refund(attempt, amount, surplus, now);
+            }
+            (RefundState::Refused, _) | (_, None) => {}
+            // It goes on after all: what was held in its place is not needed.
+            (_, Some(_)) => {
+                if let Some(held) = self.held_of(attempt).map(|refund| refund.number) {
+                    let refund = self.refund_mut(held)?;
+                    refund.state = RefundState::Dropped;
+                    refund.ended_at = Some(now);
+                    let what = format!("refund {held} dropped: refund {number} goes on");
+                    self.note(source, by, &what, now);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// How many refunds were opened in place of a refused one.
+    fn renewals(&self) -> usize {
+        let opened = self.refunds.iter().filter(|refund| refund.surplus.is_some()).count();
+        let first = self.payments.iter().filter(|payment| payment.surplus.is_some()).count();
+        opened.saturating_sub(first)
+    }
+
+    /// The refund of `attempt` that waits for an operator.
+    fn held_of(&self, attempt: u32) -> Option<&Refund> {
+        let held =
+            |refund: &&Refund| refund.attempt == attempt && refund.state == RefundState::Held;
+        self.refunds.iter().find(held)
+    }
+
+    /// Whether the sum of a refund that was given up could be taken again. What is held in its place
+    /// was never sent, so it makes room.
     fn has_room_for(&self, refund: &Refund) -> bool {
         let payment = self.payments.iter().find(|payment| payment.attempt == refund.attempt);
+        let held = self.held_of(refund.attempt).map_or(0, |held| held.amount.get());
         payment.is_some_and(|payment| {
-            self.taken(payment.attempt) + refund.amount.get() <= payment.amount.get()
+            self.taken(payment.attempt) - held + refund.amount.get() <= payment.amount.get()
         })
     }
 }

@@ -8,7 +8,7 @@ use schemas::{
 
 use super::{
     bills::{Step, change},
-    counters,
+    counters::{self, RefundTrouble},
 };
 use crate::handler::Context;
 
@@ -186,6 +186,13 @@ pub(crate) async fn hear_of_refund(
     })
     .await?;
     tell(&bill, heard);
+    if heard == Heard::Recorded
+        && let Some(refund) = bill.refund(number)
+        && let Some(why) = RefundTrouble::of(refund, state, source)
+    {
+        counters::refund_trouble(why);
+        tracing::warn!(sn = %bill.id, refund = number, why = why.name(), "a refund needs somebody");
+    }
     Ok((bill, heard))
 }
 
