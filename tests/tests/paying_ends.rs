@@ -5,8 +5,17 @@
 
 use std::time::Duration;
 
-use schemas::{BillRecord, BillStatus, Channel, JobState, Scene, Timestamp, bill::AttemptState};
-use store::Save;
+use schemas::{
+    BillRecord, BillStatus, Channel, Fen, Job, JobRecord, JobState, Scene, Timestamp,
+    bill::{AttemptState, RefundState},
+    kinds::{
+        PayNotify, PayRefundQuery,
+        pay_notify::{Told, ToldNews},
+        pay_refund_query::RefundLook,
+    },
+};
+use sim::{Act, Fault};
+use store::{JobFilter, Save};
 use tests::{
     eventually,
     rig::Engine,
@@ -14,6 +23,8 @@ use tests::{
 };
 
 const UNIONPAY: Way = (Channel::UnionPay, Scene::Native, "web");
+const WECHAT_V3: Way = (Channel::WeChatPay, Scene::Native, "official_account_v3");
+const PART: i64 = 250;
 
 /// Begins to pay and waits for what the client pays with.
 async fn open(at: &Simulated, way: Way) -> BillRecord {
@@ -56,5 +67,78 @@ async fn no_clock_closes_what_unionpay_has_accepted() {
         let paid = |bill: &BillRecord| bill.status == BillStatus::Paid;
         at.bill_becomes(&bill.id, "paid", paid).await;
     }
+    worker.stop().await;
+}
+
+/// A paid bill of which a part is being paid back.
+async fn with_refund(at: &Simulated) -> BillRecord {
+    let bill = open(at, WECHAT_V3).await;
+    at.sim.approve(bill.attempts[0].key.as_str()).expect("the payer pays");
+    let paid = |bill: &BillRecord| bill.status == BillStatus::Paid;
+    at.bill_becomes(&bill.id, "paid", paid).await;
+    let part = Fen::new(PART).expect("sum");
+    let job = at.ended(&at.refund(&bill.id, part, WECHAT_V3.0).await).await;
+    assert_eq!(job.state, JobState::Succeeded, "{:?} {:?}", job.error, job.calls);
+    at.read(&bill.id).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refund_that_was_refused_here_and_is_back_there_is_believed_when_it_is_asked_about() {
+    let at = Simulated::start(Engine::Embedded).await;
+    let worker = at.rig.worker();
+    let bill = with_refund(&at).await;
+    let back = |bill: &BillRecord| bill.refunded() == PART;
+    at.bill_becomes(&bill.id, "partly paid back", back).await;
+    alter(&at, &bill, |bill| bill.refunds[0].state = RefundState::Refused).await;
+
+    let scheduled = RefundLook { sn: bill.id.clone(), refund: 1, look: Some(398) };
+    at.ended(&at.rig.submit::<PayRefundQuery>(&scheduled).await).await;
+    assert_eq!(at.read(&bill.id).await.refunded(), 0, "what has ended is not looked at again");
+    let alone = RefundLook { look: None, ..scheduled };
+    let job = at.ended(&at.rig.submit::<PayRefundQuery>(&alone).await).await;
+    assert_eq!(job.state, JobState::Succeeded, "{:?} {:?}", job.error, job.calls);
+    assert_eq!(at.read(&bill.id).await.refunded(), PART);
+    worker.stop().await;
+}
+
+/// Takes in a genuine notice about the bill's refund.
+async fn told(
+    at: &Simulated,
+    bill: &BillRecord,
+    state: RefundState,
+    amount: Option<i64>,
+) -> JobRecord {
+    let news = ToldNews::Refund {
+        key: bill.refunds[0].key.clone(),
+        state,
+        provider_id: Some("5030".to_owned()),
+        amount: amount.and_then(Fen::new),
+    };
+    let (event, app) = (format!("{state:?} {amount:?}"), WECHAT_V3.2.to_owned());
+    let told = Told { channel: WECHAT_V3.0, app, event, news };
+    let job = at.ended(&at.rig.submit::<PayNotify>(&told).await).await;
+    assert_eq!(job.state, JobState::Succeeded, "{:?}", job.error);
+    job
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_notice_of_another_sum_ends_no_refund_and_is_asked_about() {
+    let at = Simulated::start(Engine::Embedded).await;
+    let worker = at.rig.worker();
+    at.sim.fault(Fault::once("wechat.v3.refund", Act::RefundAbnormal)).expect("script");
+    let bill = with_refund(&at).await;
+
+    let job = told(&at, &bill, RefundState::Succeeded, Some(PART - 1)).await;
+    assert_eq!(job.output, Some("held".into()), "somebody has to look");
+    assert!(at.read(&bill.id).await.refunds[0].state.is_under_way());
+    let kinds = vec![PayRefundQuery::KIND.to_owned()];
+    let filter = JobFilter { kinds, ..JobFilter::default() };
+    let looks = at.rig.store.jobs.list(&filter, None, 100).await.expect("store");
+    let out_of_turn = |job: &JobRecord| job.payload.get("look").is_none();
+    assert!(looks.iter().any(out_of_turn), "nobody asked: {looks:?}");
+
+    told(&at, &bill, RefundState::Refused, None).await;
+    let refused = at.read(&bill.id).await.refunds[0].refused.clone();
+    assert_eq!(refused.as_deref(), Some("closed_by_provider"));
     worker.stop().await;
 }

@@ -69,6 +69,9 @@ pub enum ToldNews {
         state: RefundState,
         /// The provider's number of the refund.
         provider_id: Option<String>,
+        /// What went back, if the message says so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        amount: Option<Fen>,
     },
     /// Something happened to a refund that has to be confirmed by a question.
     AskRefund {

@@ -11,7 +11,10 @@ use schemas::{
 
 use crate::{
     handler::{Context, Handler, Undo, store_again},
-    paying::{Heard, foreign_notice, hear_of_refund, look_at_refund, look_at_trade, pay},
+    paying::{
+        Heard, contradicted, foreign_notice, hear_of_refund, look_at_refund, look_at_trade, pay,
+        refund_detail,
+    },
 };
 
 impl Handler for PayNotify {
@@ -33,11 +36,17 @@ impl Handler for PayNotify {
                 look_at_trade(ctx, &bill.id, attempt, None).await?;
                 Ok(TakenIn::Asked)
             }
-            ToldNews::Refund { key, state, provider_id } => {
+            ToldNews::Refund { key, state, provider_id, amount } => {
                 let number = own_refund(told, &bill, key.as_str())?;
-                let id = provider_id.as_deref();
+                let refund = bill.refund(number).ok_or_else(|| foreign(told))?;
+                if amount.is_some_and(|amount| amount != refund.amount) {
+                    contradicted(&bill);
+                    look_at_refund(ctx, &bill, refund, None).await?;
+                    return Ok(TakenIn::Held);
+                }
+                let detail = refund_detail(*state, provider_id.as_deref());
                 let (_, heard) =
-                    hear_of_refund(ctx, bill, number, *state, id, Source::Notify).await?;
+                    hear_of_refund(ctx, bill, number, *state, detail, Source::Notify).await?;
                 Ok(taken_in(heard))
             }
             ToldNews::AskRefund { key } => {

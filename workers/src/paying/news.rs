@@ -153,13 +153,25 @@ pub(crate) async fn take_in_refund(
         && bill.refund(number).is_some_and(|refund| refund.amount != found)
     {
         // The bill keeps its sum; people have to hear of the other one.
-        tell(&bill, Heard::Contradiction);
+        contradicted(&bill);
     }
-    let detail = match state {
-        RefundState::Refused => Some("closed_by_provider"),
-        _ => heard.refund_id.as_deref(),
-    };
+    let detail = refund_detail(state, heard.refund_id.as_deref());
     Ok(hear_of_refund(ctx, bill, number, state, detail, source).await?.0)
+}
+
+/// What the bill keeps beside a refund's `state` that its provider told: why it was refused, which such
+/// news do not say, or else the provider's number `id`.
+pub(crate) const fn refund_detail(state: RefundState, id: Option<&str>) -> Option<&str> {
+    match state {
+        RefundState::Refused => Some("closed_by_provider"),
+        _ => id,
+    }
+}
+
+/// A provider's word about `bill` does not agree with it and is not taken in: people have to hear of
+/// it.
+pub(crate) fn contradicted(bill: &BillRecord) {
+    tell(bill, Heard::Contradiction);
 }
 
 /// Takes in where refund `number` stands; says whether that was new.

@@ -279,9 +279,14 @@ fn told(gateway: &Gateway, notice: Notice) -> Option<Told> {
                 Heard::Closed => Some(RefundState::Refused),
                 Heard::Abnormal => Some(RefundState::Abnormal),
             };
+            let amount = match refund.state {
+                Heard::Done { amount, .. } => amount,
+                _ => None,
+            };
+            let provider_id = refund.refund_id;
             match state {
                 None => ToldNews::AskRefund { key },
-                Some(state) => ToldNews::Refund { key, state, provider_id: refund.refund_id },
+                Some(state) => ToldNews::Refund { key, state, provider_id, amount },
             }
         }
     };
