@@ -13,7 +13,7 @@ use schemas::{
     bill::{BillRefusal, MAX_EVIDENCE_CHARS, Paid, PaymentNews, RefundNews, RefundState},
     job::NewJob,
     kinds::{
-        PayClose, PayCreate, PayRefund,
+        PayClose, PayCreate, PayRefund, PayRefundQuery,
         pay_refund::{Approval, RefundWish},
     },
 };
@@ -32,6 +32,9 @@ const TRIES: usize = 8;
 
 /// Bills listed at a time.
 const PAGE: usize = 100;
+
+/// Kinds of jobs that may wait for an operator's word about a bill.
+const WOKEN: [&str; 4] = [PayCreate::KIND, PayRefund::KIND, PayRefundQuery::KIND, PayClose::KIND];
 
 /// Does what was asked of bills.
 ///
@@ -253,7 +256,7 @@ async fn wake(opened: &Opened, bill: &BillRecord, operator: &str) -> Result<u64,
     for owner in [bill.owner, UserId::FEAT] {
         let filter = JobFilter {
             owner: Some(owner),
-            kinds: [PayCreate::KIND, PayRefund::KIND, PayClose::KIND].map(str::to_owned).into(),
+            kinds: WOKEN.map(str::to_owned).into(),
             states: vec![JobState::Unknown],
             ..JobFilter::default()
         };
