@@ -10,11 +10,11 @@ use schemas::{
     BillRecord, BillSn, Channel, Currency, Fen, JobId, JobRecord, JobState, Scene, Timestamp,
     UserId,
     bill::{NewBill, Paid, PaymentNews, RefundState, Source, Way},
-    job::NewJob,
-    kinds::{PayRefundQuery, pay_refund_query::RefundLook},
+    job::{Lease, NewJob},
+    kinds::{PayRefund, PayRefundQuery, pay_refund::RefundWish, pay_refund_query::RefundLook},
 };
 use store::{Insert, Store};
-use support::answer;
+use support::{answer, assert_refused, run};
 
 const OWNER: i64 = 7;
 
@@ -94,4 +94,34 @@ fn a_look_that_was_left_to_a_person_ends_with_the_decision() {
     });
     assert_eq!(job.state, JobState::Queued);
     assert_eq!(bill.refund(1).unwrap().state, RefundState::Refused);
+}
+
+#[test]
+fn nobody_decides_about_a_refund_that_is_being_sent() {
+    let folder = tempfile::tempdir().unwrap();
+    let now = Timestamp::now();
+    let sn = BillSn::generate(now);
+    let wish = RefundWish { sn, amount: fen(250), reason: "r".to_owned(), held: None };
+    let new = NewJob::of::<PayRefund>(UserId::new(OWNER).unwrap(), &wish).unwrap();
+    let mut job = JobRecord::accept(new, "api", now);
+    let until = now + Duration::from_mins(5);
+    job.state = JobState::Running;
+    job.lease = Some(Lease { holder: "worker-1".to_owned(), until });
+    let bill = bill(job.id);
+    keep(folder.path(), &bill, &job);
+    let words = settle(folder.path(), &bill);
+    let words: Vec<_> = words.iter().map(String::as_str).collect();
+
+    assert_refused(&run(&words), &[&job.id.to_string(), "Wait"]);
+    let state = |job: JobRecord| {
+        on_store(folder.path(), async |store| {
+            assert_eq!(store.jobs.save(&job).await.unwrap(), store::Save::Stored);
+            store.bills.get(&bill.id).await.unwrap().unwrap().refund(1).unwrap().state
+        })
+    };
+    // Its worker died: the lease is over, and so is the right to send.
+    job.version += 1;
+    job.lease = Some(Lease { holder: "worker-1".to_owned(), until: now });
+    assert_eq!(state(job), RefundState::Sent);
+    answer(&words);
 }

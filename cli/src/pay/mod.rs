@@ -155,6 +155,7 @@ async fn settle(opened: &Opened, args: &SettleBill) -> Result<(), Failure> {
             .await?
         }
         (None, Some(refund)) => {
+            nobody_sends(opened, &args.sn, refund).await?;
             change(opened, &args.sn, |bill| {
                 let now = Timestamp::now();
                 let (name, evidence) = (&word.name, &word.evidence);
@@ -178,6 +179,22 @@ async fn settle(opened: &Opened, args: &SettleBill) -> Result<(), Failure> {
         "settled; the bill has status {status}, {} made due",
         output::counted(woken, "job")
     ))?)
+}
+
+/// A run of the refund's job may be about to send it, and would do so after the decision.
+async fn nobody_sends(opened: &Opened, sn: &BillSn, refund: u32) -> Result<(), Failure> {
+    let bill = read(opened, sn).await?;
+    let Some(id) = bill.refund(refund).and_then(|refund| refund.job) else { return Ok(()) };
+    let job = opened.store.jobs.get(id).await?;
+    let now = Timestamp::now();
+    let holds = |job: &JobRecord| job.lease.as_ref().is_some_and(|lease| lease.until > now);
+    match job.filter(|job| job.state == JobState::Running && holds(job)) {
+        Some(job) => Err(Failure::setup(
+            format!("job {} works on refund {refund} just now", job.id),
+            "Wait until it has ended, then look at the bill again",
+        )),
+        None => Ok(()),
+    }
 }
 
 fn paid(args: &SettleBill) -> Result<Option<Paid>, Failure> {
