@@ -14,7 +14,7 @@ use reqwest::header::HeaderMap;
 use schemas::Fen;
 
 use self::support::{
-    Fake, Reply,
+    Fake, Reply, Seen,
     desk::{Desk, FEN, KEY, REFUND_FEN, Story, order, refund_order, refund_ref, trade},
     desks::{PAYER, all},
 };
@@ -173,6 +173,42 @@ async fn what_never_left_is_said_so_and_the_circuit_opens() {
         assert_eq!(reasons[0], "unreachable", "{name}");
         assert_eq!(reasons[11], "circuit_open", "{name}");
     }
+}
+
+#[tokio::test]
+async fn bills_that_cannot_be_fetched_hold_up_no_payment() {
+    for desk in all() {
+        let (scene, presentation) = desk.asked_scene();
+        let name = desk.name();
+        let desk: std::sync::Arc<dyn Desk> = desk.into();
+        let fake = Fake::start({
+            let desk = std::sync::Arc::clone(&desk);
+            move |request| {
+                if is_about_a_bill(request) {
+                    Reply::Drop
+                } else {
+                    desk.answer(Story::Created, request)
+                }
+            }
+        })
+        .await;
+        let gateway = desk.gateway(&fake.url);
+        let day = "2026-11-24".parse().unwrap();
+        let mut last = None;
+        for _ in 0..12 {
+            last = gateway.bill(day, &mut Call::default()).await.err();
+        }
+        let stopped = matches!(last, Some(ProviderError::NotSent { reason: "circuit_open", .. }));
+        assert!(stopped, "{name}: {last:?}");
+
+        let created = gateway.create(&order(scene, presentation), &mut Call::default()).await;
+        assert!(created.is_ok(), "{name}: {created:?}");
+    }
+}
+
+fn is_about_a_bill(request: &Seen) -> bool {
+    let Seen { path, body, .. } = request;
+    path.contains("bill") || body.contains("dataservice.bill") || body.contains("txnType=76")
 }
 
 #[tokio::test]

@@ -32,13 +32,26 @@ const MAX_VALUE_CHARS: usize = 128;
 pub struct Call {
     /// How long each request may take in all.
     pub timeout: Duration,
+    /// Whose slots and circuit breaker it uses; [`Gateway::bill`](super::Gateway::bill) sets it.
+    pub purpose: Purpose,
     /// What was said so far.
     pub trail: Trail,
 }
 
+/// What a call is for. Each purpose has slots and a circuit breaker of its own in every account,
+/// so that trouble with one holds up no call for the other.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Purpose {
+    /// Trades, refunds, and all that serves them.
+    #[default]
+    Payment,
+    /// The bill of a day.
+    Bill,
+}
+
 impl Default for Call {
     fn default() -> Self {
-        Self { timeout: DEFAULT_TIMEOUT, trail: Trail::default() }
+        Self { timeout: DEFAULT_TIMEOUT, purpose: Purpose::default(), trail: Trail::default() }
     }
 }
 

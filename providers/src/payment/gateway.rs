@@ -7,8 +7,9 @@ use schemas::{Channel, Scene};
 
 use super::{
     BoundAccount, Call, Created, DayBill, MAX_NOTICE_BYTES, Notice, NoticeAnswer, NotifyError,
-    Order, PaymentSettings, ProviderError, RawNotify, RawReply, Refund, RefundOrder, RefundRef,
-    TradeRef, TradeState, alipay::Alipay, separation, unionpay::UnionPay, wechat_pay::WeChatPay,
+    Order, PaymentSettings, ProviderError, Purpose, RawNotify, RawReply, Refund, RefundOrder,
+    RefundRef, TradeRef, TradeState, alipay::Alipay, separation, unionpay::UnionPay,
+    wechat_pay::WeChatPay,
 };
 use crate::Finding;
 
@@ -315,12 +316,14 @@ impl Gateway {
         }
     }
 
-    /// The provider's bill of one day (Beijing time; UnionPay: the settlement day).
+    /// The provider's bill of one day (Beijing time; UnionPay: the settlement day). However many
+    /// of these calls fail, no payment is held up by them: `call` gets [`Purpose::Bill`].
     ///
     /// # Errors
     ///
     /// Nothing changes by this call, so every error may be followed by the same call later.
     pub async fn bill(&self, day: NaiveDate, call: &mut Call) -> Result<DayBill, ProviderError> {
+        call.purpose = Purpose::Bill;
         match &self.engine {
             Engine::WeChatPay(app) => app.bill(day, call).await,
             Engine::Alipay(app) => app.bill(day, call).await,

@@ -35,7 +35,7 @@ mod vectors;
 mod wechat_pay;
 
 pub use self::{
-    call::{Call, DEFAULT_TIMEOUT, Exchange, Field, MAX_EXCHANGES, Trail},
+    call::{Call, DEFAULT_TIMEOUT, Exchange, Field, MAX_EXCHANGES, Purpose, Trail},
     error::ProviderError,
     gateway::{Gateway, Gateways},
     notice::{MAX_NOTICE_BYTES, Notice, NoticeAnswer, NotifyError, RawNotify, RawReply},

@@ -21,7 +21,7 @@ use url::Url;
 
 use self::breaker::Breaker;
 pub(super) use self::client::{Reachable, client_builder, endpoint};
-use super::{Call, ProviderError, Reach};
+use super::{Call, ProviderError, Purpose, Reach};
 
 /// Largest answer that is read where the caller expects a message.
 pub(super) const MESSAGE_BYTES: usize = 1024 * 1024;
@@ -29,14 +29,28 @@ pub(super) const MESSAGE_BYTES: usize = 1024 * 1024;
 /// Largest file that is read.
 pub(super) const FILE_BYTES: usize = 256 * 1024 * 1024;
 
+/// Bills of one account that are fetched at a time: files are large and nobody waits for them.
+const BILL_SLOTS: usize = 2;
+
 /// The connections to one provider for one account.
+///
+/// Bills have a lane of their own: their files often come from another host, and when that one
+/// is away, payments go on; nor does a slow download take a payer's slot.
 pub(super) struct Transport {
     client: reqwest::Client,
-    breaker: Mutex<Breaker>,
-    slots: Semaphore,
+    payments: Lane,
+    bills: Lane,
     queue: Duration,
     channel: Channel,
-    account: String,
+}
+
+/// What calls for one purpose share.
+struct Lane {
+    breaker: Mutex<Breaker>,
+    slots: Semaphore,
+    channel: Channel,
+    /// The account as the breaker's metric names it.
+    label: String,
 }
 
 /// One request, ready to be sent.
@@ -96,11 +110,17 @@ impl Transport {
     ) -> Self {
         Self {
             client,
-            breaker: Mutex::default(),
-            slots: Semaphore::new(reach.concurrency.max(1)),
+            payments: Lane::new(reach.concurrency, channel, account.to_owned()),
+            bills: Lane::new(BILL_SLOTS, channel, format!("{account}_bills")),
             queue: reach.queue(),
             channel,
-            account: account.to_owned(),
+        }
+    }
+
+    const fn lane(&self, purpose: Purpose) -> &Lane {
+        match purpose {
+            Purpose::Payment => &self.payments,
+            Purpose::Bill => &self.bills,
         }
     }
 
@@ -114,27 +134,32 @@ impl Transport {
         call.trail.begin(request.operation, request.fields.iter().copied());
         let operation = request.operation;
         let begun = Instant::now();
-        let answer = self.admitted(request, call.timeout).await;
+        let answer = self.admitted(request, self.lane(call.purpose), call.timeout).await;
         let elapsed = begun.elapsed();
         let (status, ended) = match &answer {
             Ok(answer) => (Some(answer.status), "answered"),
             Err(SendError::NotSent(reason, _) | SendError::Lost(reason)) => (None, *reason),
         };
         call.trail.end(status, elapsed, ended);
-        let (channel, account) = (self.channel.name(), self.account.clone());
+        let (channel, account) = (self.channel.name(), self.payments.label.clone());
         metrics::histogram!("feat_payment_call_seconds", "channel" => channel,
             "account" => account, "operation" => operation, "ended" => ended)
         .record(elapsed);
         answer
     }
 
-    async fn admitted(&self, request: Request<'_>, timeout: Duration) -> Result<Answer, SendError> {
+    async fn admitted(
+        &self,
+        request: Request<'_>,
+        lane: &Lane,
+        timeout: Duration,
+    ) -> Result<Answer, SendError> {
         let busy = SendError::NotSent("busy", Duration::from_secs(1));
-        let slot = tokio::time::timeout(self.queue, self.slots.acquire()).await;
+        let slot = tokio::time::timeout(self.queue, lane.slots.acquire()).await;
         let Ok(Ok(_slot)) = slot else { return Err(busy) };
-        let admitted = self.with_breaker(|breaker| breaker.admit(Instant::now()));
+        let admitted = lane.with_breaker(|breaker| breaker.admit(Instant::now()));
         admitted.map_err(|wait| SendError::NotSent("circuit_open", wait))?;
-        let mut attempt = Attempt { transport: self, worked: false };
+        let mut attempt = Attempt { lane, worked: false };
         let answer = self.exchange(request, timeout).await;
         attempt.worked = answer.as_ref().is_ok_and(|answer| answer.status < 500);
         answer
@@ -158,28 +183,34 @@ impl Transport {
         let body = whole(response, request.max_bytes).await?;
         Ok(Answer { status, headers, body })
     }
+}
+
+impl Lane {
+    fn new(slots: usize, channel: Channel, label: String) -> Self {
+        Self { breaker: Mutex::default(), slots: Semaphore::new(slots.max(1)), channel, label }
+    }
 
     fn with_breaker<T>(&self, act: impl FnOnce(&mut Breaker) -> T) -> T {
         let mut breaker = self.breaker.lock().unwrap_or_else(PoisonError::into_inner);
         let result = act(&mut breaker);
         let state = breaker.gauge(Instant::now());
         metrics::gauge!("feat_payment_breaker_state", "channel" => self.channel.name(),
-            "account" => self.account.clone())
+            "account" => self.label.clone())
         .set(state);
         result
     }
 }
 
 /// Reports how an admitted request ended, also when its caller went away in the middle.
-struct Attempt<'t> {
-    transport: &'t Transport,
+struct Attempt<'l> {
+    lane: &'l Lane,
     worked: bool,
 }
 
 impl Drop for Attempt<'_> {
     fn drop(&mut self) {
         let worked = self.worked;
-        self.transport.with_breaker(|breaker| breaker.record(worked, Instant::now()));
+        self.lane.with_breaker(|breaker| breaker.record(worked, Instant::now()));
     }
 }
 
