@@ -18,53 +18,43 @@ use crate::state::AppState;
 /// Longest time that a part may take to answer.
 const PART_TIME: Duration = Duration::from_millis(2_500);
 
-/// How long what the store said counts for everybody who asks.
-const FRESH: Duration = Duration::from_secs(1);
-
-/// What a part said last. Those who ask meanwhile share the answer.
-#[derive(Debug, Default)]
-pub(super) struct Latest(Mutex<Option<(Instant, &'static str)>>);
-
-impl Latest {
-    async fn or(&self, ask: impl AsyncFnOnce() -> &'static str) -> &'static str {
-        let mut latest = self.0.lock().await;
-        if let Some((at, status)) = *latest
-            && at.elapsed() < FRESH
-        {
-            return status;
-        }
-        let status = ask().await;
-        *latest = Some((Instant::now(), status));
-        status
-    }
-}
+/// The one trouble that work is accepted in.
+const BROKER_AWAY: (&str, &str) = ("broker", "unavailable");
 
 /// The process runs and answers.
 pub(super) fn live() -> Response {
     reply(StatusCode::OK, &json!({ "status": "ok" }))
 }
 
-/// Ready means: reads answer, accepted work is kept, and it is published at once. While the
-/// broker is away accepted work is still kept, but another process may do better. The store is asked
-/// once a second, however many ask.
-pub(super) async fn ready(state: &AppState, store: &Latest) -> Response {
-    let store = store.or(async || ask_store(state).await).await;
+/// Ready means: reads answer and accepted work is kept. While the broker is away that is so: what
+/// is accepted is published when it is back, so the process is only `degraded`. A blocked broker
+/// is another matter, because then intake refuses work.
+pub(super) async fn ready(state: &AppState) -> Response {
+    let store = match timeout(PART_TIME, state.store.ping()).await {
+        Ok(Ok(())) => "ok",
+        Ok(Err(error)) => {
+            tracing::warn!(?error, "not ready: the store does not answer");
+            "unavailable"
+        }
+        Err(_) => "slow",
+    };
     let broker = match state.broker.status() {
         Status::Ready => "ok",
         Status::Blocked => "blocked",
-        Status::Down => "unavailable",
+        Status::Down => BROKER_AWAY.1,
     };
     let process = if state.shutdown.is_cancelled() { "stopping" } else { "ok" };
     let parts = [("store", store), ("broker", broker), ("process", process)];
-    let is_ready = parts.iter().all(|(_, status)| *status == "ok");
+    let is_ready = parts.iter().all(|part| part.1 == "ok" || *part == BROKER_AWAY);
+    let is_whole = parts.iter().all(|(_, status)| *status == "ok");
     let parts: serde_json::Map<_, _> = parts
         .iter()
         .map(|(name, status)| ((*name).to_owned(), json!({ "status": status })))
         .collect();
-    let (code, status) = if is_ready {
-        (StatusCode::OK, "ok")
-    } else {
-        (StatusCode::SERVICE_UNAVAILABLE, "unavailable")
+    let (code, status) = match (is_ready, is_whole) {
+        (true, true) => (StatusCode::OK, "ok"),
+        (true, false) => (StatusCode::OK, "degraded"),
+        (false, _) => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
     };
     reply(code, &json!({ "status": status, "parts": parts }))
 }

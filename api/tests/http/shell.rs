@@ -63,6 +63,19 @@ async fn health_says_which_part_is_ill() {
 }
 
 #[tokio::test]
+async fn without_a_broker_the_process_is_degraded_and_still_ready() {
+    let server = Server::start().await;
+    server.broker.close().await;
+    let ready = server.get("/readyz").await;
+
+    assert_eq!(ready.status(), 200);
+    let body: Value = ready.json().await.unwrap();
+    assert_eq!(body["status"], "degraded", "{body}");
+    assert_eq!(body["parts"]["broker"]["status"], "unavailable", "{body}");
+    assert_eq!(body["parts"]["store"]["status"], "ok", "{body}");
+}
+
+#[tokio::test]
 async fn requests_are_counted_by_route_method_and_status() {
     let server = Server::start().await;
     server.get("/api/job/01890a5d-ac96-774b-bcce-b302099a8057/").await;
