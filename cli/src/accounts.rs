@@ -238,7 +238,7 @@ async fn list_users(store: &Store, form: Form) -> Result<(), Failure> {
     loop {
         let page = store.users.list(after, PAGE).await?;
         for user in &page {
-            let disabled = user.disabled_at.map(|at| at.to_string()).unwrap_or_default();
+            let disabled = user.disabled_at.map(output::seconds).unwrap_or_default();
             match form {
                 Form::Json => output::json(&json!({
                     "id": user.id,
@@ -247,7 +247,7 @@ async fn list_users(store: &Store, form: Form) -> Result<(), Failure> {
                     "disabled_at": user.disabled_at,
                 }))?,
                 Form::Table => {
-                    let (id, added) = (user.id.to_string(), user.created_at.to_string());
+                    let (id, added) = (user.id.to_string(), output::seconds(user.created_at));
                     rows.add_row([id, user.username.clone(), added, disabled]);
                 }
             }
@@ -312,8 +312,8 @@ async fn list_clients(store: &Store, form: Form) -> Result<(), Failure> {
                     kind.to_owned(),
                     grants.join(" "),
                     client.scopes.to_string(),
-                    client.created_at.to_string(),
-                    client.disabled_at.map(|at| at.to_string()).unwrap_or_default(),
+                    output::seconds(client.created_at),
+                    client.disabled_at.map(output::seconds).unwrap_or_default(),
                 ]);
             }
         }

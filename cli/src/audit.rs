@@ -124,8 +124,8 @@ fn rows(entries: &[AuditRecord]) -> comfy_table::Table {
     for entry in entries {
         let text = |text: &Option<String>| text.clone().unwrap_or_default();
         let about = (entry.owner != UserId::FEAT).then(|| entry.owner.to_string());
-        rows.add_row([
-            entry.at.to_string(),
+        let cells = [
+            output::seconds(entry.at),
             entry.action.to_string(),
             entry.actor.clone(),
             about.unwrap_or_default(),
@@ -133,8 +133,9 @@ fn rows(entries: &[AuditRecord]) -> comfy_table::Table {
             text(&entry.address),
             text(&entry.device),
             text(&entry.subject),
-            text(&entry.detail),
-        ]);
+        ];
+        let detail = output::last_cell(&rows, &cells, &text(&entry.detail));
+        rows.add_row(cells.into_iter().chain([detail]).collect::<Vec<_>>());
     }
     rows
 }

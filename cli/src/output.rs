@@ -2,11 +2,22 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use comfy_table::{ContentArrangement, Table};
+use comfy_table::{ColumnConstraint, ContentArrangement, Table};
+use schemas::Timestamp;
 use serde::Serialize;
 
 /// Columns of a terminal that does not know how wide it is.
 const USUAL_COLUMNS: u16 = 80;
+
+/// Columns of ids and numbers.
+const WHOLE: [&str; 9] =
+    ["id", "job", "bill", "number", "campaign", "key", "client_id", "owner", "subject"];
+
+/// Characters that stand around a cell: two blanks and a line.
+const AROUND: usize = 3;
+
+/// The last column keeps as many, however narrow the terminal is.
+const LEAST_LAST: usize = 12;
 
 /// Who reads the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,21 +55,46 @@ pub(crate) fn json(value: &impl Serialize) -> io::Result<()> {
     out.write_all(b"\n")
 }
 
-/// An empty table with `header`, as wide as the terminal at most.
+/// An empty table with `header`, as wide as the terminal at most. What a person copies from it is
+/// never broken: then the table is rather wider.
 pub(crate) fn table<const N: usize>(header: [&str; N]) -> Table {
     let mut table = Table::new();
     table.set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(header);
+    for (place, name) in header.iter().enumerate() {
+        if WHOLE.contains(name)
+            && let Some(column) = table.column_mut(place)
+        {
+            column.set_constraint(ColumnConstraint::ContentWidth);
+        }
+    }
     if let Some(width) = instead_of(table.width()) {
         table.set_width(width);
     }
     table
 }
 
+/// The cell in the last column of a row whose other cells are `others`: cut where it would not fit,
+/// because it says least and would make the row many lines high.
+pub(crate) fn last_cell<const N: usize>(table: &Table, others: &[String; N], text: &str) -> String {
+    let Some(columns) = table.width() else { return text.to_owned() };
+    let taken: usize = others.iter().map(|cell| cell.chars().count() + AROUND).sum();
+    let most = usize::from(columns).saturating_sub(taken + AROUND + 1).max(LEAST_LAST);
+    if text.chars().count() <= most {
+        return text.to_owned();
+    }
+    text.chars().take(most - 1).chain(['…']).collect()
+}
+
 /// Columns to write in when the terminal reports so many; `None` when its word counts. One without
 /// a window, as in a container or behind a serial line, says 0.
 fn instead_of(reported: Option<u16>) -> Option<u16> {
     reported.filter(|columns| *columns == 0).map(|_| USUAL_COLUMNS)
+}
+
+/// A time to the second: nobody reads the rest in a table.
+pub(crate) fn seconds(time: Timestamp) -> String {
+    time.to_chrono().format("%Y-%m-%d %H:%M:%SZ").to_string()
 }
 
 /// `count` with the right form of a noun: `1 job`, `2 jobs`.
@@ -76,5 +112,25 @@ mod tests {
         assert_eq!(instead_of(Some(0)), Some(USUAL_COLUMNS));
         assert_eq!(instead_of(Some(120)), None);
         assert_eq!(instead_of(None), None, "no terminal, no limit");
+    }
+
+    #[test]
+    fn an_id_stays_whole_and_the_last_cell_is_cut_on_a_narrow_terminal() {
+        let id = "01a2266f-7c1a-7b5e-8e07-b8c4fe740d46";
+        let others = [id, "image.delete", "dead", "2026-11-29 09:22:00Z"].map(str::to_owned);
+        let error = "attempt_failed_for_a_reason_that_has_many_words";
+        for columns in [80, 100, 140] {
+            let mut rows = table(["id", "kind", "state", "accepted", "error"]);
+            rows.set_width(columns);
+            let last = last_cell(&rows, &others, error);
+            let cells: Vec<_> = others.iter().cloned().chain([last.clone()]).collect();
+            rows.add_row(cells);
+            let text = rows.to_string();
+
+            assert!(text.contains(id), "{columns}:\n{text}");
+            assert_eq!(last.ends_with('…'), columns < 140, "{columns}: {last}");
+            let widest = text.lines().map(|line| line.chars().count()).max();
+            assert!(widest.is_some_and(|widest| widest <= columns.into()), "{columns}:\n{text}");
+        }
     }
 }

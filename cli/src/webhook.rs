@@ -66,7 +66,7 @@ async fn list(opened: &Opened, args: &ListWebhooks) -> Result<(), Failure> {
                         about(&message.event),
                         job.state.to_string(),
                         job.attempts.to_string(),
-                        job.created_at.to_string(),
+                        output::seconds(job.created_at),
                     ]);
                 }
             }

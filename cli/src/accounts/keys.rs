@@ -187,14 +187,14 @@ pub(super) fn json(key: &KeyRecord) -> Value {
 pub(super) fn rows(keys: &[KeyRecord]) -> comfy_table::Table {
     let mut rows =
         output::table(["key", "owner", "name", "scopes", "made", "last used", "until", "revoked"]);
-    let time = |at: Option<Timestamp>| at.map(|at| at.to_string()).unwrap_or_default();
+    let time = |at: Option<Timestamp>| at.map(output::seconds).unwrap_or_default();
     for key in keys {
         rows.add_row([
             key.id.to_string(),
             key.owner.to_string(),
             key.name.clone(),
             key.scopes.to_string(),
-            key.created_at.to_string(),
+            output::seconds(key.created_at),
             time(key.last_used_at),
             time(key.expires_at),
             time(key.revoked_at),

@@ -58,11 +58,11 @@ async fn show_in(store: &Store, args: &OneUser) -> Result<(), Failure> {
         let mut rows = output::table(["signed in", "client", "device", "renewed", "until"]);
         for session in &sessions {
             rows.add_row([
-                session.created_at.to_string(),
+                output::seconds(session.created_at),
                 session.client.to_string(),
                 session.device_id.clone(),
-                session.rotated_at.to_string(),
-                session.expires_at.to_string(),
+                output::seconds(session.rotated_at),
+                output::seconds(session.expires_at),
             ]);
         }
         output::line(rows)?;

@@ -1,25 +1,27 @@
 //! Jobs as people read them.
 
 use comfy_table::Table;
-use schemas::{JobRecord, Timestamp};
+use schemas::JobRecord;
 
-use crate::output::table;
+use crate::output::{last_cell, seconds, table};
 
 /// One row for each job.
 pub(super) fn rows(jobs: &[JobRecord]) -> Table {
     let mut rows =
         table(["id", "kind", "state", "owner", "attempts", "accepted", "wakes", "error"]);
     for job in jobs {
-        rows.add_row([
+        let cells = [
             job.id.to_string(),
             job.kind.clone(),
             job.state.to_string(),
             job.owner.to_string(),
             job.attempts.to_string(),
-            short(Some(job.created_at)),
-            short(job.wake_at),
-            job.error.as_ref().map(|error| error.code.clone()).unwrap_or_default(),
-        ]);
+            seconds(job.created_at),
+            job.wake_at.map(seconds).unwrap_or_default(),
+        ];
+        let error = job.error.as_ref().map(|error| error.code.as_str()).unwrap_or_default();
+        let error = last_cell(&rows, &cells, error);
+        rows.add_row(cells.into_iter().chain([error]).collect::<Vec<_>>());
     }
     rows
 }
@@ -36,7 +38,7 @@ pub(super) fn record(job: &JobRecord) -> String {
     let mut history = table(["at", "version", "from", "to", "why", "by"]);
     for change in &job.history {
         history.add_row([
-            change.at.to_string(),
+            seconds(change.at),
             change.version.to_string(),
             change.from.map(|state| state.to_string()).unwrap_or_default(),
             change.to.to_string(),
@@ -45,8 +47,4 @@ pub(super) fn record(job: &JobRecord) -> String {
         ]);
     }
     format!("{fields}\n{history}")
-}
-
-fn short(time: Option<Timestamp>) -> String {
-    time.map(|time| time.to_chrono().format("%Y-%m-%d %H:%M:%SZ").to_string()).unwrap_or_default()
 }

@@ -319,7 +319,7 @@ fn held_rows(bills: &[BillRecord]) -> comfy_table::Table {
                 refund.number.to_string(),
                 refund.amount.to_yuan(),
                 refund.surplus.map(|why| why.name().to_owned()).unwrap_or_default(),
-                refund.opened_at.to_string(),
+                output::seconds(refund.opened_at),
             ]);
         }
     }
