@@ -14,6 +14,7 @@ use providers::{
     webhook::Webhooks,
 };
 use rustix::{fs::Mode, process::umask};
+use schemas::Channel;
 use secrecy::SecretString;
 use store::{OpenError, Store};
 use tokio::time::{Instant, timeout};
@@ -39,6 +40,9 @@ pub(crate) struct Opened {
     pub(crate) broker: Option<Broker>,
 }
 
+    /// Whose bills there are: the configured merchants, or each provider of `feat dev`, whose
+    /// merchant its simulators choose.
+    pub(crate) accounts: Vec<(Channel, Option<String>)>,
 impl Opened {
     /// Waits for the broker for a moment; without it the workers find changes by themselves.
     pub(crate) async fn broker_ready(&self) {
@@ -89,12 +93,15 @@ pub(crate) fn folder(place: &Place) -> Result<Option<PathBuf>, Failure> {
 /// [`Failure`] says what to do.
 pub(crate) async fn open(place: &Place) -> Result<Opened, Failure> {
     if let Some(folder) = folder(place)? {
-        return Ok(Opened { store: existing(&folder).await?, broker: None });
+        let accounts = Channel::ALL.iter().map(|channel| (*channel, None)).collect();
+        return Ok(Opened { store: existing(&folder).await?, broker: None, accounts });
     }
     let operator = Config::load(place.configured.config.as_deref())?.operator()?;
     let store = database(&operator.mongodb).await?;
     let broker = operator.rabbitmq.map(|url| rabbit(url, "feat-operator", BROKER_WAIT));
-    Ok(Opened { store, broker: broker.transpose()? })
+    let merchants = operator.merchants.into_iter();
+    let accounts = merchants.map(|(channel, merchant)| (channel, Some(merchant))).collect();
+    Ok(Opened { store, broker: broker.transpose()?, accounts })
 }
 
 /// Opens the SQLite file that `feat dev` has made in `folder`.

@@ -3,21 +3,18 @@
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf, time::Duration};
 
 use api::{TrustedIssuer, auth::TokenKey};
-use providers::{
-    blobs::S3Settings,
-    payment::{AlipaySettings, PaymentSettings, UnionPaySettings, WeChatPaySettings},
-};
+use providers::{blobs::S3Settings, payment::PaymentSettings};
 use schemas::Queue;
 use secrecy::{ExposeSecret, SecretString};
 use workers::QueueSettings;
 
 use super::{
+    accounts::{self, PayPart},
     apns::{self, ApnsPart},
     bills::Bills,
     devices::Devices,
     edge::Edge,
     reader::{Need, Reader},
-    setting::Accounts,
     sources::host_name,
     telemetry::Telemetry,
 };
@@ -38,6 +35,7 @@ pub(super) struct Groups {
     pub(super) mongodb: Option<MongoDb>,
     pub(super) rabbitmq: Option<SecretString>,
     pub(super) files: Option<FileStore>,
+    pub(super) accounts: PaymentSettings,
     pub(super) payments: Option<PayPart>,
     pub(super) apns: Option<ApnsPart>,
     pub(super) api: Option<ApiPart>,
@@ -92,17 +90,6 @@ pub(crate) enum FileStore {
     S3(S3Settings),
 }
 
-/// Where bills are paid.
-#[derive(Clone)]
-pub(crate) struct PayPart {
-    /// The accounts at the providers.
-    pub(crate) accounts: PaymentSettings,
-    /// Makes the key that seals the ids of payers.
-    pub(crate) sealing_key: SecretString,
-    /// Where providers and browsers reach Feat, without a slash at the end.
-    pub(crate) public_url: String,
-}
-
 /// What only the API has.
 #[derive(Clone)]
 pub(crate) struct ApiPart {
@@ -146,10 +133,12 @@ impl Groups {
         let shutdown_deadline = span(reader, "shutdown_deadline", 20, 1..=600);
         Self {
             mongodb: mongodb(reader, needs.mongodb),
+        let accounts = accounts::read(reader);
             rabbitmq: rabbitmq(reader, needs.rabbitmq),
             publish_timeout: span(reader, "rabbitmq.publish_timeout", 5, 1..=60),
             files: files(reader, needs.files),
-            payments: payments(reader, needs),
+            payments: accounts::payments(reader, accounts.clone(), needs),
+            accounts,
             apns: apns::read(reader, needs.apns),
             api: api(reader, needs.api),
             worker: worker(reader, shutdown_deadline),
@@ -203,31 +192,6 @@ fn files(reader: &mut Reader<'_>, need: Need) -> Option<FileStore> {
     let path = reader.required("files.folder", need.only_if(folder));
     let bucket = s3_settings(reader, need.only_if(s3));
     if folder { path.map(FileStore::Folder) } else { bucket.filter(|_| s3).map(FileStore::S3) }
-}
-
-fn payments(reader: &mut Reader<'_>, needs: Needs) -> Option<PayPart> {
-    let wechat_pay: Option<Accounts<WeChatPaySettings>> = reader.optional("payments.wechat_pay");
-    let alipay: Option<Accounts<AlipaySettings>> = reader.optional("payments.alipay");
-    let unionpay: Option<Accounts<UnionPaySettings>> = reader.optional("payments.unionpay");
-    let accounts = PaymentSettings {
-        wechat_pay: wechat_pay.map(|list| list.0).unwrap_or_default(),
-        alipay: alipay.map(|list| list.0).unwrap_or_default(),
-        unionpay: unionpay.map(|list| list.0).unwrap_or_default(),
-    };
-    let PaymentSettings { wechat_pay, alipay, unionpay } = &accounts;
-    let any = !(wechat_pay.is_empty() && alipay.is_empty() && unionpay.is_empty());
-    let sealing_key = reader.secret("payments.sealing_key", needs.files.only_if(any));
-    let weak = |key: &SecretString| key.expose_secret().len() < 32;
-    reader.expect("payments.sealing_key", !sealing_key.as_ref().is_some_and(weak), || {
-        "expected at least 32 characters, made at random".to_owned()
-    });
-    // The API reads the address for itself, and says when it is missing.
-    let elsewhere = needs.files.only_if(any && needs.api != Need::Must);
-    let public_url = reader.required::<String>("api.public_url", elsewhere);
-    if !any {
-        return None;
-    }
-    Some(PayPart { accounts, sealing_key: sealing_key?, public_url: public_url? })
 }
 
 fn s3_settings(reader: &mut Reader<'_>, need: Need) -> Option<S3Settings> {

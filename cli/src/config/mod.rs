@@ -4,6 +4,7 @@
 //! of [`groups`], which is also how unknown ones are told; whatever is wrong is reported together
 //! ([`problem`]). There is no default for a secret or for the address of an outside service.
 
+mod accounts;
 mod apns;
 mod bills;
 mod devices;
@@ -17,19 +18,21 @@ mod sources;
 mod telemetry;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::{Path, PathBuf},
 };
 
+pub(crate) use accounts::PayPart;
 pub(crate) use apns::ApnsPart;
 pub(crate) use devices::Devices;
-pub(crate) use groups::{ApiPart, FileStore, MongoDb, PayPart, Process, WorkerPart};
+pub(crate) use groups::{ApiPart, FileStore, MongoDb, Process, WorkerPart};
 pub(crate) use problem::{Problem, Problems};
 pub(crate) use reader::Effective;
 
 use groups::{Groups, Needs};
 use reader::{Need, Reader};
 use sources::Sources;
+use schemas::Channel;
 
 /// The file that is read when no other is named.
 const DEFAULT_FILE: &str = "feat.toml";
@@ -70,6 +73,9 @@ pub(crate) struct Operator {
     pub(crate) mongodb: MongoDb,
     /// The broker, when one is configured.
     pub(crate) rabbitmq: Option<secrecy::SecretString>,
+}
+    /// Who is paid, where.
+    pub(crate) merchants: BTreeSet<(Channel, String)>,
 }
 
 impl Config {
@@ -124,7 +130,8 @@ impl Config {
         let (groups, problems, _) = self.read(OPERATOR);
         match groups.mongodb {
             Some(mongodb) if problems.0.is_empty() => {
-                Ok(Operator { mongodb, rabbitmq: groups.rabbitmq })
+                let merchants = groups.accounts.merchants();
+                Ok(Operator { mongodb, rabbitmq: groups.rabbitmq, merchants })
             }
             _ => Err(problems),
         }

@@ -3,8 +3,9 @@
 //! A secret comes from a file, the environment or (for simulators and tests) the settings
 //! themselves. Live and test accounts never share one.
 
-use std::{fmt, path::PathBuf, time::Duration};
+use std::{collections::BTreeSet, fmt, path::PathBuf, time::Duration};
 
+use schemas::Channel;
 use secrecy::SecretString;
 use serde::Deserialize;
 
@@ -20,6 +21,18 @@ pub struct PaymentSettings {
     pub alipay: Vec<AlipaySettings>,
     /// Merchants at UnionPay.
     pub unionpay: Vec<UnionPaySettings>,
+}
+
+impl PaymentSettings {
+    /// Who is paid, where; each once.
+    #[must_use]
+    pub fn merchants(&self) -> BTreeSet<(Channel, String)> {
+        let wechat_pay = self.wechat_pay.iter().map(|one| (Channel::WeChatPay, &one.merchant_id));
+        let alipay = self.alipay.iter().map(|one| (Channel::Alipay, &one.seller_id));
+        let unionpay = self.unionpay.iter().map(|one| (Channel::UnionPay, &one.merchant_id));
+        let all = wechat_pay.chain(alipay).chain(unionpay);
+        all.map(|(channel, merchant)| (channel, merchant.clone())).collect()
+    }
 }
 
 /// Whether money is real. An account says it, because no key does.

@@ -1,0 +1,55 @@
+//! The accounts that Feat is paid through, and what goes with them.
+
+use providers::payment::{AlipaySettings, PaymentSettings, UnionPaySettings, WeChatPaySettings};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::{
+    groups::Needs,
+    reader::{Need, Reader},
+    setting::Accounts,
+};
+
+/// Where bills are paid.
+#[derive(Clone)]
+pub(crate) struct PayPart {
+    /// The accounts at the providers.
+    pub(crate) accounts: PaymentSettings,
+    /// Makes the key that seals the ids of payers.
+    pub(crate) sealing_key: SecretString,
+    /// Where providers and browsers reach Feat, without a slash at the end.
+    pub(crate) public_url: String,
+}
+
+/// Reads the accounts, and notes what is wrong with them.
+pub(super) fn read(reader: &mut Reader<'_>) -> PaymentSettings {
+    let wechat_pay: Option<Accounts<WeChatPaySettings>> = reader.optional("payments.wechat_pay");
+    let alipay: Option<Accounts<AlipaySettings>> = reader.optional("payments.alipay");
+    let unionpay: Option<Accounts<UnionPaySettings>> = reader.optional("payments.unionpay");
+    PaymentSettings {
+        wechat_pay: wechat_pay.map(|list| list.0).unwrap_or_default(),
+        alipay: alipay.map(|list| list.0).unwrap_or_default(),
+        unionpay: unionpay.map(|list| list.0).unwrap_or_default(),
+    }
+}
+
+/// Reads what goes with `accounts`, when there are any.
+pub(super) fn payments(
+    reader: &mut Reader<'_>,
+    accounts: PaymentSettings,
+    needs: Needs,
+) -> Option<PayPart> {
+    let PaymentSettings { wechat_pay, alipay, unionpay } = &accounts;
+    let any = !(wechat_pay.is_empty() && alipay.is_empty() && unionpay.is_empty());
+    let sealing_key = reader.secret("payments.sealing_key", needs.files.only_if(any));
+    let weak = |key: &SecretString| key.expose_secret().len() < 32;
+    reader.expect("payments.sealing_key", !sealing_key.as_ref().is_some_and(weak), || {
+        "expected at least 32 characters, made at random".to_owned()
+    });
+    // The API reads the address for itself, and says when it is missing.
+    let elsewhere = needs.files.only_if(any && needs.api != Need::Must);
+    let public_url = reader.required::<String>("api.public_url", elsewhere);
+    if !any {
+        return None;
+    }
+    Some(PayPart { accounts, sealing_key: sealing_key?, public_url: public_url? })
+}
