@@ -7,9 +7,13 @@ mod support;
 use std::{collections::BTreeMap, path::Path, process::Stdio, time::Duration};
 
 use schemas::{
-    ImageId, JobError, JobRecord, JobSpec, JobState, Timestamp, UserId, Verdict,
+    BillSn, ImageId, JobError, JobRecord, JobSpec, JobState, Timestamp, UserId, Verdict,
+    bill::ClosingReason,
     job::NewJob,
-    kinds::{ImageDelete, JobExpiry, image_delete::ImageDeletion, job_expiry::Expiry},
+    kinds::{
+        ImageDelete, JobExpiry, PayClose, image_delete::ImageDeletion, job_expiry::Expiry,
+        pay_close::PayClosing,
+    },
 };
 use serde_json::Value;
 use store::{Insert, Store};
@@ -69,6 +73,14 @@ fn on<'a>(folder: &'a TempDir, words: &[&'a str]) -> Vec<&'a str> {
 
 fn ids(lines: &[Value]) -> Vec<String> {
     lines.iter().filter_map(|line| line["id"].as_str()).map(str::to_owned).collect()
+}
+
+/// The lines of a command that did not change every job it named.
+fn skipped(words: &[&str]) -> Vec<Value> {
+    let output = run(words);
+    assert_eq!(output.status.code(), Some(1), "{}", error_of(&output));
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
 #[test]
@@ -145,7 +157,7 @@ fn retry_gives_new_attempts_in_the_operators_name() {
     let after = read(folder.path(), &job);
     assert_eq!((after.state, after.attempts), (JobState::Waiting, 0));
     assert_eq!(after.history.last().unwrap().by, "operator grace");
-    let again = json(&on(&folder, &["retry", &job.id.to_string()]));
+    let again = skipped(&on(&folder, &["retry", &job.id.to_string()]));
     assert_eq!(
         (&again[0]["result"], &again[1]["summary"]["skipped"]),
         (&"skipped".into(), &1.into())
@@ -160,10 +172,38 @@ fn retry_leaves_alone_what_has_not_ended() {
     let running = deletion(UserId::generate()).claim("worker", until, now).unwrap();
     let folder = folder(&[queued.clone(), running.clone()]);
     for job in [&queued, &running] {
-        let told = json(&on(&folder, &["retry", &job.id.to_string()]));
+        let told = skipped(&on(&folder, &["retry", &job.id.to_string()]));
         assert_eq!(told[0]["result"], "skipped", "{}", job.state);
         assert_eq!(&read(folder.path(), job), job);
     }
+    let none = skipped(&on(&folder, &["retry", &schemas::JobId::generate().to_string()]));
+    assert_eq!(none[0]["reason"], "no such job");
+}
+
+#[test]
+fn cancelling_many_jobs_spares_those_that_feat_started_for_itself() {
+    let sn = BillSn::generate(Timestamp::now());
+    let close =
+        NewJob::of::<PayClose>(UserId::FEAT, &PayClosing { sn, reason: ClosingReason::Overtime })
+            .unwrap();
+    let close = JobRecord::accept(close, "job", Timestamp::now());
+    let expiry = NewJob::of::<JobExpiry>(UserId::FEAT, &Expiry {}).unwrap();
+    let expiry = JobRecord::accept(expiry, "timetable", Timestamp::now());
+    let ours = deletion(UserId::generate());
+    let folder = folder(&[close.clone(), expiry.clone(), ours.clone()]);
+    let wished = |job| read(folder.path(), job).cancel_requested_at.is_some();
+
+    let told = json(&on(&folder, &["cancel", "--all", "--yes"]));
+    let summary = &told.last().unwrap()["summary"];
+    assert_eq!((&summary["changed"], &summary["skipped"]), (&1.into(), &2.into()));
+    assert!(wished(&ours) && !wished(&expiry) && !wished(&close));
+
+    let named = json(&on(&folder, &["cancel", "--kind", "job.expiry", "--yes"]));
+    assert_eq!(named.last().unwrap()["summary"]["changed"], 1);
+    assert!(wished(&expiry));
+    let refused = skipped(&on(&folder, &["cancel", &close.id.to_string()]));
+    assert!(refused[0]["reason"].as_str().unwrap().contains("close or settle"), "{refused:?}");
+    assert!(!wished(&close), "nothing else would close the bill");
 }
 
 #[test]

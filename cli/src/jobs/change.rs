@@ -7,7 +7,10 @@ use std::io::{self, BufRead, IsTerminal, Write};
 
 use futures::{StreamExt, stream};
 use schemas::{
-    Event, JobId, JobRecord, JobState, Timestamp, audit::Action, job::IllegalTransition, kinds,
+    Event, Job, JobId, JobRecord, JobState, Timestamp, UserId,
+    audit::Action,
+    job::IllegalTransition,
+    kinds::{self, PayClose, PayQuery, PayRefundQuery},
 };
 use store::Save;
 
@@ -69,6 +72,12 @@ impl Verb {
         }
     }
 
+    /// Whether a filter alone reaches the jobs that Feat started for itself. Nobody who cancels many
+    /// jobs means those, and a bill may hang on them.
+    fn spares_own(self, args: &ChangeJobs) -> bool {
+        self == Self::Cancel && args.filter.kind.is_empty()
+    }
+
     const fn impossible(self) -> &'static str {
         match self {
             Self::Retry => "cannot be retried; failed and dead ones can",
@@ -88,6 +97,7 @@ impl Verb {
                 let spec = kinds::spec(&job.kind).ok_or("its kind is unknown to this version")?;
                 job.retry(spec, operator, now).map_err(illegal)
             }
+            Self::Cancel if ends_a_bill(&job) => Err(BILL_HANGS_ON_IT),
             Self::Cancel if job.cancel_requested_at.is_some() => Err("asked to stop before"),
             Self::Cancel => job.request_cancel(operator, now).map_err(illegal),
         }
@@ -99,6 +109,16 @@ impl Verb {
             Self::Cancel => "has ended or its outcome is unknown",
         }
     }
+}
+
+/// Why a job that brings a bill to its end is not cancelled.
+const BILL_HANGS_ON_IT: &str =
+    "Feat's own, and a bill hangs on it; close or settle the bill instead";
+
+/// Whether nothing else would find out, or bring about, how a bill or a refund ends.
+fn ends_a_bill(job: &JobRecord) -> bool {
+    let kinds = [PayClose::KIND, PayQuery::KIND, PayRefundQuery::KIND];
+    job.owner == UserId::FEAT && kinds.contains(&job.kind.as_str())
 }
 
 /// Refuses a command that would touch everything without saying so, or nothing at all.
@@ -147,8 +167,14 @@ pub(super) async fn run(opened: &Opened, args: &ChangeJobs, verb: Verb) -> Resul
     } else {
         change.named(&args.ids, &mut progress).await
     };
-    progress.finish(args.dry_run)?;
-    outcome
+    let skipped = progress.finish(args.dry_run)?;
+    outcome?;
+    // Who names a job wants to know whether it was changed.
+    if skipped > 0 && !args.ids.is_empty() {
+        let count = output::counted(skipped, "job");
+        return Err(Failure::Setup(format!("{count} of those named: not changed")));
+    }
+    Ok(())
 }
 
 /// Counts what the command is about, in bounded memory.
@@ -171,7 +197,8 @@ async fn plan(opened: &Opened, args: &ChangeJobs, verb: Verb) -> Result<Tally, F
 
 async fn pages(opened: &Opened, args: &ChangeJobs, verb: Verb) -> Result<Pages, Failure> {
     let filter = select::filter(&opened.store, &args.filter, verb.states()).await?;
-    Ok(Pages::new(opened.store.clone(), filter, args.limit.unwrap_or(u64::MAX)))
+    let pages = Pages::new(opened.store.clone(), filter, args.limit.unwrap_or(u64::MAX));
+    Ok(if verb.spares_own(args) { pages.without_own() } else { pages })
 }
 
 /// Asks the person at the terminal; without one only `--yes` may speak for them.
@@ -218,6 +245,7 @@ impl Change<'_> {
         while let Some(page) = pages.next().await? {
             self.page(page, progress).await?;
         }
+        progress.skip("Feat's own; name their ids or their --kind", pages.left_out());
         Ok(())
     }
 

@@ -130,22 +130,31 @@ impl Progress {
         }
     }
 
-    /// Tells the counts.
-    pub(super) fn finish(self, dry_run: bool) -> io::Result<()> {
+    /// Notes that `count` more were left as they are, for this reason.
+    pub(super) fn skip(&mut self, reason: &'static str, count: u64) {
+        if count > 0 {
+            *self.skipped.entry(reason).or_default() += count;
+        }
+    }
+
+    /// Tells the counts; gives how many were left as they are.
+    pub(super) fn finish(self, dry_run: bool) -> io::Result<u64> {
         self.bar.finish_and_clear();
-        let skipped = self.skipped.values().sum();
+        let skipped: u64 = self.skipped.values().sum();
         if self.form == Form::Json {
             let (verb, by) = (self.verb.name(), self.touched.groups());
             let summary = Summary { verb, dry_run, changed: self.changed, skipped, by };
-            return output::json(&serde_json::json!({ "summary": summary }));
+            output::json(&serde_json::json!({ "summary": summary }))?;
+            return Ok(skipped);
         }
         if dry_run && self.changed > 0 {
             output::line(self.touched.table())?;
         }
         let done = if dry_run { self.verb.conditional() } else { self.verb.past() };
         let done = format!("{} {done}", output::counted(self.changed, "job"));
-        let skipped = self.skipped.iter();
-        let skipped = skipped.map(|(reason, count)| format!(", {count} skipped ({reason})"));
-        output::line(done + &skipped.collect::<String>())
+        let reasons = self.skipped.iter();
+        let reasons = reasons.map(|(reason, count)| format!(", {count} skipped ({reason})"));
+        output::line(done + &reasons.collect::<String>())?;
+        Ok(skipped)
     }
 }

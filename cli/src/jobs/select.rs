@@ -50,22 +50,44 @@ pub(super) struct Pages {
     filter: JobFilter,
     after: Option<JobId>,
     left: u64,
+    without_own: bool,
+    left_out: u64,
 }
 
 impl Pages {
     pub(super) const fn new(store: Store, filter: JobFilter, limit: u64) -> Self {
-        Self { store, filter, after: None, left: limit }
+        Self { store, filter, after: None, left: limit, without_own: false, left_out: 0 }
+    }
+
+    /// Leaves out the jobs that Feat started for itself.
+    pub(super) const fn without_own(mut self) -> Self {
+        self.without_own = true;
+        self
+    }
+
+    /// How many were left out so far.
+    pub(super) const fn left_out(&self) -> u64 {
+        self.left_out
     }
 
     /// The next page, never an empty one.
     pub(super) async fn next(&mut self) -> Result<Option<Vec<JobRecord>>, Failure> {
-        let limit = usize::try_from(self.left).unwrap_or(PAGE).min(PAGE);
-        if limit == 0 {
-            return Ok(None);
+        loop {
+            let limit = usize::try_from(self.left).unwrap_or(PAGE).min(PAGE);
+            if limit == 0 {
+                return Ok(None);
+            }
+            let mut page = self.store.jobs.list(&self.filter, self.after, limit).await?;
+            let read = page.len();
+            self.after = page.last().map(|job| job.id);
+            if self.without_own {
+                page.retain(|job| job.owner != UserId::FEAT);
+            }
+            self.left_out += (read - page.len()) as u64;
+            self.left = if read < limit { 0 } else { self.left - page.len() as u64 };
+            if !page.is_empty() {
+                return Ok(Some(page));
+            }
         }
-        let page = self.store.jobs.list(&self.filter, self.after, limit).await?;
-        self.left = if page.len() < limit { 0 } else { self.left - page.len() as u64 };
-        self.after = page.last().map(|job| job.id);
-        Ok(Some(page).filter(|page| !page.is_empty()))
     }
 }
