@@ -1,33 +1,39 @@
-//! `feat pay settle`, on an embedded folder.
+//! `feat pay` on an embedded folder.
 
-#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a panic is how a test fails")]
 
 mod support;
 
-use std::{path::Path, time::Duration};
+use std::time::Duration;
 
 use schemas::{
-    BillRecord, BillSn, Channel, Currency, Fen, JobId, JobRecord, JobState, Scene, Timestamp,
-    UserId,
-    bill::{NewBill, Paid, PaymentNews, RefundState, Source, Way},
-    job::{Lease, NewJob},
-    kinds::{PayRefund, PayRefundQuery, pay_refund::RefundWish, pay_refund_query::RefundLook},
+    BillRecord, BillSn, BookDay, Channel, Currency, Fen, JobId, Scene, Timestamp, UserId,
+    bill::{AttemptState, NewBill, Paid, PaymentNews, Source, Way},
+    matching::MatchReport,
 };
+use serde_json::{Value, json};
 use store::{Insert, Store};
-use support::{answer, assert_refused, run};
+use support::{error_of, run};
+use tempfile::TempDir;
 
-const OWNER: i64 = 7;
-
-fn fen(fen: i64) -> Fen {
-    Fen::new(fen).unwrap()
+/// A folder with what `fill` puts into it.
+fn folder(fill: impl AsyncFnOnce(&Store)) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    runtime.block_on(async {
+        let store = Store::sqlite(folder.path()).await.unwrap();
+        fill(&store).await;
+        store.close().await;
+    });
+    folder
 }
 
-/// A paid bill whose one refund was sent by `job`.
-fn bill(job: JobId) -> BillRecord {
+/// A bill that was paid twice, so that a refund is held.
+fn paid_twice() -> BillRecord {
     let now = Timestamp::now();
     let new = NewBill {
-        owner: UserId::new(OWNER).unwrap(),
-        amount: fen(1_250),
+        owner: UserId::generate(),
+        amount: Fen::new(1_250).unwrap(),
         currency: Currency::Cny,
         subject: "tea".to_owned(),
         client_ref: None,
@@ -37,91 +43,82 @@ fn bill(job: JobId) -> BillRecord {
         channel: Channel::WeChatPay,
         scene: Scene::Native,
         code: true,
-        app: "shop".to_owned(),
+        app: "official_account".to_owned(),
         account: None,
     };
-    let bill = BillRecord::open(new, BillSn::generate(now), now);
-    let paid = Paid { transaction_id: "4200".to_owned(), amount: fen(1_250), at: now };
-    let begun = bill.begin_attempt(&way, 0, now).unwrap();
-    let PaymentNews::Counted(bill) = begun.pay(1, &paid, Source::Notify, "job", now).unwrap()
+    let mut bill =
+        BillRecord::open(new, BillSn::generate(now), now).begin_attempt(&way, 0, now).unwrap();
+    let mut second = bill.attempts[0].clone();
+    (second.number, second.ordinal, second.key) = (2, 1, bill.id.attempt_key(2));
+    second.state = AttemptState::Open;
+    bill.attempts.push(second);
+    let paid = |id: &str| Paid { transaction_id: id.to_owned(), amount: bill.amount, at: now };
+    let (first, second) = (paid("4200"), paid("4201"));
+    let PaymentNews::Counted(bill) = bill.pay(1, &first, Source::Notify, "job", now).unwrap()
     else {
-        panic!("it counts")
+        panic!("the first payment counts")
     };
-    let mut bill = bill.begin_refund(job, fen(250), "r", now).unwrap();
+    let PaymentNews::Surplus(mut bill, _) =
+        bill.pay(2, &second, Source::Query, "job", now).unwrap()
+    else {
+        panic!("the second payment is one too many")
+    };
     bill.version = 1;
     bill
 }
 
-fn on_store<T>(folder: &Path, work: impl AsyncFnOnce(&Store) -> T) -> T {
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    runtime.block_on(async {
-        let store = Store::sqlite(folder).await.unwrap();
-        let made = work(&store).await;
-        store.close().await;
-        made
-    })
-}
-
-fn keep(folder: &Path, bill: &BillRecord, job: &JobRecord) {
-    on_store(folder, async |store| {
-        assert_eq!(store.bills.insert(bill).await.unwrap(), Insert::Stored);
-        assert_eq!(store.jobs.insert(job).await.unwrap(), Insert::Stored);
-    });
-}
-
-fn settle(folder: &Path, bill: &BillRecord) -> Vec<String> {
-    let words = ["pay", "settle", bill.id.as_str(), "--refund", "1", "--failed"];
-    let why = ["--evidence", "ticket 7", "--data", folder.to_str().unwrap()];
-    words.iter().chain(&why).map(|&word| word.to_owned()).collect()
-}
-
 #[test]
-fn a_look_that_was_left_to_a_person_ends_with_the_decision() {
-    let folder = tempfile::tempdir().unwrap();
-    let bill = bill(JobId::generate());
-    let look = RefundLook { sn: bill.id.clone(), refund: 1, look: Some(399) };
-    let new = NewJob::of::<PayRefundQuery>(UserId::FEAT, &look).unwrap();
-    let mut job = JobRecord::accept(new, "worker", Timestamp::now());
-    (job.state, job.wake_at, job.unknown_since) = (JobState::Unknown, None, Some(Timestamp::now()));
-    keep(folder.path(), &bill, &job);
-
-    let words = settle(folder.path(), &bill);
-    let said = answer(&words.iter().map(String::as_str).collect::<Vec<_>>());
-    assert!(said.contains("1 job made due"), "{said}");
-    let (job, bill) = on_store(folder.path(), async |store| {
-        let job = store.jobs.get(job.id).await.unwrap().unwrap();
-        (job, store.bills.get(&bill.id).await.unwrap().unwrap())
+fn a_decision_is_about_a_refund_that_there_is_and_is_told_as_json() {
+    let bill = paid_twice();
+    let folder = folder(async |store| {
+        assert_eq!(store.bills.insert(&bill).await.unwrap(), Insert::Stored);
     });
-    assert_eq!(job.state, JobState::Queued);
-    assert_eq!(bill.refund(1).unwrap().state, RefundState::Refused);
-}
-
-#[test]
-fn nobody_decides_about_a_refund_that_is_being_sent() {
-    let folder = tempfile::tempdir().unwrap();
-    let now = Timestamp::now();
-    let sn = BillSn::generate(now);
-    let wish = RefundWish { sn, amount: fen(250), reason: "r".to_owned(), held: None };
-    let new = NewJob::of::<PayRefund>(UserId::new(OWNER).unwrap(), &wish).unwrap();
-    let mut job = JobRecord::accept(new, "api", now);
-    let until = now + Duration::from_mins(5);
-    job.state = JobState::Running;
-    job.lease = Some(Lease { holder: "worker-1".to_owned(), until });
-    let bill = bill(job.id);
-    keep(folder.path(), &bill, &job);
-    let words = settle(folder.path(), &bill);
-    let words: Vec<_> = words.iter().map(String::as_str).collect();
-
-    assert_refused(&run(&words), &[&job.id.to_string(), "Wait"]);
-    let state = |job: JobRecord| {
-        on_store(folder.path(), async |store| {
-            assert_eq!(store.jobs.save(&job).await.unwrap(), store::Save::Stored);
-            store.bills.get(&bill.id).await.unwrap().unwrap().refund(1).unwrap().state
-        })
+    let (sn, data) = (bill.id.to_string(), folder.path().to_str().unwrap());
+    let approve = |refund: &str| {
+        let why = ["--evidence", "paid twice", "--data", data];
+        run(&[&["pay", "approve", &sn, "--refund", refund][..], &why].concat())
     };
-    // Its worker died: the lease is over, and so is the right to send.
-    job.version += 1;
-    job.lease = Some(Lease { holder: "worker-1".to_owned(), until: now });
-    assert_eq!(state(job), RefundState::Sent);
-    answer(&words);
+
+    support::assert_refused(&approve("9"), &["there is no such"]);
+    let approved = approve("1");
+    assert!(approved.status.success(), "{}", error_of(&approved));
+    let told: Value = serde_json::from_slice(&approved.stdout).unwrap();
+    assert_eq!((&told["bill"], &told["refund"]), (&json!(sn), &json!(1)));
+    assert!(told["job"].as_str().unwrap().parse::<JobId>().is_ok(), "{told}");
+}
+
+#[test]
+fn books_of_which_a_part_is_not_matched_do_not_agree() {
+    let day = BookDay::published(Timestamp::now()).before();
+    let report = |channel: Channel| {
+        let sums = json!({ "count": 0, "fen": 0 });
+        let report = json!({
+            "id": MatchReport::id_of(channel, "1900", day), "version": 1, "channel": channel,
+            "merchant": "1900", "day": day, "run": JobId::generate(), "made_at": Timestamp::now(),
+            "payments": sums, "refunds": sums, "others": 0, "matched": 0, "pages": 0,
+            "differences":
+                { "missing_here": 0, "missing_there": 0, "amount": 0, "state": 0, "fee": 0 },
+        });
+        serde_json::from_value::<MatchReport>(report).unwrap()
+    };
+    let folder = folder(async |store| {
+        for channel in [Channel::WeChatPay, Channel::UnionPay] {
+            assert_eq!(store.matches.insert(&report(channel)).await.unwrap(), Insert::Stored);
+        }
+    });
+    let (day, data) = (day.to_string(), folder.path().to_str().unwrap());
+    let reconcile = |more: &[&str]| {
+        run(&[&["pay", "reconcile", "--date", &day, "--data", data][..], more].concat())
+    };
+
+    let stored = reconcile(&["--stored"]);
+    support::assert_refused(&stored, &["not matched: alipay"]);
+    assert_eq!(stored.stdout.split(|byte| *byte == b'\n').count(), 3, "two reports are printed");
+    let whole = reconcile(&["--stored", "--provider", "unionpay"]);
+    assert_eq!(whole.status.code(), Some(0), "{}", error_of(&whole));
+
+    let begun = reconcile(&[]);
+    assert_eq!(begun.status.code(), Some(1), "nothing is matched until a worker runs");
+    let told: Value = serde_json::from_slice(&begun.stdout).unwrap();
+    assert!(told["job"].is_string(), "{told}");
 }

@@ -14,6 +14,9 @@ use serde::{Deserialize, Serialize};
 /// Most scripts that are kept; used-up ones count.
 const MOST_SCRIPTS: usize = 10_000;
 
+/// How the names of calls begin.
+const FAMILIES: [&str; 4] = ["wechat.v2.", "wechat.v3.", "alipay.", "unionpay."];
+
 /// What goes wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "act", rename_all = "snake_case")]
@@ -167,6 +170,14 @@ impl Fault {
         }
     }
 
+    /// Whether some call can have such a name.
+    fn may_happen(&self) -> bool {
+        FAMILIES.iter().any(|family| match self.call.strip_suffix('*') {
+            Some(start) => family.starts_with(start) || start.starts_with(family),
+            None => self.call.starts_with(family),
+        })
+    }
+
     fn fits(&self, call: &str) -> bool {
         let notify = call.contains(".notify.");
         self.names(call)
@@ -193,6 +204,9 @@ pub enum BadScript {
     /// It names no call.
     #[error("the script names no call")]
     NoCall,
+    /// No call has such a name.
+    #[error("there is no such call: names begin with {}", FAMILIES.join(", "))]
+    Unknown,
     /// A fault of notifications for a call, or the other way round.
     #[error("this act does not happen to calls of that name")]
     Unfit,
@@ -209,6 +223,9 @@ impl Faults {
     pub(crate) fn add(&self, fault: Fault) -> Result<u64, BadScript> {
         if fault.call.is_empty() {
             return Err(BadScript::NoCall);
+        }
+        if !fault.may_happen() {
+            return Err(BadScript::Unknown);
         }
         let exact = !fault.call.ends_with('*');
         if exact && !fault.fits(&fault.call) {
@@ -264,13 +281,17 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_of_notifies_is_refused_for_a_call() {
+    fn a_script_that_cannot_apply_is_refused() {
         let faults = Faults::default();
         let cases = [
             ("no call", "", Act::Lose, Err(BadScript::NoCall)),
+            ("a name of no call", "bogus", Act::DropAfter, Err(BadScript::Unknown)),
+            ("a beginning of none", "bogus.*", Act::DropAfter, Err(BadScript::Unknown)),
             ("call", "alipay.trade.query", Act::Reorder, Err(BadScript::Unfit)),
             ("notify", "alipay.notify.pay", Act::Throttle, Err(BadScript::Unfit)),
             ("fits", "alipay.notify.pay", Act::Reorder, Ok(1)),
+            ("fits several", "wechat.*", Act::DropAfter, Ok(2)),
+            ("fits all", "*", Act::DropAfter, Ok(3)),
         ];
         for (name, call, act, expected) in cases {
             assert_eq!(faults.add(Fault::once(call, act)), expected, "{name}");

@@ -17,6 +17,7 @@ use schemas::{
         pay_refund::{Approval, RefundWish},
     },
 };
+use serde_json::json;
 use store::{Insert, JobFilter, Save};
 
 use crate::{
@@ -99,8 +100,10 @@ async fn held(opened: &Opened, form: Form) -> Result<(), Failure> {
 async fn approve(opened: &Opened, args: &DecideRefund) -> Result<(), Failure> {
     let word = Operator::of(&args.word)?;
     let bill = read(opened, &args.sn).await?;
-    let refund = bill.refund(args.refund).filter(|refund| refund.state == RefundState::Held);
-    let Some(refund) = refund else { return Err(refused(BillRefusal::Ended)) };
+    let refund = bill.refund(args.refund).ok_or(BillRefusal::Unheard).map_err(refused)?;
+    if refund.state != RefundState::Held {
+        return Err(refused(BillRefusal::Ended));
+    }
     let wish = RefundWish {
         sn: bill.id.clone(),
         amount: refund.amount,
@@ -123,7 +126,14 @@ async fn approve(opened: &Opened, args: &DecideRefund) -> Result<(), Failure> {
     publish(opened, &job).await;
     let what = format!("refund {}: {}", refund.number, word.evidence);
     word.record(opened, Action::RefundApproved, &bill, &what).await?;
-    Ok(output::line(format!("refund {} is sent by job {}", refund.number, job.id))?)
+    match Form::chosen(args.place.json) {
+        Form::Json => {
+            let line = json!({ "bill": bill.id, "refund": refund.number, "job": job.id });
+            output::json(&line)?;
+        }
+        Form::Table => output::line(format!("refund {} is sent by job {}", refund.number, job.id))?,
+    }
+    Ok(())
 }
 
 async fn drop_refund(opened: &Opened, args: &DecideRefund) -> Result<(), Failure> {
@@ -134,7 +144,14 @@ async fn drop_refund(opened: &Opened, args: &DecideRefund) -> Result<(), Failure
     .await?;
     let what = format!("refund {}: {}", args.refund, word.evidence);
     word.record(opened, Action::RefundDropped, &bill, &what).await?;
-    Ok(output::line(format!("refund {} is dropped", args.refund))?)
+    match Form::chosen(args.place.json) {
+        Form::Json => {
+            let line = json!({ "bill": bill.id, "refund": args.refund, "state": "dropped" });
+            output::json(&line)?;
+        }
+        Form::Table => output::line(format!("refund {} is dropped", args.refund))?,
+    }
+    Ok(())
 }
 
 async fn settle(opened: &Opened, args: &SettleBill) -> Result<(), Failure> {
@@ -175,10 +192,14 @@ async fn settle(opened: &Opened, args: &SettleBill) -> Result<(), Failure> {
     word.record(opened, Action::BillSettled, &bill, &what).await?;
     let woken = wake(opened, &bill, &word.name).await?;
     let status = bill.status.number();
-    Ok(output::line(format!(
-        "settled; the bill has status {status}, {} made due",
-        output::counted(woken, "job")
-    ))?)
+    match Form::chosen(args.place.json) {
+        Form::Json => output::json(&json!({ "bill": bill.id, "status": status, "woken": woken }))?,
+        Form::Table => output::line(format!(
+            "settled; the bill has status {status}, {} made due",
+            output::counted(woken, "job")
+        ))?,
+    }
+    Ok(())
 }
 
 /// A run of the refund's job may be about to send it, and would do so after the decision.

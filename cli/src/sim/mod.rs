@@ -5,7 +5,7 @@ mod apns;
 
 use std::{net::SocketAddr, time::Duration};
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, builder::PossibleValuesParser};
 use serde_json::{Map, Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -23,6 +23,42 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Longest answer that is read.
 const MOST_BYTES: u64 = 64 * 1024 * 1024;
+
+/// What can go wrong; the simulators' own list.
+const ACTS: [&str; 32] = [
+    "drop_before",
+    "drop_after",
+    "late",
+    "error_before",
+    "error_after",
+    "bad_signature",
+    "unsigned",
+    "stale",
+    "probe",
+    "stranger",
+    "self_signed",
+    "garbage",
+    "throttle",
+    "pay_early",
+    "pay_after_close",
+    "rotate_keys",
+    "refund_closed",
+    "refund_abnormal",
+    "pending",
+    "defective",
+    "lose",
+    "duplicate",
+    "reorder",
+    "tamper",
+    "extra_field",
+    "foreign",
+    "bill_not_ready",
+    "bill_omits",
+    "bill_invents",
+    "bill_amount",
+    "bill_fee",
+    "bill_refund_fee",
+];
 
 /// Where the simulators are, and what to do with them.
 #[derive(Debug, Clone, Args)]
@@ -71,10 +107,10 @@ struct FaultArgs {
     /// Name of the call, such as `wechat.v3.create`; `*` at the end stands for the rest
     #[arg(required_unless_present = "clear")]
     call: Option<String>,
-    /// What happens, such as `drop_after`, `late`, `error_after`, `bad_signature`, `tamper`
-    #[arg(required_unless_present = "clear")]
+    /// What happens
+    #[arg(required_unless_present = "clear", value_parser = PossibleValuesParser::new(ACTS))]
     act: Option<String>,
-    /// Numbers that the act needs, such as `ms=3000`
+    /// Numbers that the act needs: `ms=3000` for `late`, `copies=2` for `duplicate`
     #[arg(value_name = "NAME=NUMBER", value_parser = number)]
     numbers: Vec<(String, u64)>,
     /// How many calls it happens to
@@ -233,6 +269,28 @@ async fn ask(
     if status.is_some_and(|status| (200..300).contains(&status)) {
         return Ok(parsed);
     }
-    let why = parsed["error"].as_str().unwrap_or("not an answer of simulators");
-    Err(Failure::setup(format!("{address}: {why}"), advice))
+    match parsed["error"].as_str() {
+        // They run, and know best what is wrong.
+        Some(why) => Err(Failure::Setup(format!("the simulators at {address} refuse: {why}"))),
+        None => Err(Failure::setup(format!("{address}: not an answer of simulators"), advice)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_acts_of_the_help_are_those_of_the_simulators() {
+        let script = |act: &str| json!({ "call": "alipay.*", "act": act, "ms": 1, "copies": 1 });
+        for act in ACTS {
+            let read = serde_json::from_value::<::sim::Fault>(script(act));
+            assert!(read.is_ok(), "{act}: {read:?}");
+        }
+        let told =
+            serde_json::from_value::<::sim::Fault>(script("dance")).map_err(|e| e.to_string());
+        let told = told.err().unwrap_or_default();
+        // `dance` itself is between quotes as well.
+        assert_eq!(told.matches('`').count() / 2, ACTS.len() + 1, "{told}");
+    }
 }
