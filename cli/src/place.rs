@@ -8,7 +8,7 @@ use std::{
 use broker::{Broker, RabbitSettings};
 use providers::{
     apns::{Apns, Settings},
-    payment::Gateways,
+    payment::{Gateways, PaymentSettings},
     seal::Sealer,
     till::Till,
     webhook::Webhooks,
@@ -21,12 +21,14 @@ use tokio::time::{Instant, timeout};
 
 use crate::{
     args::Place,
-    config::{ApnsPart, Config, Devices, MongoDb, PayPart},
+    config::{ApnsPart, Config, Devices, MongoDb, Parts, PayPart},
     failure::Failure,
 };
 
 /// Folder of `feat dev` when none is named.
 const DEFAULT_FOLDER: &str = "./data";
+
+const CORRECT_PAYMENTS: &str = "Correct the settings under payments";
 
 /// How long a command waits for a broker that it can do without.
 const BROKER_WAIT: Duration = Duration::from_secs(3);
@@ -38,11 +40,11 @@ const SILENCE: Duration = Duration::from_secs(2);
 pub(crate) struct Opened {
     pub(crate) store: Store,
     pub(crate) broker: Option<Broker>,
-}
-
     /// Whose bills there are: the configured merchants, or each provider of `feat dev`, whose
     /// merchant its simulators choose.
     pub(crate) accounts: Vec<(Channel, Option<String>)>,
+}
+
 impl Opened {
     /// Waits for the broker for a moment; without it the workers find changes by themselves.
     pub(crate) async fn broker_ready(&self) {
@@ -182,16 +184,30 @@ fn refused(error: &OpenError) -> Failure {
 /// A key cannot be read or does not fit; [`Failure`] names every problem.
 pub(crate) fn till(part: Option<&PayPart>) -> Result<Till, Failure> {
     let Some(part) = part else { return Ok(Till::closed()) };
-    let advice = "Correct the settings under payments";
-    let gateways = Gateways::open(&part.accounts).map_err(|findings| {
+    let gateways = gateways(&part.accounts)?;
+    let sealer = Sealer::new(&part.sealing_key).map_err(|error| {
+        Failure::setup(format!("payments.sealing_key: {error}"), CORRECT_PAYMENTS)
+    })?;
+    Ok(Till { gateways, sealer, public_url: part.public_url.clone() })
+}
+
+fn gateways(accounts: &PaymentSettings) -> Result<Gateways, Failure> {
+    Gateways::open(accounts).map_err(|findings| {
         let problems = findings
             .into_iter()
             .filter_map(|finding| Some(format!("{}: {}", finding.what, finding.problem?)));
-        Failure::setup(problems.collect::<Vec<_>>().join("; "), advice)
-    })?;
-    let sealer = Sealer::new(&part.sealing_key)
-        .map_err(|error| Failure::setup(format!("payments.sealing_key: {error}"), advice))?;
-    Ok(Till { gateways, sealer, public_url: part.public_url.clone() })
+        Failure::setup(problems.collect::<Vec<_>>().join("; "), CORRECT_PAYMENTS)
+    })
+}
+
+/// What the start of a process would say of keys, accounts and back ends, a line for each part.
+pub(crate) fn unusable(parts: &Parts) -> Vec<String> {
+    let opened = [
+        gateways(&parts.accounts).err(),
+        apns(parts.apns.as_ref()).err(),
+        webhooks(&parts.devices).err(),
+    ];
+    opened.into_iter().flatten().map(|failure| failure.to_string()).collect()
 }
 
 /// Opens the way to Apple, if this process has one.

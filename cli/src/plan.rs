@@ -7,12 +7,12 @@ use crate::{
         Push, User, Webhook,
     },
     audit, check,
-    config::{ApiPart, Config, Process, WorkerPart},
+    config::{ApiPart, Config, Problem, Process, WorkerPart},
     dev,
     failure::Failure,
     health, jobs,
     output::{self, Form},
-    pay, push, serve,
+    pay, place, push, serve,
     sim::{self, SimArgs},
     telemetry::{DEFAULT_LOG, QUIET_LOG},
     webhook,
@@ -155,7 +155,12 @@ fn token_key() -> Result<(), Failure> {
 }
 
 fn show_configuration(args: &Output<Configured>) -> Result<(), Failure> {
-    let (settings, problems) = Config::load(args.inner.config.as_deref())?.effective();
+    let config = Config::load(args.inner.config.as_deref())?;
+    let (settings, mut problems) = config.effective();
+    problems.0.extend(place::unusable(&config.parts()).into_iter().map(Problem::nowhere));
+    for line in config.idle_variables() {
+        eprintln!("feat: variable {line}");
+    }
     if Form::chosen(args.json) == Form::Json {
         for (key, setting) in &settings {
             let (value, source) = (&setting.value, &setting.source);

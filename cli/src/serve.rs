@@ -36,6 +36,7 @@ pub(crate) async fn api(
     trace_link: api::TraceLink,
 ) -> Result<(), Failure> {
     let shutdown = signals::shutdown()?;
+    warn_of_variables(&process);
     let metrics = telemetry::metrics()?;
     let listener = listen(part.listen, "api.listen").await?;
     let store = place::database(&process.mongodb).await?;
@@ -60,6 +61,12 @@ pub(crate) async fn api(
     outcome.map_err(Failure::Output)
 }
 
+fn warn_of_variables(process: &Process) {
+    for line in &process.idle_variables {
+        tracing::warn!("variable {line}");
+    }
+}
+
 /// Runs a worker until a signal ends it.
 ///
 /// # Errors
@@ -67,6 +74,7 @@ pub(crate) async fn api(
 /// Something that it needs at its start is not there; [`Failure`] says what.
 pub(crate) async fn worker(process: Process, part: WorkerPart) -> Result<(), Failure> {
     let shutdown = signals::shutdown()?;
+    warn_of_variables(&process);
     let metrics = telemetry::metrics()?;
     telemetry::keep(metrics.clone());
     let listener = match part.listen {

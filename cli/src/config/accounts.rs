@@ -53,3 +53,19 @@ pub(super) fn payments(
     }
     Some(PayPart { accounts, sealing_key: sealing_key?, public_url: public_url? })
 }
+
+#[cfg(test)]
+mod tests {
+    use figment::value::Value;
+
+    use super::*;
+    use crate::config::setting::Setting;
+
+    #[test]
+    fn accounts_in_a_variable_are_told_where_they_belong() {
+        let text = Value::from("[{ name = \"shop\" }]");
+        let told = Accounts::<AlipaySettings>::parse(&text).err().unwrap_or_default();
+
+        assert!(told.contains("only the file"), "{told}");
+    }
+}

@@ -70,6 +70,8 @@ pub(crate) struct Process {
     pub(crate) telemetry: Telemetry,
     /// How long work in hand may go on after the signal to stop.
     pub(crate) shutdown_deadline: Duration,
+    /// What to say of variables that look like settings and are none.
+    pub(crate) idle_variables: Vec<String>,
 }
 
 /// Where the records are.
@@ -131,9 +133,9 @@ pub(crate) struct WorkerPart {
 impl Groups {
     pub(super) fn read(reader: &mut Reader<'_>, needs: Needs) -> Self {
         let shutdown_deadline = span(reader, "shutdown_deadline", 20, 1..=600);
+        let accounts = accounts::read(reader);
         Self {
             mongodb: mongodb(reader, needs.mongodb),
-        let accounts = accounts::read(reader);
             rabbitmq: rabbitmq(reader, needs.rabbitmq),
             publish_timeout: span(reader, "rabbitmq.publish_timeout", 5, 1..=60),
             files: files(reader, needs.files),
@@ -161,6 +163,7 @@ impl Groups {
             devices: self.devices.clone(),
             telemetry: self.telemetry.clone(),
             shutdown_deadline: self.shutdown_deadline,
+            idle_variables: Vec::new(),
         })
     }
 }

@@ -30,9 +30,10 @@ pub(crate) use problem::{Problem, Problems};
 pub(crate) use reader::Effective;
 
 use groups::{Groups, Needs};
+use providers::payment::PaymentSettings;
 use reader::{Need, Reader};
-use sources::Sources;
 use schemas::Channel;
+use sources::Sources;
 
 /// The file that is read when no other is named.
 const DEFAULT_FILE: &str = "feat.toml";
@@ -73,9 +74,18 @@ pub(crate) struct Operator {
     pub(crate) mongodb: MongoDb,
     /// The broker, when one is configured.
     pub(crate) rabbitmq: Option<secrecy::SecretString>,
-}
     /// Who is paid, where.
     pub(crate) merchants: BTreeSet<(Channel, String)>,
+}
+
+/// What is more than values.
+pub(crate) struct Parts {
+    /// Who is paid, and the keys.
+    pub(crate) accounts: PaymentSettings,
+    /// The way to Apple, if it is told.
+    pub(crate) apns: Option<ApnsPart>,
+    /// Among others the webhooks.
+    pub(crate) devices: Devices,
 }
 
 impl Config {
@@ -111,7 +121,9 @@ impl Config {
     pub(crate) fn api(&self) -> Result<(Process, ApiPart), Problems> {
         let (groups, problems, _) = self.read(API);
         match (groups.process(), groups.api) {
-            (Some(process), Some(api)) if problems.0.is_empty() => Ok((process, api)),
+            (Some(process), Some(api)) if problems.0.is_empty() => {
+                Ok((Process { idle_variables: self.idle_variables(), ..process }, api))
+            }
             _ => Err(problems),
         }
     }
@@ -120,7 +132,9 @@ impl Config {
     pub(crate) fn worker(&self) -> Result<(Process, WorkerPart), Problems> {
         let (groups, problems, _) = self.read(WORKER);
         match groups.process() {
-            Some(process) if problems.0.is_empty() => Ok((process, groups.worker)),
+            Some(process) if problems.0.is_empty() => {
+                Ok((Process { idle_variables: self.idle_variables(), ..process }, groups.worker))
+            }
             _ => Err(problems),
         }
     }
@@ -137,11 +151,27 @@ impl Config {
         }
     }
 
-    /// Every setting with its effective value, secrets hidden, and everything wrong; what is
-    /// missing depends on the command and is not told here.
+    /// Every setting with its effective value, secrets hidden, and everything that the API or the
+    /// workers would say is wrong, as far as the settings alone tell; [`Self::parts`] has the rest.
     pub(crate) fn effective(&self) -> (BTreeMap<String, Effective>, Problems) {
-        let (_, problems, effective) = self.read(ANY);
-        (effective, problems)
+        let (_, mut problems, _) = self.read(API);
+        for problem in self.read(WORKER).1.0 {
+            if !problems.0.contains(&problem) {
+                problems.0.push(problem);
+            }
+        }
+        (self.read(ANY).2, problems)
+    }
+
+    /// What has keys or addresses of its own that have to be opened before they can be judged.
+    pub(crate) fn parts(&self) -> Parts {
+        let (groups, _, _) = self.read(WORKER);
+        Parts { accounts: groups.accounts, apns: groups.apns, devices: groups.devices }
+    }
+
+    /// What to say of `FEAT_…` variables that do nothing, a line for each.
+    pub(crate) fn idle_variables(&self) -> Vec<String> {
+        self.sources.idle_variables()
     }
 
     fn read(&self, needs: Needs) -> (Groups, Problems, BTreeMap<String, Effective>) {

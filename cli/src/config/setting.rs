@@ -62,6 +62,9 @@ pub(crate) struct Accounts<T>(pub(crate) Vec<T>);
 
 impl<T: DeserializeOwned> Setting for Accounts<T> {
     fn parse(value: &Value) -> Result<Self, String> {
+        if value.as_array().is_none() {
+            return Err("expected a list of tables, [[…]], which only the file can hold".to_owned());
+        }
         value.deserialize::<Vec<T>>().map(Self).map_err(|error| {
             // Only names are told: a value may be a misplaced secret.
             let place = error.path.join(".");

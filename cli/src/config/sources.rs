@@ -17,6 +17,12 @@ use super::problem::Problem;
 const PREFIX: &str = "FEAT_";
 const DIVIDER: &str = "__";
 
+/// Variables that mean something although they are no settings.
+const OTHERS: [&str; 3] = ["FEAT_CONFIG", "FEAT_DATA", "FEAT_LOG"];
+
+/// The address of `feat dev`.
+const DEV_LISTEN: &str = "FEAT_LISTEN";
+
 /// Every value that was set, each with the place it came from.
 #[derive(Debug)]
 pub(crate) struct Sources {
@@ -83,10 +89,26 @@ impl Sources {
         leaves
     }
 
+    /// What to say of `FEAT_…` variables that do nothing here, a line for each.
+    pub(crate) fn idle_variables(&self) -> Vec<String> {
+        let names = self.plain_variables.iter().map(String::as_str);
+        let idle = names.filter(|name| !OTHERS.contains(name) && !is_of_an_orchestrator(name));
+        let line = |name| match name {
+            DEV_LISTEN => format!("{name} is for `feat dev`; here write FEAT_API__LISTEN"),
+            _ => format!("{name} is no setting and does nothing"),
+        };
+        idle.map(line).collect()
+    }
+
     /// `FEAT_…` variables that name no setting because they have no `__`.
     pub(crate) fn plain_variables(&self) -> &[String] {
         &self.plain_variables
     }
+}
+
+/// Whether an orchestrator makes such a variable for a service that is called `feat…`.
+fn is_of_an_orchestrator(name: &str) -> bool {
+    name.contains("_SERVICE_") || name.ends_with("_PORT") || name.contains("_PORT_")
 }
 
 fn gather<'v>(values: &'v Dict, above: &str, leaves: &mut Vec<(String, &'v Value)>) {

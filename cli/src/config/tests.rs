@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a panic is how a test fails")]
 
+mod told;
+
 use std::{fs, path::PathBuf, time::Duration};
 
 use secrecy::ExposeSecret;
@@ -232,6 +234,23 @@ fn variables_that_an_orchestrator_makes_are_no_settings() {
     pairs.push(("PATH", "/bin"));
 
     assert!(config("", &pairs).worker().is_ok());
+}
+
+#[test]
+fn other_variables_that_do_nothing_are_told() {
+    let pairs = [
+        ("FEAT_LISTEN", "0.0.0.0:80"),
+        ("FEAT_COLOUR", "red"),
+        ("FEAT_DATA", "/data"),
+        ("FEAT_LOG", "info"),
+        ("FEAT_API_SERVICE_HOST", "10.0.0.1"),
+        ("FEAT_API_PORT_8080_TCP", "tcp://10.0.0.1:8080"),
+    ];
+    let told = config("", &pairs).idle_variables();
+
+    let [listen, colour] = told.as_slice() else { panic!("{told:?}") };
+    assert!(colour.contains("FEAT_COLOUR is no setting"), "{colour}");
+    assert!(listen.contains("write FEAT_API__LISTEN"), "{listen}");
 }
 
 #[test]
