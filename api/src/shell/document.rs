@@ -68,6 +68,9 @@ pub(super) fn endpoint(operations: Operations) -> BoxEndpoint<'static> {
     service(Slashed(operations)).into_endpoint()
 }
 
+/// The text of the license; OpenAPI 3.0 knows no identifier of one.
+const LICENSE: &str = "https://www.apache.org/licenses/LICENSE-2.0";
+
 fn service<T: OpenApi>(operations: T) -> OpenApiService<T, ()> {
     OpenApiService::new(operations, "Feat", env!("CARGO_PKG_VERSION"))
         .description(format!(
@@ -75,7 +78,7 @@ fn service<T: OpenApi>(operations: T) -> OpenApiService<T, ()> {
              Not built, and answered 501 `NOT_IMPLEMENTED`: {}.",
             UNBUILT.map(|address| format!("`{address}`")).join(", ")
         ))
-        .license(LicenseObject::new("Apache-2.0").identifier("Apache-2.0"))
+        .license(LicenseObject::new("Apache-2.0").url(LICENSE))
         .server("/")
 }
 

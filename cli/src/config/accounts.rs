@@ -56,10 +56,41 @@ pub(super) fn payments(
 
 #[cfg(test)]
 mod tests {
-    use figment::value::Value;
+    use figment::value::{Dict, Value};
+    use serde::de::DeserializeOwned;
 
     use super::*;
     use crate::config::setting::Setting;
+
+    const EXAMPLE: &str = include_str!("../../../feat.example.toml");
+
+    /// The names of the settings of one account.
+    fn fields<T: DeserializeOwned>() -> Vec<String> {
+        let odd = Value::from(vec![Dict::from([("no_such_field".to_owned(), Value::from(1))])]);
+        let told = Accounts::<T>::parse(&odd).err().unwrap_or_default();
+        let (_, names) = told.split_once("there are ").unwrap_or_default();
+        names.split(", ").map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn the_example_shows_every_setting_of_an_account() {
+        let accounts = [
+            ("wechat_pay", fields::<WeChatPaySettings>()),
+            ("alipay", fields::<AlipaySettings>()),
+            ("unionpay", fields::<UnionPaySettings>()),
+        ];
+        for (provider, fields) in accounts {
+            assert!(fields.len() > 8, "{provider}: {fields:?}");
+            let (_, shown) =
+                EXAMPLE.split_once(&format!("# [[payments.{provider}]]\n")).unwrap_or_default();
+            let (shown, _) =
+                shown.split_once("\n#\n").or(shown.split_once("\n\n")).unwrap_or_default();
+            for field in fields {
+                let has = shown.lines().any(|line| line.starts_with(&format!("# {field} = ")));
+                assert!(has, "[[payments.{provider}]] does not show {field}");
+            }
+        }
+    }
 
     #[test]
     fn accounts_in_a_variable_are_told_where_they_belong() {
