@@ -50,10 +50,13 @@ impl RequestContext {
     }
 }
 
-/// Says what the metric means.
+/// Says what the metric means, and begins it: somebody watches for its first increment.
 pub(crate) fn describe_metrics() {
     metrics::describe_counter!(
         "feat_audit_failures_total",
         "Audit entries that could not be stored; they are in the log."
     );
+    for action in Action::ALL {
+        metrics::counter!("feat_audit_failures_total", "action" => action.name()).increment(0);
+    }
 }

@@ -148,7 +148,13 @@ pub(crate) fn begin_counters() {
     for spec in kinds::SPECS {
         metrics::counter!("feat_jobs_accepted_total", "kind" => spec.kind).increment(0);
     }
+    metrics::describe_counter!("feat_jobs_accepted_total", "Jobs that were stored, by kind.");
+    metrics::describe_counter!(
+        "feat_publish_failures_total",
+        "Jobs whose message was not published at once; the workers' sweep does it."
+    );
     metrics::counter!("feat_publish_failures_total").increment(0);
+    metrics::counter!("feat_sign_ins_slowed_total").increment(0);
 }
 
 /// Tells the workers of `job`. A failure is logged and counted; the sweep makes up for it.

@@ -145,6 +145,19 @@ pub async fn run(workers: Workers, shutdown: CancellationToken) -> Drained {
 /// first. Repeating it changes nothing.
 pub fn begin_counters() {
     pushing::begin_counters();
+    metrics::describe_counter!(
+        "feat_messages_parked_total",
+        "Messages that no worker can read; they are kept aside for a person."
+    );
+    metrics::describe_counter!(
+        "feat_jobs_republished_total",
+        "Jobs that were published again: retries that were due, ended leases, lost messages."
+    );
+    metrics::describe_counter!("feat_jobs_run_total", "Runs of jobs, by kind and how they ended.");
+    metrics::describe_counter!(
+        "feat_pay_bill_differences_total",
+        "Differences between a provider's bill of a day and ours, by their class."
+    );
     metrics::counter!("feat_messages_parked_total").increment(0);
     for channel in Channel::ALL {
         for class in DifferenceClass::ALL {

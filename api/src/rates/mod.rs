@@ -157,13 +157,16 @@ impl Rates {
     }
 }
 
-/// Says what the metrics mean.
+/// Says what the metrics mean, and begins the one that somebody watches for its first increment.
 pub(crate) fn describe_metrics() {
     metrics::describe_counter!(
         "feat_rate_limited_total",
         "Requests that were answered 429, by the limit."
     );
     metrics::describe_gauge!("feat_rate_limit_keys", "Callers that a limit remembers.");
+    for policy in ["address", "files", "user", "client"] {
+        metrics::counter!("feat_rate_limited_total", "policy" => policy).increment(0);
+    }
 }
 
 /// A client as a short key. Two that met in one would share a limit.

@@ -95,6 +95,23 @@ async fn requests_are_counted_by_route_method_and_status() {
 }
 
 #[tokio::test]
+async fn what_is_watched_is_there_before_it_happens() {
+    let server = Server::start().await;
+    let text = server.get("/metrics").await.text().await.unwrap();
+    let series = [
+        "feat_rate_limited_total{policy=\"user\"} 0",
+        "feat_sign_ins_slowed_total 0",
+        "feat_audit_failures_total{action=\"sign_in\"} 0",
+        "feat_publish_failures_total 0",
+    ];
+    for line in series {
+        assert!(text.lines().any(|known| known == line), "{line} is not in {text}");
+        let name = line.split(['{', ' ']).next().unwrap();
+        assert!(text.contains(&format!("# HELP {name} ")), "{name} is not explained");
+    }
+}
+
+#[tokio::test]
 async fn the_documents_are_served_and_complete() {
     let server = Server::start().await;
     let document: Value = server.get("/api/openapi.json").await.json().await.unwrap();
