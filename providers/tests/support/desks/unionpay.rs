@@ -141,7 +141,7 @@ impl Desk for UnionPay {
     }
 
     fn acknowledgements(&self) -> [(u16, &'static str); 2] {
-        [(200, "ok"), (500, "fail")]
+        [(200, "ok"), (400, "fail")]
     }
 
     fn secrets(&self) -> Vec<String> {

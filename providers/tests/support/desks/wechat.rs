@@ -290,7 +290,7 @@ impl Desk for WeChatV3 {
     }
 
     fn acknowledgements(&self) -> [(u16, &'static str); 2] {
-        [(204, ""), (500, "{\"code\":\"FAIL\",\"message\":\"refused\"}")]
+        [(204, ""), (400, "{\"code\":\"FAIL\",\"message\":\"refused\"}")]
     }
 
     fn secrets(&self) -> Vec<String> {
