@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use schemas::{
     BillRecord, BillStatus, Channel, Fen, Job, JobRecord, JobState, Scene, Timestamp,
-    bill::{AttemptState, RefundState},
+    bill::{AttemptState, RefundState, Surplus},
     kinds::{
         PayNotify, PayRefundQuery,
         pay_notify::{Told, ToldNews},
@@ -23,6 +23,7 @@ use tests::{
 };
 
 const UNIONPAY: Way = (Channel::UnionPay, Scene::Native, "web");
+const UNIONPAY_APP: Way = (Channel::UnionPay, Scene::App, "web");
 const WECHAT_V3: Way = (Channel::WeChatPay, Scene::Native, "official_account_v3");
 const PART: i64 = 250;
 
@@ -46,26 +47,30 @@ async fn alter(at: &Simulated, bill: &BillRecord, how: impl Fn(&mut BillRecord))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn no_clock_closes_what_unionpay_has_accepted() {
+async fn a_code_that_unionpay_has_accepted_is_asked_about_long_after_its_time() {
     let at = Simulated::start(Engine::Embedded).await;
     let worker = at.rig.worker();
-    // It is asked for an hour, as the worker's pace has it, and is then a person's.
+    let (soon, later) = (Duration::from_mins(10), Duration::from_hours(2));
+    // Questions are asked for an hour, as the worker's pace has it.
     let cases = [
-        (Duration::from_mins(10), JobState::Waiting, true),
-        (Duration::from_hours(2), JobState::Unknown, false),
+        (UNIONPAY, soon, JobState::Waiting, AttemptState::Open, None),
+        (UNIONPAY, later, JobState::Succeeded, AttemptState::Closed, Some(Surplus::AfterClose)),
+        (UNIONPAY_APP, soon, JobState::Succeeded, AttemptState::Closed, Some(Surplus::AfterClose)),
     ];
-    for (ago, state, asks) in cases {
-        let bill = open(&at, UNIONPAY).await;
+    for (way, ago, ends, attempt, surplus) in cases {
+        let bill = open(&at, way).await;
         alter(&at, &bill, |bill| bill.expires_at = Timestamp::now() - ago).await;
-        let job = at.close(&bill.id, UNIONPAY.0).await;
+        let job = at.close(&bill.id, way.0).await;
+        at.rig.in_state(job.id, ends).await;
+        assert_eq!(at.read(&bill.id).await.attempts[0].state, attempt, "{way:?} {ago:?}");
 
-        let job = at.rig.in_state(job.id, state).await;
-        assert_eq!(job.wake_at.is_some(), asks, "{state}: {:?}", job.calls);
-        let after = at.read(&bill.id).await;
-        assert_eq!(after.attempts[0].state, AttemptState::Open, "{state}");
+        // Money that comes all the same is in the bill, whatever was thought of it.
         at.sim.approve(bill.attempts[0].key.as_str()).expect("the payer pays");
-        let paid = |bill: &BillRecord| bill.status == BillStatus::Paid;
-        at.bill_becomes(&bill.id, "paid", paid).await;
+        let heard = |bill: &BillRecord| !bill.payments.is_empty();
+        let bill = at.bill_becomes(&bill.id, "heard of its payment", heard).await;
+        assert_eq!(bill.payments[0].surplus, surplus, "{way:?} {ago:?}");
+        let held = bill.refunds.iter().filter(|refund| refund.state == RefundState::Held).count();
+        assert_eq!(held, usize::from(surplus.is_some()), "{way:?} {ago:?}");
     }
     worker.stop().await;
 }

@@ -13,8 +13,8 @@ use crate::{
     fault,
     handler::{Context, Handler, Undo},
     paying::{
-        Standing, Step, ask_again, change, close, leave_to_operator, load, provider,
-        question_failed, refused, take_in_trade, trade_ref,
+        Standing, Step, ask_again, change, close, load, provider, question_failed, refused,
+        take_in_trade, trade_ref,
     },
 };
 
@@ -115,8 +115,10 @@ async fn close_attempt(
             if Timestamp::now() < over {
                 return Err(JobError::Throttled { until: over });
             }
-            if standing == Standing::Paying {
-                return Err(not_decided(ctx, attempt, over));
+            if standing == Standing::Paying
+                && let Some(until) = not_final(ctx, attempt, over)
+            {
+                return Err(JobError::Throttled { until });
             }
             close(ctx, bill, attempt.number, Source::Query).await
         }
@@ -127,14 +129,14 @@ async fn close_attempt(
     }
 }
 
-/// Its provider could not close the attempt and has not said how its payment ends: ask again, or in
-/// the end leave it to an operator.
-fn not_decided(ctx: &Context, attempt: &Attempt, since: Timestamp) -> JobError {
+/// When to ask again about an attempt that its provider cannot close and calls accepted after its
+/// time `over`. UnionPay means that finally for what a payer begins on its page or in its app; for
+/// a code it may still be decided. If that takes longer than questions are asked, what comes later
+/// is heard by notice or found in the bill file, and is a surplus.
+fn not_final(ctx: &Context, attempt: &Attempt, over: Timestamp) -> Option<Timestamp> {
     let now = Timestamp::now();
-    match ctx.pace.again(now.since(since)) {
-        Some(pause) => JobError::Throttled { until: now + pause },
-        None => leave_to_operator(format!("trade {}", attempt.key)),
-    }
+    let pause = attempt.code.then(|| ctx.pace.again(now.since(over)))?;
+    pause.map(|pause| now + pause)
 }
 
 /// Whether the call that makes the trade may still be under way.

@@ -106,11 +106,12 @@ async fn resume(
     match standing {
         Standing::Paid => Err(refused(BillRefusal::Paid)),
         Standing::Closed => Err(JobError::Rejected("attempt_closed")),
-        Standing::Open | Standing::Paying | Standing::NotFound if bill.closing.is_some() => {
-            Err(refused(BillRefusal::Closed))
-        }
+        // What happened meanwhile counts: a bill that is paid or closed gets no further trade.
         Standing::Open | Standing::Paying | Standing::NotFound => {
-            create(ctx, order, bill, &attempt).await
+            match bill.may_pay(Timestamp::now()) {
+                Ok(()) => create(ctx, order, bill, &attempt).await,
+                Err(refusal) => Err(refused(refusal)),
+            }
         }
     }
 }
