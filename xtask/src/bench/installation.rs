@@ -164,7 +164,7 @@ impl Installation {
         command.stdout(output.try_clone()?).stderr(output);
         let mut process = Process { child: command.spawn()?, address, log };
         let ready = async {
-            while !process.get(path).await.is_ok_and(|reply| reply.status == 200) {
+            while !process.get(path).await.is_ok_and(|reply| is_whole(&reply)) {
                 if process.child.try_wait()?.is_some() {
                     return Err("it has ended".into());
                 }
@@ -380,6 +380,11 @@ impl Drop for Process {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Whether a process is ready and lacks nothing: an API is ready without its broker, too.
+fn is_whole(reply: &Reply) -> bool {
+    reply.status == 200 && !reply.body.windows(8).any(|part| part == b"degraded")
 }
 
 fn free_address() -> std::io::Result<SocketAddr> {
