@@ -17,6 +17,17 @@ use crate::rig::{App, User, error};
 
 const ORDERS: &str = "/api/pay/order/";
 
+/// WeChat Pay by QR code.
+fn by_code() -> Way {
+    Way {
+        channel: Channel::WeChatPay,
+        scene: Scene::Native,
+        code: true,
+        app: "official_account".to_owned(),
+        account: None,
+    }
+}
+
 impl App {
     async fn post(&self, path: &str, body: &Value, user: &User) -> Response {
         self.request(Method::POST, path, user).json(body).send().await.unwrap()
@@ -35,17 +46,10 @@ impl App {
         self.store.bills.get(&sn).await.unwrap().unwrap()
     }
 
-    /// Saves the bill as it is after its payer paid by QR code.
-    async fn pay_by_hand(&self, sn: &str) -> BillRecord {
-        let way = Way {
-            channel: Channel::WeChatPay,
-            scene: Scene::Native,
-            code: true,
-            app: "official_account".to_owned(),
-            account: None,
-        };
+    /// Saves the bill as it is while its payer sees a QR code.
+    async fn open_by_hand(&self, sn: &str) -> BillRecord {
         let now = Timestamp::now();
-        let begun = self.record(sn).await.begin_attempt(&way, 0, now).unwrap();
+        let begun = self.record(sn).await.begin_attempt(&by_code(), 0, now).unwrap();
         self.keep(&begun).await;
         let offer = Offer {
             reply: json!({}),
@@ -56,6 +60,12 @@ impl App {
         };
         let open = begun.offer(1, offer, now).unwrap();
         self.keep(&open).await;
+        open
+    }
+
+    /// Saves the bill as it is after its payer paid by QR code.
+    async fn pay_by_hand(&self, sn: &str) -> BillRecord {
+        let open = self.open_by_hand(sn).await;
         let qr = self.get(&format!("{ORDERS}{sn}/qr/"), &self.ada).await;
         assert_eq!(
             (qr.status().as_u16(), &qr.headers()["content-type"]),
@@ -63,6 +73,7 @@ impl App {
         );
         let qr = self.get(&format!("{ORDERS}{sn}/qr/?format=png"), &self.ada).await;
         assert!(qr.bytes().await.unwrap().starts_with(b"\x89PNG"));
+        let now = Timestamp::now();
         let paid =
             Paid { transaction_id: "4200".to_owned(), amount: Fen::new(1_250).unwrap(), at: now };
         let PaymentNews::Counted(paid) = open.pay(1, &paid, Source::Query, "job", now).unwrap()
@@ -282,39 +293,16 @@ async fn a_bill_that_is_being_closed_is_offered_to_nobody_in_a_way_that_was_begu
     let app = App::start().await;
     let sn = app.bill(&app.ada).await;
     let pay = format!("{ORDERS}{sn}/pay/");
-    let way = json!({ "pay_method": 100, "end_type": 100 });
+    let way = json!({ "pay_method": 200, "end_type": 0 });
     let keyed = async || {
         let call = app.request(Method::POST, &pay, &app.ada).header("idempotency-key", "k1");
         call.json(&way).send().await.unwrap()
     };
     assert_eq!(keyed().await.status(), 202);
-    let Ok(begun) = app.record(&sn).await.begin_attempt(
-        &Way {
-            channel: Channel::Alipay,
-            scene: Scene::App,
-            code: false,
-            app: "web".to_owned(),
-            account: None,
-        },
-        0,
-        Timestamp::now(),
-    ) else {
-        panic!("it begins");
-    };
-    app.keep(&begun).await;
-    let now = Timestamp::now();
-    let offer = Offer {
-        reply: json!({}),
-        wrapped: true,
-        code: Some("https://qr.alipay.com/bax".to_owned()),
-        at: now,
-        until: begun.expires_at,
-    };
-    let open = begun.offer(1, offer, now).unwrap();
-    app.keep(&open).await;
+    let open = app.open_by_hand(&sn).await;
     let qr = format!("{ORDERS}{sn}/qr/");
     assert_eq!(app.get(&qr, &app.ada).await.status(), 200);
-    let closing = open.begin_closing(ClosingReason::Cancelled, now).unwrap();
+    let closing = open.begin_closing(ClosingReason::Cancelled, Timestamp::now()).unwrap();
     app.keep(&closing).await;
 
     let late = error("pay", app.post(&pay, &way, &app.ada).await, 409, "CONFLICT").await;
