@@ -18,6 +18,27 @@ use crate::state::AppState;
 /// Longest time that a part may take to answer.
 const PART_TIME: Duration = Duration::from_millis(2_500);
 
+/// How long what the store said counts for everybody who asks.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// What a part said last. Those who ask meanwhile share the answer.
+#[derive(Debug, Default)]
+pub(super) struct Latest(Mutex<Option<(Instant, &'static str)>>);
+
+impl Latest {
+    async fn or(&self, ask: impl AsyncFnOnce() -> &'static str) -> &'static str {
+        let mut latest = self.0.lock().await;
+        if let Some((at, status)) = *latest
+            && at.elapsed() < FRESH
+        {
+            return status;
+        }
+        let status = ask().await;
+        *latest = Some((Instant::now(), status));
+        status
+    }
+}
+
 /// The one trouble that work is accepted in.
 const BROKER_AWAY: (&str, &str) = ("broker", "unavailable");
 
@@ -28,16 +49,10 @@ pub(super) fn live() -> Response {
 
 /// Ready means: reads answer and accepted work is kept. While the broker is away that is so: what
 /// is accepted is published when it is back, so the process is only `degraded`. A blocked broker
-/// is another matter, because then intake refuses work.
-pub(super) async fn ready(state: &AppState) -> Response {
-    let store = match timeout(PART_TIME, state.store.ping()).await {
-        Ok(Ok(())) => "ok",
-        Ok(Err(error)) => {
-            tracing::warn!(?error, "not ready: the store does not answer");
-            "unavailable"
-        }
-        Err(_) => "slow",
-    };
+/// is another matter, because then intake refuses work. The store is asked once a second, however
+/// many ask.
+pub(super) async fn ready(state: &AppState, store: &Latest) -> Response {
+    let store = store.or(async || ask_store(state).await).await;
     let broker = match state.broker.status() {
         Status::Ready => "ok",
         Status::Blocked => "blocked",

@@ -158,6 +158,19 @@ async fn streams_are_bounded_and_a_closed_one_makes_room() {
 }
 
 #[tokio::test]
+async fn a_stream_tells_nothing_after_its_sign_in_has_ended() {
+    let app = App::start().await;
+    let job = app.deletion(&app.ada).await;
+    let mut stream = Stream::open(&app, &job, None).await;
+    assert_eq!(stream.next().await, Some(event(1, "queued")));
+    let sign_out = app.request(Method::POST, "/api/user/sign-out/", &app.ada).send().await.unwrap();
+    assert!(sign_out.status().is_success());
+    claim(&app, job).await;
+
+    assert_eq!(stream.next().await, None);
+}
+
+#[tokio::test]
 async fn one_user_leaves_streams_to_the_others() {
     let app = App::start().await;
     let (mine, theirs) = (app.deletion(&app.ada).await, app.deletion(&app.bob).await);

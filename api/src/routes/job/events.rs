@@ -14,6 +14,7 @@ use schemas::{JobRecord, UserId};
 use tokio::{sync::OwnedSemaphorePermit, time::Instant};
 
 use crate::{
+    auth::{Caller, sessions},
     places::Place,
     state::AppState,
     view::Job,

@@ -12,7 +12,7 @@ use poem_openapi::{
     param::{Header, Path, Query},
     payload::{EventStream, Json},
 };
-use schemas::{JobId, JobRecord, JobState, kinds};
+use schemas::{JobId, JobRecord, JobState, UserId, kinds};
 use tokio::sync::Semaphore;
 
 use self::events::Follower;
@@ -150,7 +150,7 @@ impl JobApi {
         let id = id.0.get()?;
         let watcher =
             if patience.wait.is_zero() { None } else { self.state.watch.of(caller.user, id) };
-        let job = self.own(caller.user, id).await?;
+        let job = self.own(&caller, id).await?;
         let (job, applied) = self.ended(job, watcher, patience).await?;
         let etag = Etag::new(job.version);
         let tag = etag.as_str().to_owned();
@@ -180,13 +180,13 @@ impl JobApi {
         let place = self.users.take(caller.user).ok_or_else(greedy)?;
         let slot = self.streams.clone().try_acquire_owned().map_err(|_| full())?;
         let watcher = self.state.watch.of(caller.user, id).ok_or_else(full)?;
-        let job = self.own(caller.user, id).await?;
+        let job = self.own(&caller, id).await?;
         // A text that is no version says nothing about what was seen.
         let last = last.0.and_then(|last| last.trim().parse().ok());
         if job.state.is_settled() && last.is_some_and(|last: u64| last >= job.version) {
             return Ok(EventsReply::Over);
         }
-        let follower = Follower::new(self.state.clone(), watcher, job, last, (place, slot));
+        let follower = Follower::new(self.state.clone(), caller, watcher, job, last, (place, slot));
         let stream = EventStream::new(Box::pin(follower.stream()) as _);
         let stream = stream.to_event(|job| events::event(&job)).keep_alive(events::KEEP_ALIVE);
         Ok(EventsReply::Events(stream))
