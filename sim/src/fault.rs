@@ -15,7 +15,8 @@ use serde::{Deserialize, Serialize};
 const MOST_SCRIPTS: usize = 10_000;
 
 /// How the names of calls begin.
-const FAMILIES: [&str; 4] = ["wechat.v2.", "wechat.v3.", "alipay.", "unionpay."];
+const FAMILIES: [&str; 6] =
+    ["wechat.v2.", "wechat.v3.", "wechat.sns.", "wechat.consent", "alipay.", "unionpay."];
 
 /// What goes wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
