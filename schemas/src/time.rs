@@ -18,6 +18,10 @@ pub struct Timestamp(DateTime<Utc>);
 /// them.
 const TEMPLATE: &[u8; 27] = b"0000-00-00T00:00:00.000000Z";
 
+/// The first moment of the year 0000 and the last one of 9999, in microseconds since 1970.
+const FIRST: i64 = -62_167_219_200_000_000;
+const LAST: i64 = 253_402_300_799_999_999;
+
 impl Timestamp {
     /// The system clock's moment, cut to microseconds.
     #[must_use]
@@ -25,11 +29,12 @@ impl Timestamp {
         Self::from_micros(Utc::now().timestamp_micros())
     }
 
-    /// The moment `micros` microseconds after 1970; values outside the range become 1970.
+    /// The moment `micros` microseconds after 1970; values outside the range become its first or
+    /// last moment, so that what is added to a moment never makes it an earlier one.
     #[must_use]
     pub fn from_micros(micros: i64) -> Self {
-        let time = DateTime::from_timestamp_micros(micros);
-        Self(time.filter(|time| (0..=9_999).contains(&time.year())).unwrap_or_default())
+        let micros = micros.clamp(FIRST, LAST);
+        Self(DateTime::from_timestamp_micros(micros).unwrap_or_default())
     }
 
     /// Microseconds since 1970.
@@ -135,13 +140,19 @@ pub struct NotATimestamp;
 impl FromStr for Timestamp {
     type Err = NotATimestamp;
 
-    /// Reads the text that [`Timestamp`] prints, and any other RFC 3339 time.
+    /// Reads the text that [`Timestamp`] prints, and any other RFC 3339 time that is in the range in
+    /// UTC, too.
     fn from_str(text: &str) -> Result<Self, NotATimestamp> {
         if let Some(time) = text.as_bytes().try_into().ok().and_then(read_exact) {
             return Ok(time);
         }
         let time = DateTime::parse_from_rfc3339(text).map_err(|_| NotATimestamp)?;
-        Ok(Self::from(time.with_timezone(&Utc)))
+        let micros = time.timestamp_micros();
+        if (FIRST..=LAST).contains(&micros) {
+            Ok(Self::from_micros(micros))
+        } else {
+            Err(NotATimestamp)
+        }
     }
 }
 
@@ -190,10 +201,8 @@ mod tests {
 
     #[test]
     fn every_moment_reads_back_and_agrees_with_chrono() {
-        let first = -62_167_219_200_000_000;
-        let last = 253_402_300_799_999_999;
-        let mut moments = vec![first, -1, 0, 1, 951_782_400_000_000, last];
-        moments.extend((0..2_000).map(|step| first + step * ((last - first) / 2_000)));
+        let mut moments = vec![FIRST, -1, 0, 1, 951_782_400_000_000, LAST];
+        moments.extend((0..2_000).map(|step| FIRST + step * ((LAST - FIRST) / 2_000)));
         for micros in moments {
             let time = Timestamp::from_micros(micros);
             let text = time.to_string();
@@ -201,9 +210,13 @@ mod tests {
             assert_eq!(text, time.to_chrono().format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string());
             assert_eq!(text.parse(), Ok(time), "{text}");
         }
-        for outside in [first - 1, last + 1, i64::MIN, i64::MAX] {
-            assert_eq!(Timestamp::from_micros(outside), Timestamp::from_micros(0));
+        for (outside, nearest) in
+            [(FIRST - 1, FIRST), (i64::MIN, FIRST), (LAST + 1, LAST), (i64::MAX, LAST)]
+        {
+            assert_eq!(Timestamp::from_micros(outside), Timestamp::from_micros(nearest));
         }
+        let end = Timestamp::now() + Duration::MAX;
+        assert_eq!(end, Timestamp::from_micros(LAST), "later is never earlier");
     }
 
     #[test]
@@ -215,6 +228,8 @@ mod tests {
             "2023-01-01T00:60:00.000000Z",
             "2023-01-01 00:00:00,000000Z",
             "2023-01-01T00:00:0:.000000Z",
+            "9999-12-31T23:59:59-01:00",
+            "0000-01-01T00:00:00+01:00",
         ] {
             assert_eq!(text.parse::<Timestamp>(), Err(NotATimestamp), "{text}");
         }
