@@ -208,9 +208,10 @@ impl ApiError {
 #[derive(Debug, Clone)]
 pub(crate) struct Cause(pub(crate) String);
 
-/// Marks a reply that is a page for people: it keeps its body whatever its status.
+/// Marks a reply that is a page for people, or what a provider wants to read: it keeps its body
+/// whatever its status.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct ForPeople;
+pub(crate) struct OwnForm;
 
 /// Cuts what came from outside to a length that may be repeated.
 pub(crate) fn shorten(text: &str) -> String {

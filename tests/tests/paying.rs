@@ -241,6 +241,14 @@ async fn notices_that_are_not_right_change_nothing() {
         .expect("answer");
     let text = reply.text().await.expect("text");
     assert!(text.contains("FAIL") && !text.contains("root:"), "{text}");
+    let reply = reqwest::Client::new()
+        .post(format!("{}/api/pay/notify/unionpay/web/", at.url))
+        .body("merId=1&signature=X")
+        .send()
+        .await
+        .expect("answer");
+    assert_eq!(reply.status(), 400);
+    assert_eq!(reply.text().await.expect("text"), "fail", "in the provider's own form");
     worker.stop().await;
 }
 

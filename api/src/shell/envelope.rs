@@ -13,7 +13,7 @@ use poem_openapi::error::{
 use schemas::ErrorCode;
 
 use super::words;
-use crate::error::{ApiError, Cause, ForPeople};
+use crate::error::{ApiError, Cause, OwnForm};
 
 /// Field of what belongs to no field.
 const WHOLE: &str = "non_field_errors";
@@ -68,13 +68,13 @@ fn known(error: &Error) -> Option<ApiError> {
     error.is::<AuthorizationError>().then(ApiError::not_authenticated)
 }
 
-/// The reply as it is when it is no error, has a JSON body or is a page for people; otherwise its status and headers
-/// with a body in the one shape.
+/// The reply as it is when it is no error, has a JSON body or a form of its own; otherwise its
+/// status and headers with a body in the one shape.
 pub(super) fn of_reply(mut reply: Response) -> Response {
     if !reply.status().is_client_error() && !reply.status().is_server_error() {
         return reply;
     }
-    if reply.data::<ForPeople>().is_some() {
+    if reply.data::<OwnForm>().is_some() {
         return reply;
     }
     if is_json(&reply) {

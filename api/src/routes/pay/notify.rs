@@ -30,7 +30,7 @@ use tokio::time::timeout;
 use tracing::Instrument;
 
 use crate::{
-    error::ApiError,
+    error::{ApiError, OwnForm},
     intake::{self, Accepted},
     state::{AppState, RequestContext},
 };
@@ -300,5 +300,7 @@ fn response(reply: &RawReply) -> Response {
     if let Some(content_type) = reply.content_type {
         response = response.content_type(content_type);
     }
-    response.body(reply.body)
+    let mut response = response.body(reply.body);
+    response.set_data(OwnForm);
+    response
 }

@@ -9,7 +9,7 @@ use schemas::{Scope, Scopes, redirect};
 
 use crate::{
     auth::authorize::error::AuthorizeError,
-    error::{Cause, ForPeople},
+    error::{Cause, OwnForm},
     page::{Page, STYLE},
 };
 
@@ -137,7 +137,7 @@ fn render(
         .header(header::CONTENT_SECURITY_POLICY, page.policy)
         .header(header::CACHE_CONTROL, "no-store")
         .body(page.text);
-    reply.set_data(ForPeople);
+    reply.set_data(OwnForm);
     Ok(reply)
 }
 
