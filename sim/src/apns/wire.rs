@@ -11,10 +11,14 @@ use std::{
     pin::Pin,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::{Context, Poll, Waker, ready},
+    time::Duration,
 };
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::{Sleep, sleep},
+};
 
 const PREFACE: usize = 24;
 const FRAME_HEAD: usize = 9;
@@ -24,6 +28,8 @@ const ACK: u8 = 1;
 const MAX_CONCURRENT_STREAMS: u16 = 3;
 /// Bytes that wait for the socket before the library has to.
 const MAX_WAITING: usize = 256 * 1024;
+/// How long a peer may take to end its side after ours.
+const LINGER: Duration = Duration::from_secs(2);
 
 /// Disturbs one connection from outside.
 #[derive(Debug)]
@@ -149,6 +155,8 @@ pub(super) struct Wire<S> {
     preface_left: usize,
     confirmed: bool,
     ended: bool,
+    /// After our last byte: until when the peer may end its side.
+    lingers: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
@@ -164,6 +172,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
             preface_left: PREFACE,
             confirmed: false,
             ended: false,
+            lingers: None,
         }
     }
 
@@ -223,6 +232,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
                 self.confirmed = true;
             }
             self.ready.put_slice(&frame);
+        }
+    }
+
+    /// Reads on until the peer has ended its side, for a while: a socket that is closed with bytes
+    /// unread resets the connection, and the peer may lose what it was just told.
+    fn linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let until = self.lingers.get_or_insert_with(|| Box::pin(sleep(LINGER)));
+        if until.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        let mut space = [0; 16 * 1024];
+        loop {
+            let mut space = ReadBuf::new(&mut space);
+            let read = ready!(Pin::new(&mut self.socket).poll_read(cx, &mut space));
+            if read.is_err() || space.filled().is_empty() {
+                return Poll::Ready(());
+            }
         }
     }
 
@@ -297,7 +323,41 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         if self.disturbed(cx).0 {
             return Poll::Pending;
         }
-        ready!(self.pump(cx))?;
-        Pin::new(&mut self.socket).poll_shutdown(cx)
+        if self.lingers.is_none() {
+            ready!(self.pump(cx))?;
+            ready!(Pin::new(&mut self.socket).poll_shutdown(cx))?;
+        }
+        ready!(self.linger(cx));
+        Poll::Ready(Ok(()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt},
+        net::{TcpListener, TcpStream},
+    };
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_connection_that_ends_in_order_is_not_reset() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut peer = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (socket, _) = listener.accept().await.unwrap();
+        let mut wire = Wire::new(socket, Control::new(1));
+        // Nobody reads what the peer says at the same moment.
+        peer.write_all(b"one more thing").await.unwrap();
+        wire.socket.readable().await.unwrap();
+        let ending = tokio::spawn(async move { wire.shutdown().await });
+
+        let mut rest = Vec::new();
+        assert_eq!(peer.read_to_end(&mut rest).await.unwrap(), 0, "an end, and no reset");
+        peer.write_all(b"and another").await.unwrap();
+        drop(peer);
+        ending.await.unwrap().unwrap();
     }
 }
