@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use poem::Request;
 use schemas::{
-    BillRecord, BillSn, UserId,
+    BillRecord, BillSn, JobRecord, UserId,
     job::{Idempotency, NewJob},
     message::Beside,
 };
@@ -60,15 +60,15 @@ impl Call {
         })
     }
 
-    /// Whether an earlier call with the same key has started a job: then that job answers, however
-    /// things stand now.
+    /// The job that an earlier call with the same key has started: it answers, however things stand
+    /// now.
     ///
     /// # Errors
     ///
     /// 503: the store does not answer.
-    pub(super) async fn is_replay(&self, state: &AppState) -> Result<bool, ApiError> {
-        let Some(key) = &self.idempotency else { return Ok(false) };
-        Ok(state.store.jobs.by_idempotency_key(self.user, &key.key).await?.is_some())
+    pub(super) async fn earlier(&self, state: &AppState) -> Result<Option<JobRecord>, ApiError> {
+        let Some(key) = &self.idempotency else { return Ok(None) };
+        Ok(state.store.jobs.by_idempotency_key(self.user, &key.key).await?)
     }
 
     /// Spares the worker to read `bill` as this call has just read it.

@@ -49,7 +49,7 @@ pub(super) async fn pay(
     let begun = bill.attempt_by(&order.way(), order.ordinal).is_some();
     let payable = if begun { bill.may_pay(now) } else { bill.may_begin(now) };
     if let Err(refusal) = payable
-        && !call.is_replay(state).await?
+        && call.earlier(state).await?.is_none()
     {
         return Err(conflict(refusal));
     }

@@ -24,7 +24,9 @@ pub(super) async fn refund(
     body: &JsonBody<RefundOrder>,
 ) -> Result<ResultReply, ApiError> {
     let bill = own(state, call.user, &sn).await?;
-    let replay = replayed(state, &call).await?;
+    // What is left of the payment now says nothing about what an earlier call has started.
+    let earlier = call.earlier(state).await?;
+    let replay = earlier.and_then(|job| job.payload["amount"].as_i64()).and_then(Fen::new);
     let amount = match amount(body, &bill) {
         Err(_) if replay.is_some() => replay,
         other => Some(other?),
@@ -43,14 +45,6 @@ pub(super) async fn refund(
     let attempt = bill.payment().and_then(|payment| bill.attempt(payment.attempt));
     job.queue = attempt.map(|attempt| Queue::of_channel(attempt.channel));
     call.run(state, job, async |output| Ok(json!({ "data": output }))).await
-}
-
-/// The amount of the refund that an earlier call with the same key has started: what is left of
-/// the payment now says nothing about that call.
-async fn replayed(state: &AppState, call: &Call) -> Result<Option<Fen>, ApiError> {
-    let Some(key) = &call.idempotency else { return Ok(None) };
-    let earlier = state.store.jobs.by_idempotency_key(call.user, &key.key).await?;
-    Ok(earlier.and_then(|job| job.payload["amount"].as_i64()).and_then(Fen::new))
 }
 
 fn amount(body: &JsonBody<RefundOrder>, bill: &BillRecord) -> Result<Fen, ApiError> {
