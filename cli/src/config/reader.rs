@@ -173,7 +173,7 @@ impl<'s> Reader<'s> {
 /// A line about a key that no setting has, with the likeliest one that was meant: the one that is
 /// spelt alike, or else the only one with the same last part.
 fn unknown(known: &BTreeMap<String, Effective>, key: &str) -> String {
-    let alike = known.keys().map(|k| (distance(k, key), k)).min();
+    let alike = known.keys().map(|k| (strsim::levenshtein(k, key), k)).min();
     let alike = alike.filter(|(distance, _)| *distance <= MISSPELT.max(key.len() / 5));
     let last = |text: &str| text.rsplit('.').next().unwrap_or(text).to_owned();
     let mut misplaced = known.keys().filter(|k| last(k) == last(key));
@@ -182,19 +182,4 @@ fn unknown(known: &BTreeMap<String, Effective>, key: &str) -> String {
         Some(meant) => format!("{key} is no setting; did you mean {meant}?"),
         None => format!("{key} is no setting"),
     }
-}
-
-/// Letters that have to change, come or go until one text is the other.
-fn distance(one: &str, other: &str) -> usize {
-    let other: Vec<char> = other.chars().collect();
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (done, letter) in one.chars().enumerate() {
-        let mut above = std::mem::replace(&mut row[0], done + 1);
-        for (place, same) in other.iter().enumerate() {
-            let changed = above + usize::from(*same != letter);
-            above = row[place + 1];
-            row[place + 1] = changed.min(above + 1).min(row[place] + 1);
-        }
-    }
-    row[other.len()]
 }
