@@ -4,75 +4,38 @@
 
 mod support;
 
-use std::time::Duration;
-
 use schemas::{
-    BillRecord, BillSn, BookDay, Channel, Currency, Fen, JobId, Scene, Timestamp, UserId,
-    bill::{AttemptState, NewBill, Paid, PaymentNews, Source, Way},
+    BillRecord, BookDay, Channel, JobId, Timestamp,
+    bill::{PaymentNews, Source},
     matching::MatchReport,
 };
 use serde_json::{Value, json};
 use store::{Insert, Store};
-use support::{error_of, run};
+use support::{
+    bills::{insert, on_store, paid, paid_bill},
+    error_of, run,
+};
 use tempfile::TempDir;
 
 /// A folder with what `fill` puts into it.
 fn folder(fill: impl AsyncFnOnce(&Store)) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    runtime.block_on(async {
-        let store = Store::sqlite(folder.path()).await.unwrap();
-        fill(&store).await;
-        store.close().await;
-    });
+    on_store(folder.path(), fill);
     folder
 }
 
 /// A bill that was paid twice, so that a refund is held.
 fn paid_twice() -> BillRecord {
-    let now = Timestamp::now();
-    let new = NewBill {
-        owner: UserId::generate(),
-        amount: Fen::new(1_250).unwrap(),
-        currency: Currency::Cny,
-        subject: "tea".to_owned(),
-        client_ref: None,
-        expires_at: now + Duration::from_hours(2),
-    };
-    let way = Way {
-        channel: Channel::WeChatPay,
-        scene: Scene::Native,
-        code: true,
-        app: "official_account".to_owned(),
-        account: None,
-    };
-    let mut bill =
-        BillRecord::open(new, BillSn::generate(now), now).begin_attempt(&way, 0, now).unwrap();
-    let mut second = bill.attempts[0].clone();
-    (second.number, second.ordinal, second.key) = (2, 1, bill.id.attempt_key(2));
-    second.state = AttemptState::Open;
-    bill.attempts.push(second);
-    let paid = |id: &str| Paid { transaction_id: id.to_owned(), amount: bill.amount, at: now };
-    let (first, second) = (paid("4200"), paid("4201"));
-    let PaymentNews::Counted(bill) = bill.pay(1, &first, Source::Notify, "job", now).unwrap()
-    else {
-        panic!("the first payment counts")
-    };
-    let PaymentNews::Surplus(mut bill, _) =
-        bill.pay(2, &second, Source::Query, "job", now).unwrap()
-    else {
-        panic!("the second payment is one too many")
-    };
-    bill.version = 1;
-    bill
+    match paid_bill().pay(2, &paid(2), Source::Query, "job", Timestamp::now()).unwrap() {
+        PaymentNews::Surplus(bill, _) => bill,
+        other => panic!("the second payment is one too many: {other:?}"),
+    }
 }
 
 #[test]
 fn a_decision_is_about_a_refund_that_there_is_and_is_told_as_json() {
-    let bill = paid_twice();
-    let folder = folder(async |store| {
-        assert_eq!(store.bills.insert(&bill).await.unwrap(), Insert::Stored);
-    });
+    let mut bill = paid_twice();
+    let folder = folder(async |store| insert(store, &mut bill).await);
     let (sn, data) = (bill.id.to_string(), folder.path().to_str().unwrap());
     let approve = |refund: &str| {
         let why = ["--evidence", "paid twice", "--data", data];

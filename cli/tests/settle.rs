@@ -7,64 +7,26 @@ mod support;
 use std::{path::Path, time::Duration};
 
 use schemas::{
-    BillRecord, BillSn, Channel, Currency, Fen, JobId, JobRecord, JobState, Scene, Timestamp,
-    UserId,
-    bill::{NewBill, Paid, PaymentNews, RefundState, Source, Way},
+    BillRecord, BillSn, JobId, JobRecord, JobState, Timestamp, UserId,
+    bill::RefundState,
     job::{Lease, NewJob},
     kinds::{PayRefund, PayRefundQuery, pay_refund::RefundWish, pay_refund_query::RefundLook},
 };
-use store::{Insert, Store};
-use support::{answer, assert_refused, run};
-
-const OWNER: i64 = 7;
-
-fn fen(fen: i64) -> Fen {
-    Fen::new(fen).unwrap()
-}
+use store::Insert;
+use support::{
+    answer, assert_refused,
+    bills::{fen, insert, on_store, paid_bill},
+    run,
+};
 
 /// A paid bill whose one refund was sent by `job`.
-fn bill(job: JobId) -> BillRecord {
-    let now = Timestamp::now();
-    let new = NewBill {
-        owner: UserId::new(OWNER).unwrap(),
-        amount: fen(1_250),
-        currency: Currency::Cny,
-        subject: "tea".to_owned(),
-        client_ref: None,
-        expires_at: now + Duration::from_hours(2),
-    };
-    let way = Way {
-        channel: Channel::WeChatPay,
-        scene: Scene::Native,
-        code: true,
-        app: "shop".to_owned(),
-        account: None,
-    };
-    let bill = BillRecord::open(new, BillSn::generate(now), now);
-    let paid = Paid { transaction_id: "4200".to_owned(), amount: fen(1_250), at: now };
-    let begun = bill.begin_attempt(&way, 0, now).unwrap();
-    let PaymentNews::Counted(bill) = begun.pay(1, &paid, Source::Notify, "job", now).unwrap()
-    else {
-        panic!("it counts")
-    };
-    let mut bill = bill.begin_refund(job, fen(250), "r", now).unwrap();
-    bill.version = 1;
-    bill
+fn refunding(job: JobId) -> BillRecord {
+    paid_bill().begin_refund(job, fen(250), "r", Timestamp::now()).unwrap()
 }
 
-fn on_store<T>(folder: &Path, work: impl AsyncFnOnce(&Store) -> T) -> T {
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    runtime.block_on(async {
-        let store = Store::sqlite(folder).await.unwrap();
-        let made = work(&store).await;
-        store.close().await;
-        made
-    })
-}
-
-fn keep(folder: &Path, bill: &BillRecord, job: &JobRecord) {
+fn keep(folder: &Path, bill: &mut BillRecord, job: &JobRecord) {
     on_store(folder, async |store| {
-        assert_eq!(store.bills.insert(bill).await.unwrap(), Insert::Stored);
+        insert(store, bill).await;
         assert_eq!(store.jobs.insert(job).await.unwrap(), Insert::Stored);
     });
 }
@@ -78,12 +40,12 @@ fn settle(folder: &Path, bill: &BillRecord) -> Vec<String> {
 #[test]
 fn a_look_that_was_left_to_a_person_ends_with_the_decision() {
     let folder = tempfile::tempdir().unwrap();
-    let bill = bill(JobId::generate());
+    let mut bill = refunding(JobId::generate());
     let look = RefundLook { sn: bill.id.clone(), refund: 1, look: Some(399) };
     let new = NewJob::of::<PayRefundQuery>(UserId::FEAT, &look).unwrap();
     let mut job = JobRecord::accept(new, "worker", Timestamp::now());
     (job.state, job.wake_at, job.unknown_since) = (JobState::Unknown, None, Some(Timestamp::now()));
-    keep(folder.path(), &bill, &job);
+    keep(folder.path(), &mut bill, &job);
 
     let words = settle(folder.path(), &bill);
     let said = answer(&words.iter().map(String::as_str).collect::<Vec<_>>());
@@ -103,13 +65,13 @@ fn nobody_decides_about_a_refund_that_is_being_sent() {
     let now = Timestamp::now();
     let sn = BillSn::generate(now);
     let wish = RefundWish { sn, amount: fen(250), reason: "r".to_owned(), held: None };
-    let new = NewJob::of::<PayRefund>(UserId::new(OWNER).unwrap(), &wish).unwrap();
+    let new = NewJob::of::<PayRefund>(UserId::generate(), &wish).unwrap();
     let mut job = JobRecord::accept(new, "api", now);
     let until = now + Duration::from_mins(5);
     job.state = JobState::Running;
     job.lease = Some(Lease { holder: "worker-1".to_owned(), until });
-    let bill = bill(job.id);
-    keep(folder.path(), &bill, &job);
+    let mut bill = refunding(job.id);
+    keep(folder.path(), &mut bill, &job);
     let words = settle(folder.path(), &bill);
     let words: Vec<_> = words.iter().map(String::as_str).collect();
 
