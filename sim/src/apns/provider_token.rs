@@ -143,14 +143,14 @@ impl Shown {
             return known.clone();
         }
         let token = read(state, text).map(Arc::new);
-        if token.is_some() {
-            state.ledger().new_provider_token();
-        }
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= REMEMBERED {
             known.clear();
         }
-        known.insert(text.to_owned(), token.clone());
+        // Two connections may show it at once: the one that comes first counts it.
+        if known.insert(text.to_owned(), token.clone()).is_none() && token.is_some() {
+            state.ledger().new_provider_token();
+        }
         token
     }
 }
@@ -195,4 +195,55 @@ fn decode(text: &str, padded: bool) -> Option<Vec<u8>> {
     }
     let lax = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
     padded.then(|| GeneralPurpose::new(&STANDARD, lax).decode(text).ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+    use std::sync::Barrier;
+
+    use aws_lc_rs::{
+        rand::SystemRandom,
+        signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair},
+    };
+    use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+
+    use super::*;
+    use crate::apns::{Settings, authority::Authority};
+
+    #[test]
+    fn a_token_that_is_shown_on_many_connections_at_once_is_one() {
+        let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
+        let state = State::new(Settings::default(), Authority::new(None).unwrap());
+        let public = PublicKey {
+            bytes: key.public_key().as_ref().to_vec(),
+            team_id: "TEAM000001".to_owned(),
+            apps: vec![],
+            environments: vec![ApnsEnvironment::Production],
+        };
+        state.add_key("KEY0000001", public);
+        let token = |issued: u64| {
+            let header = BASE64_URL_SAFE_NO_PAD.encode(r#"{"alg":"ES256","kid":"KEY0000001"}"#);
+            let claims = format!(r#"{{"iss":"TEAM000001","iat":{issued}}}"#);
+            let signed = format!("{header}.{}", BASE64_URL_SAFE_NO_PAD.encode(claims));
+            let signature = key.sign(&SystemRandom::new(), signed.as_bytes()).unwrap();
+            format!("{signed}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature))
+        };
+        let tokens: Vec<_> = (0..50).map(token).collect();
+        let barrier = Barrier::new(8);
+
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for token in &tokens {
+                        barrier.wait();
+                        assert!(state.shown.read(&state, token).is_some());
+                    }
+                });
+            }
+        });
+
+        assert_eq!(state.ledger().stats(0).provider_tokens, 50);
+    }
 }
