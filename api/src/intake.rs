@@ -153,6 +153,7 @@ pub(crate) fn begin_counters() {
         "feat_publish_failures_total",
         "Jobs whose message was not published at once; the workers' sweep does it."
     );
+    metrics::describe_counter!("feat_bills_made_total", "Bills that were made.");
     metrics::counter!("feat_publish_failures_total").increment(0);
     metrics::counter!("feat_sign_ins_slowed_total").increment(0);
 }

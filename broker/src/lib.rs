@@ -89,6 +89,23 @@ enum Engine {
     Rabbit(Arc<Rabbit>),
 }
 
+/// Says what the metrics of this crate mean, to the recorder that is installed already.
+pub fn describe_metrics() {
+    metrics::describe_gauge!(
+        "feat_broker_connected",
+        "1 while the connection to RabbitMQ stands; there is one to publish and one to consume."
+    );
+    metrics::describe_counter!("feat_broker_reconnects_total", "Connections made after a loss.");
+    metrics::describe_counter!(
+        "feat_broker_publish_total",
+        "Messages for workers, by what the broker said to them."
+    );
+    metrics::describe_counter!(
+        "feat_events_dropped_total",
+        "Events that nobody will hear, because too many waited to be sent."
+    );
+}
+
 impl Broker {
     /// Queues in this process, for one process alone. Each holds at most `capacity` messages and
     /// nothing outlives the process; the sweep over the store finds what a crash loses.

@@ -71,7 +71,7 @@ pub(crate) async fn client(command: Client) -> Result<(), Failure> {
     match command {
         Client::Add(args) => {
             let scopes = scopes(&args.scopes)?;
-            fits(&args)?;
+            fits(&args.grants, &args.redirect_uris, args.public)?;
             let opened = place::open(&args.place.inner).await?;
             let outcome = add_client(&opened.store, args, scopes).await;
             opened.close().await;
@@ -84,6 +84,7 @@ pub(crate) async fn client(command: Client) -> Result<(), Failure> {
             outcome
         }
         Client::Show(args) => clients::show(&args).await,
+        Client::Change(args) => clients::alter(&args).await,
         Client::RotateSecret(args) => clients::rotate_secret(&args).await,
         Client::Disable(args) => clients::set_open(&args, false).await,
         Client::Enable(args) => clients::set_open(&args, true).await,
@@ -108,6 +109,19 @@ pub(crate) async fn find_user(store: &Store, user: &str) -> Result<UserRecord, F
     found.ok_or_else(|| {
         Failure::setup(format!("there is no user {user}"), "`feat user list` shows all of them")
     })
+}
+
+/// The id of the user that a filter names, by username or id. An id is taken as it is, because what
+/// people have left behind outlives their account.
+///
+/// # Errors
+///
+/// There is no user of this name.
+pub(crate) async fn owner(store: &Store, user: &str) -> Result<UserId, Failure> {
+    match user.parse::<UserId>() {
+        Ok(id) => Ok(id),
+        Err(_) => Ok(find_user(store, user).await?.id),
+    }
 }
 
 /// Adds a user who does not exist yet.
@@ -292,25 +306,14 @@ async fn list_clients(store: &Store, form: Form) -> Result<(), Failure> {
     let mut rows =
         output::table(["client_id", "name", "kind", "grants", "scopes", "added", "disabled"]);
     for client in store.clients.list().await? {
-        let kind = if client.secret_digest.is_some() { "confidential" } else { "public" };
-        let grants: Vec<_> = client.grants.iter().map(|grant| grant.name()).collect();
         match form {
-            Form::Json => output::json(&json!({
-                "client_id": client.id,
-                "name": client.name,
-                "kind": kind,
-                "grants": grants,
-                "scopes": client.scopes,
-                "redirect_uris": client.redirect_uris,
-                "created_at": client.created_at,
-                "disabled_at": client.disabled_at,
-            }))?,
+            Form::Json => output::json(&clients::json(&client))?,
             Form::Table => {
                 rows.add_row([
                     client.id.to_string(),
-                    client.name,
-                    kind.to_owned(),
-                    grants.join(" "),
+                    client.name.clone(),
+                    clients::kind(&client).to_owned(),
+                    clients::grants(&client),
                     client.scopes.to_string(),
                     output::seconds(client.created_at),
                     client.disabled_at.map(output::seconds).unwrap_or_default(),
@@ -325,14 +328,14 @@ async fn list_clients(store: &Store, form: Form) -> Result<(), Failure> {
 }
 
 /// Refuses a client that could never use what it is given.
-fn fits(args: &AddClient) -> Result<(), Failure> {
-    let has = |grant| args.grants.contains(&grant);
+fn fits(grants: &[Grant], redirect_uris: &[RedirectUri], public: bool) -> Result<(), Failure> {
+    let has = |grant| grants.contains(&grant);
     let sent_back = has(Grant::AuthorizationCode) || has(Grant::Implicit);
-    if sent_back && args.redirect_uris.is_empty() {
+    if sent_back && redirect_uris.is_empty() {
         let text = "the grants authorization_code and implicit need a --redirect-uri";
         return Err(Failure::Misuse(text.to_owned()));
     }
-    if has(Grant::ClientCredentials) && args.public {
+    if has(Grant::ClientCredentials) && public {
         let text = "the grant client_credentials is for clients with a secret";
         return Err(Failure::Misuse(text.to_owned()));
     }

@@ -18,7 +18,7 @@ pub(crate) use self::identity::{
     RevokeKeys, RevokeUserKeys, SignOut, UserKey,
 };
 pub(crate) use self::jobs::{ChangeJobs, Filter, Jobs, ListJobs, ShowJob};
-pub(crate) use self::pay::{DecideRefund, Pay, Reconcile, SettleBill, ShowBill, Word};
+pub(crate) use self::pay::{DecideRefund, ListBills, Pay, Reconcile, SettleBill, ShowBill, Word};
 pub(crate) use self::push::{ChangePush, ListPushes, OnePush, Push, SendPush};
 pub(crate) use self::webhook::{ListWebhooks, Resend, Webhook};
 use crate::{address, sim::SimArgs};
@@ -261,6 +261,15 @@ Examples:
     List(Output<Place>),
     /// Print a client
     Show(OneClient),
+    /// Give a client other scopes, grants, addresses or another name; what is not named stays
+    #[command(after_help = "\
+What a client loses is gone with the next access token of each sign-in. Those that are out count
+until they expire.
+
+Examples:
+  feat client change till --scopes all,pay_trade_manage
+  feat client change shop --redirect-uri https://shop.example.com/oauth")]
+    Change(ChangeClient),
     /// Give a client another secret; prints it, once, and the old one counts no more
     RotateSecret(OneClient),
     /// Let nobody sign in through a client any more; access tokens count until they expire
@@ -292,6 +301,31 @@ pub(crate) struct AddClient {
     /// It cannot keep a secret, so it gets none
     #[arg(long)]
     pub(crate) public: bool,
+    #[command(flatten)]
+    pub(crate) place: Output<Place>,
+    #[command(flatten)]
+    pub(crate) operator: Operator,
+}
+
+/// What to change of a client.
+#[derive(Debug, Clone, Args)]
+#[command(group = clap::ArgGroup::new("changes").required(true).multiple(true)
+    .args(["name", "scopes", "grants", "redirect_uris"]))]
+pub(crate) struct ChangeClient {
+    /// Its `client_id`
+    pub(crate) id: ClientId,
+    /// What a consent page calls it
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// All scopes that it may ask for from now on, as for `feat client add`
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) scopes: Option<Vec<String>>,
+    /// All grants that it may use from now on, parted by commas
+    #[arg(long, value_delimiter = ',', value_parser = grant)]
+    pub(crate) grants: Option<Vec<Grant>>,
+    /// All addresses where users may be sent back to from now on; may be repeated
+    #[arg(long = "redirect-uri", value_name = "URL")]
+    pub(crate) redirect_uris: Option<Vec<RedirectUri>>,
     #[command(flatten)]
     pub(crate) place: Output<Place>,
     #[command(flatten)]

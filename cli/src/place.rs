@@ -106,14 +106,15 @@ pub(crate) async fn open(place: &Place) -> Result<Opened, Failure> {
     Ok(Opened { store, broker: broker.transpose()?, accounts })
 }
 
-/// Opens the SQLite file that `feat dev` has made in `folder`.
+/// Opens the SQLite file that `feat dev` has made in `folder`, also while it runs there.
 ///
 /// # Errors
 ///
 /// There is none, or as [`embedded`].
 pub(crate) async fn existing(folder: &Path) -> Result<Store, Failure> {
     if folder.join("feat.db").is_file() {
-        return embedded(folder).await;
+        umask(Mode::RWXG | Mode::RWXO);
+        return Store::sqlite_as_guest(folder).await.map_err(|error| refused(&error));
     }
     Err(Failure::setup(
         format!("there is no Feat data in {}", folder.display()),

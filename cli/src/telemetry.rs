@@ -177,11 +177,15 @@ where
 /// There is a recorder already, which is a mistake of this program.
 pub(crate) fn metrics() -> Result<PrometheusHandle, Failure> {
     let failed = |error| Failure::setup(format!("cannot record metrics: {error}"), "Report this");
-    PrometheusBuilder::new()
+    let handle = PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)
         .map_err(failed)?
         .install_recorder()
-        .map_err(failed)
+        .map_err(failed)?;
+    store::describe_metrics();
+    broker::describe_metrics();
+    providers::describe_metrics();
+    Ok(handle)
 }
 
 /// Keeps the memory of the recorder bounded, as long as the process runs.

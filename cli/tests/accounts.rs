@@ -207,6 +207,39 @@ fn making_bills_and_reaching_everybody_are_given_by_name_only() {
 }
 
 #[test]
+fn a_client_is_changed_in_what_is_named_and_only_to_what_it_can_use() {
+    let folder = folder();
+    one(&folder, &["client", "add", "phone", "--public", "--name", "Phone"]);
+    let before = one(&folder, &["client", "show", "phone"]);
+    let changed = one(&folder, &["client", "change", "phone", "--scopes", "user_image"]);
+    assert_eq!(changed["scopes"].to_string(), r#"["user_image"]"#);
+    for field in ["name", "grants", "redirect_uris", "kind", "created_at"] {
+        assert_eq!(changed[field], before[field], "{field}");
+    }
+
+    let cases: [(&[&str], &str); 4] = [
+        (&["--grants", "client_credentials"], "secret"),
+        (&["--grants", "authorization_code"], "--redirect-uri"),
+        (&["--scopes", "everything"], "unknown scope"),
+        (&[], "required"),
+    ];
+    for (words, why) in cases {
+        let words = [&["client", "change", "phone"], words].concat();
+        let refused = run(&on(&folder, &words));
+        assert_eq!(refused.status.code(), Some(2), "{words:?}");
+        assert!(error_of(&refused).contains(why), "{words:?}: {}", error_of(&refused));
+    }
+    assert_eq!(one(&folder, &["client", "show", "phone"]), changed);
+
+    let words = ["--grants", "authorization_code", "--redirect-uri", "https://a.example/back"];
+    let back = one(&folder, &[&["client", "change", "phone"][..], &words].concat());
+    assert_eq!(back["grants"][0], "authorization_code");
+    let told = &json(&on(&folder, &["audit", "list", "--action", "client_changed"]));
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert!(told[1]["detail"].as_str().unwrap().contains("user_image"), "{told:?}");
+}
+
+#[test]
 fn what_operators_do_is_written_down() {
     let folder = folder();
     one(&folder, &["user", "add", "ada", "--as", "grace"]);

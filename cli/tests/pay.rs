@@ -33,6 +33,47 @@ fn paid_twice() -> BillRecord {
 }
 
 #[test]
+fn bills_are_found_by_what_a_person_knows_of_them() {
+    let (mut twice, mut once) = (paid_twice(), paid_bill());
+    let folder = folder(async |store| {
+        insert(store, &mut twice).await;
+        insert(store, &mut once).await;
+    });
+    let data = folder.path().to_str().unwrap();
+    let list = |words: &[&str]| {
+        let lines = support::json(&[&["pay", "list", "--data", data], words].concat());
+        lines.iter().map(|bill| bill["id"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    let owner = once.owner.to_string();
+    let cases: [(&[&str], usize); 8] = [
+        (&[], 2),
+        (&["--user", &owner], 1),
+        (&["--status", "paid"], 2),
+        (&["--status", "created", "--status", "refunded"], 0),
+        (&["--provider", "wechat_pay"], 2),
+        (&["--provider", "alipay"], 0),
+        (&["--since", "1h", "--limit", "1"], 1),
+        (&["--until", "1h"], 0),
+    ];
+    for (words, count) in cases {
+        assert_eq!(list(words).len(), count, "{words:?}");
+    }
+
+    let receipt = once.attempts[0].key.to_string();
+    for number in [once.id.as_str(), &receipt] {
+        let shown = support::json(&["pay", "show", number, "--data", data]);
+        assert_eq!(shown[0]["id"], once.id.as_str(), "{number}");
+    }
+    for (words, why) in
+        [(["pay", "show", "12"], "27 digits"), (["pay", "list", "--status=new"], "created")]
+    {
+        let refused = run(&[&words[..], &["--data", data]].concat());
+        assert_eq!(refused.status.code(), Some(2));
+        assert!(error_of(&refused).contains(why), "{}", error_of(&refused));
+    }
+}
+
+#[test]
 fn a_decision_is_about_a_refund_that_there_is_and_is_told_as_json() {
     let mut bill = paid_twice();
     let folder = folder(async |store| insert(store, &mut bill).await);

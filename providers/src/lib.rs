@@ -6,11 +6,17 @@
 
 pub mod apns;
 pub mod blobs;
+mod described;
 pub mod jwks;
 pub mod payment;
 pub mod seal;
 pub mod till;
 pub mod webhook;
+
+/// Says what the metrics of this crate mean, to the recorder that is installed already.
+pub fn describe_metrics() {
+    described::all();
+}
 
 /// One thing that was looked at by a check of the installation.
 #[derive(Debug, Clone, PartialEq, Eq)]

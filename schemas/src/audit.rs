@@ -63,6 +63,8 @@ actions! {
     PasswordChanged = "password_changed",
     /// A client was registered.
     ClientAdded = "client_added",
+    /// A client may do something else, or is called or reached otherwise.
+    ClientChanged = "client_changed",
     /// A client may not be used any more.
     ClientDisabled = "client_disabled",
     /// A client may be used again.

@@ -30,6 +30,19 @@ pub struct BillFilter {
     pub statuses: Vec<BillStatus>,
 }
 
+/// Which bills an operator looks for, of anybody.
+#[derive(Debug, Clone, Default)]
+pub struct BillSearch {
+    /// Only this user's; `None` stands for everybody's.
+    pub owner: Option<UserId>,
+    /// Only these statuses; an empty list stands for any.
+    pub statuses: Vec<BillStatus>,
+    /// Only made in the second of this moment or later.
+    pub made_from: Option<Timestamp>,
+    /// Only made before the second of this moment.
+    pub made_before: Option<Timestamp>,
+}
+
 impl Bills {
     pub(crate) fn over(engine: &Engine) -> Self {
         Self(Repository::over(engine))
@@ -112,6 +125,21 @@ impl Bills {
         self.0.count(Query::all(conditions(filter))).await
     }
 
+    /// Up to `limit` bills for an operator, newest first; `after` is the last number of the page
+    /// before.
+    ///
+    /// # Errors
+    ///
+    /// See [`Bills`].
+    pub async fn search(
+        &self,
+        search: &BillSearch,
+        after: Option<&BillSn>,
+        limit: usize,
+    ) -> Result<Vec<BillRecord>, StoreError> {
+        self.0.find(searched(search, after, limit)).await
+    }
+
     /// Up to `limit` bills of anybody with a refund that waits for approval since after this
     /// moment, longest waiting first.
     ///
@@ -164,11 +192,26 @@ pub(crate) fn moved(after: &str, limit: usize) -> Query {
     Query::all(all).sorted("moved", Ascending).limited(limit)
 }
 
+/// A number begins with its time, so the bounds in time are bounds of the order.
+pub(crate) fn searched(search: &BillSearch, after: Option<&BillSn>, limit: usize) -> Query {
+    let mut all: Vec<_> =
+        search.owner.map(|owner| Condition::Eq("owner", owner.into())).into_iter().collect();
+    all.extend(of_status(&search.statuses));
+    let number = |sn: &BillSn| sn.as_str().into();
+    let from = search.made_from.map(BillSn::least_of);
+    all.extend(from.map(|from| Condition::Gte("id", number(&from))));
+    let before = search.made_before.map(BillSn::least_of);
+    let below = before.as_ref().into_iter().chain(after).min();
+    all.extend(below.map(|below| Condition::Lt("id", number(below))));
+    Query::all(all).sorted("id", Descending).limited(limit)
+}
+
 fn conditions(filter: &BillFilter) -> Vec<Condition> {
-    let mut all = vec![Condition::Eq("owner", filter.owner.into())];
-    if !filter.statuses.is_empty() {
-        let statuses = filter.statuses.iter().map(|status| status.number().into()).collect();
-        all.push(Condition::In("status", statuses));
-    }
-    all
+    let owner = Condition::Eq("owner", filter.owner.into());
+    [owner].into_iter().chain(of_status(&filter.statuses)).collect()
+}
+
+fn of_status(statuses: &[BillStatus]) -> Option<Condition> {
+    let numbers = || statuses.iter().map(|status| status.number().into()).collect();
+    (!statuses.is_empty()).then(|| Condition::In("status", numbers()))
 }

@@ -45,7 +45,7 @@ use secrecy::SecretString;
 
 pub use audit::{Audit, AuditFilter};
 pub use batch::promptly;
-pub use bills::{BillFilter, Bills};
+pub use bills::{BillFilter, BillSearch, Bills};
 pub use bindings::Bindings;
 pub use clients::Clients;
 pub use codes::Codes;
@@ -62,7 +62,7 @@ pub use pushes::Pushes;
 pub use sessions::Sessions;
 pub use users::Users;
 
-use engine::{Engine, Mongo, Sqlite, Tempo};
+use engine::{Engine, Mongo, Sqlite, Stay, Tempo};
 
 /// What became of an insert.
 #[must_use = "a record that is not stored may be lost"]
@@ -93,6 +93,11 @@ pub struct Finding {
     pub what: String,
     /// What is wrong and what to do; nothing when all is well.
     pub problem: Option<String>,
+}
+
+/// Says what the metrics of this crate mean, to the recorder that is installed already.
+pub fn describe_metrics() {
+    repository::describe_metrics();
 }
 
 /// Every record that Feat keeps. Cheap to clone; clones share everything.
@@ -141,7 +146,21 @@ impl Store {
     ///
     /// [`OpenError`] says what to do.
     pub async fn sqlite(folder: &Path) -> Result<Self, OpenError> {
-        let store = Self::over(Engine::Sqlite(Sqlite::open(folder).await?));
+        Self::sqlite_for(folder, Stay::Owner).await
+    }
+
+    /// As [`Self::sqlite`], for a short look or change from outside: whether another process owns
+    /// the file or none does. The owner finds what was changed as it finds changes of its own.
+    ///
+    /// # Errors
+    ///
+    /// [`OpenError`] says what to do; never [`OpenError::InUse`].
+    pub async fn sqlite_as_guest(folder: &Path) -> Result<Self, OpenError> {
+        Self::sqlite_for(folder, Stay::Guest).await
+    }
+
+    async fn sqlite_for(folder: &Path, stay: Stay) -> Result<Self, OpenError> {
+        let store = Self::over(Engine::Sqlite(Sqlite::open(folder, stay).await?));
         store.migrate().await.map_err(|error| OpenError::Failed(error.to_string()))?;
         Ok(store)
     }

@@ -106,6 +106,12 @@ impl<A: Aggregate> Repository<A> {
     }
 }
 
+/// Says what the metrics of the store mean.
+pub(crate) fn describe_metrics() {
+    metrics::describe_histogram!("feat_store_batch_size", "Calls that shared one batch.");
+    metrics::describe_histogram!("feat_store_seconds", "Time that the store took for a batch.");
+}
+
 fn batch_size(collection: &Collection, op: &'static str, size: u32) {
     metrics::histogram!("feat_store_batch_size", "collection" => collection.name, "op" => op)
         .record(size);

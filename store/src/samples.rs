@@ -2,13 +2,13 @@
 //! index.
 
 use schemas::{
-    ApnsEnvironment, AuditId, BillStatus, BookDay, BundleId, ImageId, JobId, JobState, KeyId,
-    PushId, PushTokenId, Queue, SessionId, Timestamp, UserId, push_token::PushTokenState,
+    ApnsEnvironment, AuditId, BillSn, BillStatus, BookDay, BundleId, ImageId, JobId, JobState,
+    KeyId, PushId, PushTokenId, Queue, SessionId, Timestamp, UserId, push_token::PushTokenState,
 };
 
 use crate::{
-    AuditFilter, BillFilter, ImageFilter, JobFilter, PushTokenFilter, audit, bills, bindings,
-    codes, devices, guesses, images, jobs, keys, matches,
+    AuditFilter, BillFilter, BillSearch, ImageFilter, JobFilter, PushTokenFilter, audit, bills,
+    bindings, codes, devices, guesses, images, jobs, keys, matches,
     push_tokens::queries as pushed,
     pushes,
     query::{Condition, Query},
@@ -114,9 +114,11 @@ fn of_pushes() -> Vec<Sample> {
 fn of_money() -> Vec<Sample> {
     let now = Timestamp::now();
     let own = BillFilter { owner: USER, statuses: vec![BillStatus::Paid] };
+    let timed = BillSearch { owner: Some(USER), made_from: Some(now), ..BillSearch::default() };
     vec![
         ("by client reference", "bills", bills::by_client_ref(USER, "a")),
         ("own bills", "bills", bills::listed(&own, 0, 20)),
+        ("bills of a time", "bills", bills::searched(&timed, Some(&BillSn::generate(now)), 20)),
         ("held refunds", "bills", bills::held(None, 20)),
         ("moved money", "bills", bills::moved("2026-11-23T00:00:00", 500)),
         ("old reports", "match_reports", matches::earlier(BookDay::published(now), 100)),

@@ -158,6 +158,18 @@ pub fn begin_counters() {
         "feat_pay_bill_differences_total",
         "Differences between a provider's bill of a day and ours, by their class."
     );
+    metrics::describe_counter!(
+        "feat_pay_bills_matched_total",
+        "Bills of a day that were matched with our own, by provider."
+    );
+    metrics::describe_histogram!(
+        "feat_job_run_seconds",
+        "Time from a message to the recorded outcome, by kind and verdict."
+    );
+    metrics::describe_gauge!(
+        "feat_queue_ready",
+        "Messages that wait for a worker, as of this worker's last look."
+    );
     metrics::counter!("feat_messages_parked_total").increment(0);
     for channel in Channel::ALL {
         for class in DifferenceClass::ALL {

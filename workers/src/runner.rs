@@ -322,6 +322,10 @@ impl Runner {
             (Some(failure), JobState::Dead) => {
                 tracing::error!(code = failure.code, reason = failure.message, "job is dead");
             }
+            // Nothing is wrong here: somebody asked for what cannot be.
+            (Some(failure), JobState::Failed) => {
+                tracing::info!(code = failure.code, reason = failure.message, "job refused");
+            }
             (Some(failure), state) => {
                 tracing::warn!(code = failure.code, reason = failure.message, %state, "attempt did not succeed");
             }

@@ -84,6 +84,10 @@ pub(super) fn describe_metrics() {
         CLIENTS_REFUSED,
         "Requests of clients that are unknown, or known and disabled or with a wrong secret."
     );
+    metrics::describe_counter!(
+        "feat_trusted_keys_failed_total",
+        "Times that the keys of the trusted issuer could not be fetched."
+    );
 }
 
 /// Writes down that a used code came again and ended its session.

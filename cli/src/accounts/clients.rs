@@ -1,13 +1,13 @@
 //! What can be done with one client.
 
-use schemas::{ClientId, Timestamp, account::ClientRecord, audit::Action};
+use schemas::{ClientId, Scopes, Timestamp, account::ClientRecord, audit::Action};
 use secrecy::ExposeSecret;
 use serde_json::json;
 use store::{Save, Store};
 
-use super::random_secret;
+use super::{fits, random_secret, scopes};
 use crate::{
-    args::OneClient,
+    args::{ChangeClient, OneClient},
     audit::Operator,
     failure::Failure,
     output::{self, Form},
@@ -35,7 +35,7 @@ pub(super) async fn show(args: &OneClient) -> Result<(), Failure> {
 }
 
 /// What may be seen of a client.
-fn json(client: &ClientRecord) -> serde_json::Value {
+pub(super) fn json(client: &ClientRecord) -> serde_json::Value {
     json!({
         "client_id": client.id,
         "name": client.name,
@@ -49,22 +49,78 @@ fn json(client: &ClientRecord) -> serde_json::Value {
 }
 
 fn fields(client: &ClientRecord) -> comfy_table::Table {
-    let grants: Vec<_> = client.grants.iter().map(|grant| grant.name()).collect();
     let mut fields = output::table(["field", "value"]);
     fields.add_row(["client_id", client.id.as_str()]);
     fields.add_row(["name", &client.name]);
     fields.add_row(["kind", kind(client)]);
-    fields.add_row(["grants", &grants.join(" ")]);
+    fields.add_row(["grants", &grants(client)]);
     fields.add_row(["scopes", &client.scopes.to_string()]);
-    let uris: Vec<_> = client.redirect_uris.iter().map(ToString::to_string).collect();
-    fields.add_row(["redirect_uris", &uris.join(" ")]);
+    fields.add_row(["redirect_uris", &addresses(client)]);
     fields.add_row(["added", &client.created_at.to_string()]);
     fields.add_row(["disabled", &client.disabled_at.map(|at| at.to_string()).unwrap_or_default()]);
     fields
 }
 
-const fn kind(client: &ClientRecord) -> &'static str {
+/// Whether it keeps a secret.
+pub(super) const fn kind(client: &ClientRecord) -> &'static str {
     if client.secret_digest.is_some() { "confidential" } else { "public" }
+}
+
+/// The names of its grants.
+pub(super) fn grants(client: &ClientRecord) -> String {
+    client.grants.iter().map(|grant| grant.name()).collect::<Vec<_>>().join(" ")
+}
+
+fn addresses(client: &ClientRecord) -> String {
+    client.redirect_uris.iter().map(ToString::to_string).collect::<Vec<_>>().join(" ")
+}
+
+/// Changes what a client is called and may do.
+///
+/// # Errors
+///
+/// There is no such client, or it could not use what it is given; nothing was changed then.
+pub(super) async fn alter(args: &ChangeClient) -> Result<(), Failure> {
+    let scopes = args.scopes.as_deref().map(scopes).transpose()?;
+    let opened = place::open(&args.place.inner).await?;
+    let outcome = alter_in(&opened.store, args, scopes.as_ref()).await;
+    opened.close().await;
+    outcome
+}
+
+async fn alter_in(
+    store: &Store,
+    args: &ChangeClient,
+    scopes: Option<&Scopes>,
+) -> Result<(), Failure> {
+    let next = |client: &ClientRecord| {
+        let client = client.clone();
+        ClientRecord {
+            name: args.name.clone().unwrap_or(client.name),
+            scopes: scopes.cloned().unwrap_or(client.scopes),
+            grants: args.grants.clone().unwrap_or(client.grants),
+            redirect_uris: args.redirect_uris.clone().unwrap_or(client.redirect_uris),
+            ..client
+        }
+    };
+    let wanted = next(&find(store, &args.id).await?);
+    fits(&wanted.grants, &wanted.redirect_uris, wanted.secret_digest.is_none())?;
+    let client = change(store, &args.id, |client| Some(next(client))).await?;
+    let operator = Operator::named(&args.operator);
+    let what = format!(
+        "name: {}; scopes: {}; grants: {}; addresses: {}",
+        client.name,
+        client.scopes,
+        grants(&client),
+        addresses(&client)
+    );
+    let entry = operator.entry(Action::ClientChanged).client(&client.id).detail(&what);
+    operator.record(store, &entry).await?;
+    match Form::chosen(args.place.json) {
+        Form::Json => output::json(&json(&client))?,
+        Form::Table => output::line(fields(&client))?,
+    }
+    Ok(())
 }
 
 /// Gives a client another secret; the old one counts no more.

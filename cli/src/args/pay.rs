@@ -3,14 +3,25 @@
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use schemas::{BillSn, BookDay, Channel};
+use schemas::{BillSn, BillStatus, BookDay, Channel};
 
 use super::{Operator, Output, Place};
+use crate::when::When;
 
 /// What can be done with bills.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Pay {
+    /// List bills, newest first
+    #[command(after_help = "\
+Examples:
+  feat pay list --status paid --provider alipay --since 1d
+  feat pay list --user ada --all --json | jq .id")]
+    List(ListBills),
     /// Print the whole record of one bill: attempts, payments, refunds, evidence
+    #[command(after_help = "\
+Examples:
+  feat pay show 202402030405061234567890123
+  feat pay show 20240203040506123456789012301    # the number on the payer's receipt")]
     Show(ShowBill),
     /// List bills with a refund that waits for approval
     Held(Output<Place>),
@@ -61,13 +72,53 @@ pub(crate) struct Reconcile {
     pub(crate) place: Output<Place>,
 }
 
+/// Which bills to list.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct ListBills {
+    /// Only this status; may be repeated
+    #[arg(long, value_name = "STATUS", value_parser = status)]
+    pub(crate) status: Vec<BillStatus>,
+    /// Only of this user: username or id
+    #[arg(long, value_name = "USER")]
+    pub(crate) user: Option<String>,
+    /// Only with an attempt through this provider: `wechat_pay`, `alipay` or `unionpay`
+    #[arg(long, value_name = "NAME")]
+    pub(crate) provider: Option<Channel>,
+    /// Only made since: a span such as 2h or 3d, or a time such as 2026-02-03T04:05:06Z
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) since: Option<When>,
+    /// Only made before: a span or a time as above
+    #[arg(long, value_name = "WHEN")]
+    pub(crate) until: Option<When>,
+    /// At most this many
+    #[arg(long, value_name = "N", default_value_t = 50, conflicts_with = "all")]
+    pub(crate) limit: usize,
+    /// All of them
+    #[arg(long)]
+    pub(crate) all: bool,
+    #[command(flatten)]
+    pub(crate) place: Output<Place>,
+}
+
+fn status(name: &str) -> Result<BillStatus, String> {
+    let named = |status: &BillStatus| status.name() == name;
+    let expected =
+        || format!("expected one of {}", BillStatus::ALL.map(BillStatus::name).join(", "));
+    BillStatus::ALL.into_iter().find(named).ok_or_else(expected)
+}
+
 /// Which bill to show.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ShowBill {
-    /// Its number
+    /// Its number, or the one under which a provider knows an attempt or a refund of it
+    #[arg(value_parser = number)]
     pub(crate) sn: BillSn,
     #[command(flatten)]
     pub(crate) place: Output<Place>,
+}
+
+fn number(text: &str) -> Result<BillSn, String> {
+    BillSn::of_key(text).ok_or_else(|| "expected the 27 digits of a bill's number".to_owned())
 }
 
 /// Which held refund to decide on, and why.

@@ -3,7 +3,7 @@
 use schemas::{JobId, JobRecord, JobState, UserId};
 use store::{JobFilter, Store};
 
-use crate::{accounts::find_user, args::Filter, failure::Failure};
+use crate::{accounts::owner, args::Filter, failure::Failure};
 
 /// Records in memory at a time.
 const PAGE: usize = 200;
@@ -31,14 +31,6 @@ pub(super) async fn filter(
         created_from: args.since.map(|when| when.0),
         created_before: args.until.map(|when| when.0),
     })
-}
-
-/// Whose jobs; an id is taken as it is, because jobs outlive their user.
-async fn owner(store: &Store, user: &str) -> Result<UserId, Failure> {
-    match user.parse::<UserId>() {
-        Ok(id) => Ok(id),
-        Err(_) => Ok(find_user(store, user).await?.id),
-    }
 }
 
 /// The jobs that a filter matches, newest first, at most `left` of them.

@@ -3,9 +3,8 @@
 //! A decision is a guarded save of the bill and stays in its record. The jobs that waited for it
 //! are then made due, so that a worker brings them to their end.
 
+mod look;
 mod reconcile;
-
-use std::fmt::Write;
 
 use schemas::{
     BillRecord, BillSn, Fen, Job, JobRecord, JobState, Queue, Timestamp, UserId,
@@ -21,7 +20,7 @@ use serde_json::json;
 use store::{Insert, JobFilter, Save};
 
 use crate::{
-    args::{self, DecideRefund, SettleBill, ShowBill, Word},
+    args::{self, DecideRefund, SettleBill, Word},
     audit,
     failure::Failure,
     output::{self, Form},
@@ -44,6 +43,7 @@ const WOKEN: [&str; 4] = [PayCreate::KIND, PayRefund::KIND, PayRefundQuery::KIND
 /// [`Failure`]; a decision that was not saved was not made.
 pub(crate) async fn run(command: args::Pay) -> Result<(), Failure> {
     let at = match &command {
+        args::Pay::List(args) => &args.place.inner,
         args::Pay::Show(args) => &args.place.inner,
         args::Pay::Held(args) => &args.inner,
         args::Pay::Approve(args) | args::Pay::Drop(args) => &args.place.inner,
@@ -52,8 +52,9 @@ pub(crate) async fn run(command: args::Pay) -> Result<(), Failure> {
     };
     let opened = place::open(at).await?;
     let outcome = match &command {
-        args::Pay::Show(args) => show(&opened, args).await,
-        args::Pay::Held(args) => held(&opened, Form::chosen(args.json)).await,
+        args::Pay::List(args) => look::list(&opened, args).await,
+        args::Pay::Show(args) => look::show(&opened, args).await,
+        args::Pay::Held(args) => look::held(&opened, Form::chosen(args.json)).await,
         args::Pay::Approve(args) => approve(&opened, args).await,
         args::Pay::Drop(args) => drop_refund(&opened, args).await,
         args::Pay::Settle(args) => settle(&opened, args).await,
@@ -61,40 +62,6 @@ pub(crate) async fn run(command: args::Pay) -> Result<(), Failure> {
     };
     opened.close().await;
     outcome
-}
-
-async fn show(opened: &Opened, args: &ShowBill) -> Result<(), Failure> {
-    let bill = read(opened, &args.sn).await?;
-    match Form::chosen(args.place.json) {
-        Form::Json => output::json(&bill)?,
-        Form::Table => output::line(record(&bill))?,
-    }
-    Ok(())
-}
-
-async fn held(opened: &Opened, form: Form) -> Result<(), Failure> {
-    let mut after = None;
-    let mut listed = 0;
-    loop {
-        let page = opened.store.bills.held(after, PAGE).await?;
-        for bill in &page {
-            listed += 1;
-            if form == Form::Json {
-                output::json(bill)?;
-            }
-        }
-        if form == Form::Table && !page.is_empty() {
-            output::line(held_rows(&page))?;
-        }
-        after = page.last().and_then(|bill| bill.held_since);
-        if page.len() < PAGE {
-            break;
-        }
-    }
-    if form == Form::Table {
-        output::line(output::counted(listed, "bill"))?;
-    }
-    Ok(())
 }
 
 async fn approve(opened: &Opened, args: &DecideRefund) -> Result<(), Failure> {
@@ -329,41 +296,4 @@ async fn publish(opened: &Opened, job: &JobRecord) {
     {
         tracing::debug!(job_id = %job.id, %error, "the workers will find it by themselves");
     }
-}
-
-fn held_rows(bills: &[BillRecord]) -> comfy_table::Table {
-    let mut rows = output::table(["bill", "refund", "amount", "why", "since"]);
-    for bill in bills {
-        for refund in bill.refunds.iter().filter(|refund| refund.state == RefundState::Held) {
-            rows.add_row([
-                bill.id.to_string(),
-                refund.number.to_string(),
-                refund.amount.to_yuan(),
-                refund.surplus.map(|why| why.name().to_owned()).unwrap_or_default(),
-                output::seconds(refund.opened_at),
-            ]);
-        }
-    }
-    rows
-}
-
-/// The whole record, part by part.
-fn record(bill: &BillRecord) -> String {
-    let mut fields = output::table(["field", "value"]);
-    let mut text = String::new();
-    if let Ok(serde_json::Value::Object(members)) = serde_json::to_value(bill) {
-        for (name, value) in members {
-            match value {
-                serde_json::Value::Array(items) => {
-                    for item in items {
-                        // Writing to a string does not fail.
-                        let _ = write!(text, "\n{name}: {item}");
-                    }
-                }
-                serde_json::Value::String(value) => drop(fields.add_row([name, value])),
-                other => drop(fields.add_row([name, other.to_string()])),
-            }
-        }
-    }
-    format!("{fields}{text}")
 }

@@ -27,6 +27,12 @@ impl BillSn {
         Self(format!("{}{random:013}", now.to_chrono().format("%Y%m%d%H%M%S")))
     }
 
+    /// No number of a bill that is made in the second of `at`, or later, is smaller.
+    #[must_use]
+    pub fn least_of(at: Timestamp) -> Self {
+        Self(format!("{}{:013}", at.to_chrono().format("%Y%m%d%H%M%S"), 0))
+    }
+
     /// The digits.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -100,6 +106,8 @@ impl JsonSchema for BillSn {
 mod tests {
     #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
@@ -113,6 +121,8 @@ mod tests {
             assert_eq!(BillSn::of_key(key.as_str()).as_ref(), Some(&sn), "{key}");
         }
         assert_ne!(sn.attempt_key(1), sn.attempt_key(2));
+        assert!(BillSn::least_of(now) <= sn);
+        assert!(BillSn::least_of(now + Duration::from_secs(1)) > sn);
     }
 
     #[test]

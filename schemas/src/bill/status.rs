@@ -39,6 +39,19 @@ impl BillStatus {
         self as i64
     }
 
+    /// What operators call it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Cancelled => "cancelled",
+            Self::Paid => "paid",
+            Self::Overtime => "overtime",
+            Self::Refunding => "refunding",
+            Self::Refunded => "refunded",
+        }
+    }
+
     /// The one with `number`, if there is one.
     #[must_use]
     pub fn of_number(number: i64) -> Option<Self> {

@@ -5,7 +5,7 @@ use schemas::{
     BillRecord, BillStatus, Channel, Fen, JobId, Scene,
     bill::{ClosingReason, Paid, PaymentNews, Source, Way},
 };
-use store::{BillFilter, Insert, Save};
+use store::{BillFilter, BillSearch, Insert, Save};
 
 use crate::{
     place::Place,
@@ -124,6 +124,41 @@ pub(crate) async fn bills_are_listed_newest_first_by_owner_and_status(place: &Pl
     let filter = BillFilter { owner: user(7), statuses: vec![] };
     let page = place.store.bills.list(&filter, 1, 2).await.unwrap();
     assert_eq!(page.iter().map(|bill| &bill.id).collect::<Vec<_>>(), [&bills[2].id, &bills[1].id]);
+}
+
+pub(crate) async fn operators_find_bills_by_user_status_and_time(place: &Place) {
+    let bills: Vec<_> = (0..5).map(|n| bill_of(user(7 + n % 2), n.unsigned_abs() * 10)).collect();
+    store_all(place, &bills).await;
+    let done = paid(bills[2].clone(), 1_250, 50);
+    save_as(place, &bills[2], &done).await;
+    let any = BillSearch::default;
+    let (from, before) = (Some(at(10)), Some(at(30)));
+    let cases = [
+        ("all", any(), vec![4, 3, 2, 1, 0]),
+        ("of one user", BillSearch { owner: Some(user(7)), ..any() }, vec![4, 2, 0]),
+        ("paid", BillSearch { statuses: vec![BillStatus::Paid], ..any() }, vec![2]),
+        ("since", BillSearch { made_from: from, ..any() }, vec![4, 3, 2, 1]),
+        ("until", BillSearch { made_before: before, ..any() }, vec![2, 1, 0]),
+        ("between", BillSearch { made_from: from, made_before: before, ..any() }, vec![2, 1]),
+    ];
+    for (name, search, expected) in cases {
+        for page in [1, 2, 100] {
+            let mut found = Vec::new();
+            loop {
+                let after = found.last().map(|bill: &BillRecord| bill.id.clone());
+                let more = place.store.bills.search(&search, after.as_ref(), page).await.unwrap();
+                found.extend(more.iter().cloned());
+                if more.len() < page {
+                    break;
+                }
+            }
+            let places: Vec<_> = found
+                .iter()
+                .map(|found| bills.iter().position(|bill| bill.id == found.id).unwrap())
+                .collect();
+            assert_eq!(places, expected, "{name}, {page} a page");
+        }
+    }
 }
 
 pub(crate) async fn held_refunds_are_found_longest_waiting_first(place: &Place) {

@@ -83,6 +83,7 @@ on_both_engines! {
     bills::a_client_reference_is_taken_once_for_each_owner,
     bills::of_many_changes_of_one_version_one_wins,
     bills::bills_are_listed_newest_first_by_owner_and_status,
+    bills::operators_find_bills_by_user_status_and_time,
     bills::held_refunds_are_found_longest_waiting_first,
     bills::bills_whose_money_moved_come_once_each_in_the_order_of_time,
     bindings::an_account_is_one_for_each_user_and_provider,

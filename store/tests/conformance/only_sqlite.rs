@@ -3,7 +3,8 @@
 use std::{fs, path::Path};
 
 use rusqlite::Connection;
-use store::{Insert, OpenError, Store, StoreError};
+use schemas::JobRecord;
+use store::{Insert, OpenError, Save, Store, StoreError};
 
 use crate::sample::job;
 
@@ -88,6 +89,34 @@ async fn a_folder_has_one_user_at_a_time() {
     // Also a store that nobody closed lets go soon.
     drop(second);
     Store::sqlite(folder.path()).await.unwrap().close().await;
+}
+
+#[tokio::test]
+async fn guests_come_while_somebody_owns_the_folder_and_one_of_all_savers_wins() {
+    let folder = tempfile::tempdir().unwrap();
+    let owner = Store::sqlite(folder.path()).await.unwrap();
+    let first = job();
+    assert_eq!(owner.jobs.insert(&first).await, Ok(Insert::Stored));
+    let guest = Store::sqlite_as_guest(folder.path()).await.unwrap();
+
+    let mut seen = guest.jobs.get(first.id).await.unwrap().unwrap();
+    for round in 0..50 {
+        let next = JobRecord { version: seen.version + 1, ..seen.clone() };
+        let saves = (0..8).map(|n| {
+            let place = if (n + round) % 2 == 0 { &owner } else { &guest };
+            place.jobs.save(&next)
+        });
+        let won = futures::future::join_all(saves).await;
+        let won = won.into_iter().filter(|answer| *answer == Ok(Save::Stored)).count();
+        assert_eq!(won, 1, "round {round}");
+        seen = owner.jobs.get(first.id).await.unwrap().unwrap();
+        assert_eq!(guest.jobs.get(first.id).await, Ok(Some(seen.clone())));
+    }
+    guest.close().await;
+    let error = refusal(folder.path()).await;
+    assert!(matches!(error, OpenError::InUse { .. }), "the guest took the lock along: {error:?}");
+    owner.close().await;
+    Store::sqlite_as_guest(folder.path()).await.unwrap().close().await;
 }
 
 #[tokio::test]

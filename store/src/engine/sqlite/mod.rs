@@ -22,6 +22,7 @@ use crate::{
     aggregate::{Aggregate, Collection, Key},
     query::{Query, Value},
 };
+pub(crate) use open::Stay;
 use threads::Threads;
 
 /// The engine over one file.
@@ -73,9 +74,9 @@ fn depth(json: &[u8]) -> usize {
 
 impl Sqlite {
     /// Opens or makes the file in `folder`.
-    pub(crate) async fn open(folder: &Path) -> Result<Self, OpenError> {
+    pub(crate) async fn open(folder: &Path, stay: Stay) -> Result<Self, OpenError> {
         let folder = folder.to_owned();
-        let opened = tokio::task::spawn_blocking(move || open::open(&folder)).await;
+        let opened = tokio::task::spawn_blocking(move || open::open(&folder, stay)).await;
         let opened = opened.map_err(|error| OpenError::Failed(error.to_string()))??;
         Ok(Self(Arc::new(Threads::start(opened))))
     }

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use crate::OpenError;
 
@@ -18,20 +18,35 @@ pub(super) const FORMAT: i32 = 1;
 const LOCK_WAIT: Duration = Duration::from_secs(1);
 const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
+/// How long a write waits for one of another process.
+const BUSY_WAIT: Duration = Duration::from_secs(5);
+
 /// Connections that only read.
 pub(super) const READERS: usize = 3;
 
-/// The open file: its connections and the lock that keeps other processes out.
+/// How a process lives in the folder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stay {
+    /// As the one that works there; a second one is refused.
+    Owner,
+    /// For a moment, whether somebody works there or not.
+    Guest,
+}
+
+/// The open file: its connections, and the lock that keeps other owners out.
 pub(super) struct Opened {
     pub(super) writer: Connection,
     pub(super) readers: Vec<Connection>,
-    /// Held until the last connection is closed.
-    pub(super) lock: File,
+    /// Held until the last connection is closed; an owner's alone.
+    pub(super) lock: Option<File>,
 }
 
 /// Opens or makes the database in `folder`.
-pub(super) fn open(folder: &Path) -> Result<Opened, OpenError> {
-    let lock = lock(folder)?;
+pub(super) fn open(folder: &Path, stay: Stay) -> Result<Opened, OpenError> {
+    let lock = match stay {
+        Stay::Owner => Some(lock(folder)?),
+        Stay::Guest => None,
+    };
     let file = folder.join("feat.db");
     let writer = connect(&file).map_err(|error| sort(folder, &file, &error))?;
     let found: i32 = writer
@@ -75,8 +90,10 @@ fn connect(file: &PathBuf) -> Result<Connection, rusqlite::Error> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(file, flags)?;
-    connection.busy_timeout(Duration::from_secs(5))?;
+    let mut connection = Connection::open_with_flags(file, flags)?;
+    connection.busy_timeout(BUSY_WAIT)?;
+    // A transaction that only turns into a writing one later would not wait for another process.
+    connection.set_transaction_behavior(TransactionBehavior::Immediate);
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.set_prepared_statement_cache_capacity(64);

@@ -34,7 +34,7 @@ impl Threads {
         let Opened { mut writer, readers, lock } = opened;
         let (work, inbox) = channel::<Work>();
         let thread = std::thread::spawn(move || {
-            let _lock: File = lock;
+            let _lock: Option<File> = lock;
             while let Ok(work) = inbox.recv() {
                 work(&mut writer);
             }
