@@ -4,12 +4,12 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 macro_rules! error_codes {
-    ($($(#[$doc:meta])* $name:ident = ($status:literal, $code:literal)),+ $(,)?) => {
+    ($($(#[doc = $meaning:literal])* $name:ident = ($status:literal, $code:literal)),+ $(,)?) => {
         /// Why a call was refused. Codes are upper case but for the three that the public API
         /// documents, or continues, in lower case.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
         pub enum ErrorCode {
-            $($(#[$doc])* #[serde(rename = $code)] $name),+
+            $($(#[doc = $meaning])* #[serde(rename = $code)] $name),+
         }
 
         impl ErrorCode {
@@ -20,6 +20,12 @@ macro_rules! error_codes {
             #[must_use]
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$name => $code),+ }
+            }
+
+            /// What it says to the caller, in a sentence.
+            #[must_use]
+            pub const fn meaning(self) -> &'static str {
+                match self { $(Self::$name => concat!($($meaning),*).trim_ascii()),+ }
             }
 
             /// HTTP status that goes with it.

@@ -1,12 +1,13 @@
 //! What a client can find out before it knows anybody: scopes, public keys, and where everything
 //! is (RFC 8414).
 
-use poem_openapi::{ApiResponse, Object, OpenApi, payload::Json, types::Any};
+use poem_openapi::{ApiResponse, Object, OpenApi, payload::Json};
 use schemas::{Scope, Scopes, account::Grant};
 use serde_json::{Value, json};
 
 use super::authorize::{PATH, labelled};
 use crate::state::AppState;
+use crate::view::{Area, Shaped};
 
 /// Where the metadata is.
 pub(crate) const METADATA_PATH: &str = "/.well-known/oauth-authorization-server";
@@ -28,14 +29,41 @@ struct ScopeList {
     ad_scopes: Vec<Vec<String>>,
 }
 
+/// Public keys (RFC 7517, section 5).
+#[derive(Object)]
+struct KeySet {
+    /// The keys.
+    keys: Vec<PublicKey>,
+}
+
+/// A key of the curve P-256 (RFC 7518, section 6.2).
+#[derive(Object)]
+struct PublicKey {
+    /// Always `EC`.
+    kty: String,
+    /// Always `P-256`.
+    crv: String,
+    /// Always `ES256`.
+    alg: String,
+    /// Always `sig`.
+    #[oai(rename = "use")]
+    usage: String,
+    /// Which key a token names.
+    kid: String,
+    /// First coordinate.
+    x: String,
+    /// Second coordinate.
+    y: String,
+}
+
 #[derive(ApiResponse)]
 enum Keys {
     /// The keys.
     #[oai(status = 200)]
-    Set(Json<Any<Value>>, #[oai(header = "Cache-Control")] String),
+    Set(Json<Shaped<KeySet>>, #[oai(header = "Cache-Control")] String),
 }
 
-#[OpenApi(prefix_path = "/api/o")]
+#[OpenApi(prefix_path = "/api/o", tag = "Area::OAuth")]
 impl DiscoveryApi {
     /// List the scopes
     #[expect(clippy::unused_async, reason = "the form that an operation has")]
@@ -52,7 +80,7 @@ impl DiscoveryApi {
     #[expect(clippy::unused_async, reason = "the form that an operation has")]
     #[oai(path = "/jwks", method = "get", operation_id = "list_keys")]
     async fn keys(&self) -> Keys {
-        Keys::Set(Json(Any(self.0.auth.keys.jwks())), KEYS_FOR.to_owned())
+        Keys::Set(Json(Shaped::new(self.0.auth.keys.jwks())), KEYS_FOR.to_owned())
     }
 }
 

@@ -9,6 +9,7 @@ use schemas::{Timestamp, account::ClientRecord};
 
 use super::{Caller, Principal, client_form::ClientForm, sessions, token_error::TokenError};
 use crate::state::AppState;
+use crate::view::Area;
 
 /// The introspection endpoint.
 pub(crate) struct IntrospectApi(pub(crate) AppState);
@@ -65,7 +66,7 @@ enum Told {
     ),
 }
 
-#[OpenApi(prefix_path = "/api/o")]
+#[OpenApi(prefix_path = "/api/o", tag = "Area::OAuth")]
 impl IntrospectApi {
     /// Ask what a token is worth
     ///

@@ -9,6 +9,7 @@ use schemas::{SessionId, UserId};
 
 use super::{Principal, client_form::ClientForm, sessions, token_error::TokenError};
 use crate::state::AppState;
+use crate::view::Area;
 
 /// The revocation endpoint.
 pub(crate) struct RevokeApi(pub(crate) AppState);
@@ -33,7 +34,7 @@ enum Revoked {
     Done(#[oai(header = "Cache-Control")] String, #[oai(header = "Pragma")] String),
 }
 
-#[OpenApi(prefix_path = "/api/o")]
+#[OpenApi(prefix_path = "/api/o", tag = "Area::OAuth")]
 impl RevokeApi {
     /// End the sign-in of a token
     ///

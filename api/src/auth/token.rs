@@ -24,11 +24,12 @@ use super::{
     Caller, Principal, client_form::ClientForm, form::Form, grants, token_error::TokenError,
 };
 use crate::state::AppState;
+use crate::view::Area;
 
 /// The token endpoint.
 pub(crate) struct TokenApi(pub(crate) AppState);
 
-#[OpenApi(prefix_path = "/api/o")]
+#[OpenApi(prefix_path = "/api/o", tag = "Area::OAuth")]
 impl TokenApi {
     /// Sign in, or renew a sign-in
     ///

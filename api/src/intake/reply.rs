@@ -4,7 +4,7 @@ use poem::http::{HeaderName, HeaderValue, header};
 use poem_openapi::{
     ApiResponse,
     payload::Json,
-    types::{Any, ParseFromJSON, ToJSON},
+    types::{ParseFromJSON, ToJSON, Type},
 };
 use schemas::{ErrorCode, JobRecord, JobState};
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::Patience;
 use crate::{
     error::ApiError,
-    view::{Job, Resource},
+    view::{Job, Resource, Shaped},
 };
 
 /// Seconds after which a caller looks for the job again.
@@ -76,14 +76,14 @@ impl WorkReply {
     }
 }
 
-/// The reply to a call that starts work whose result the caller wants to see.
+/// The reply to a call that starts work whose result, of the form `T`, the caller wants to see.
 #[derive(Debug, ApiResponse)]
 #[expect(clippy::large_enum_variant, reason = "made once and written out at once")]
-pub(crate) enum ResultReply {
+pub(crate) enum ResultReply<T: Type> {
     /// The work is done; under `Prefer: wait`.
     #[oai(status = 200)]
     Done(
-        Json<Any<Value>>,
+        Json<Shaped<T>>,
         /// The wait that was honoured.
         #[oai(header = "Preference-Applied")]
         Option<String>,
@@ -110,7 +110,7 @@ pub(crate) enum ResultReply {
     ),
 }
 
-impl ResultReply {
+impl<T: Type> ResultReply<T> {
     /// The reply for `job` as it is after the caller's patience; `body` makes what a finished one
     /// is answered with. A caller that has no patience gets the job, whatever became of it.
     ///
@@ -132,7 +132,7 @@ impl ResultReply {
         match problem_of(job) {
             None => {
                 let body = body(job.output.clone().unwrap_or_default()).await?;
-                Ok(Self::Done(Json(Any(body)), applied, replayed))
+                Ok(Self::Done(Json(Shaped::new(body)), applied, replayed))
             }
             Some(problem) => Err(with_headers(problem, job, applied, replayed)),
         }

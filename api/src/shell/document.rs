@@ -20,6 +20,7 @@ use poem_openapi::{
 };
 use serde_json::Value;
 
+use super::described::complete;
 use crate::{
     auth::{
         AuthorizeApi, DiscoveryApi, IntrospectApi, RevokeApi, TokenApi,
@@ -53,12 +54,15 @@ pub fn openapi() -> Value {
         serde_json::from_str(&service(Described::<Slashed<Operations>>(PhantomData)).spec())
             .unwrap_or_default();
     access::describe(&mut document);
+    complete(&mut document);
     document
 }
 
 /// A page to browse the document with, complete in itself.
 pub(super) fn docs_page() -> String {
-    service(Described::<Slashed<Operations>>(PhantomData)).swagger_ui_html()
+    let service = service(Described::<Slashed<Operations>>(PhantomData));
+    // The library's page holds the library's document.
+    service.swagger_ui_html().replacen(&service.spec(), &openapi().to_string(), 1)
 }
 
 /// The operations as one endpoint.
@@ -75,7 +79,8 @@ fn service<T: OpenApi>(operations: T) -> OpenApiService<T, ()> {
     OpenApiService::new(operations, "Feat", env!("CARGO_PKG_VERSION"))
         .description(format!(
             "Pictures, bills, pushes, and the jobs that work on them. Every address ends in a slash. \
-             Not built, and answered 501 `NOT_IMPLEMENTED`: {}.",
+             Not described here: the files at `/media/`, the page for people at `/authorize`, what \
+             providers send to `/api/pay/notify/`, `/livez`, `/readyz` and `/metrics`. Not built, and answered 501 `NOT_IMPLEMENTED`: {}.",
             UNBUILT.map(|address| format!("`{address}`")).join(", ")
         ))
         .license(LicenseObject::new("Apache-2.0").url(LICENSE))
@@ -176,6 +181,8 @@ impl Addresses {
 
 #[cfg(test)]
 mod tests {
+    use schemas::ErrorCode;
+
     use super::*;
 
     #[test]
@@ -192,10 +199,35 @@ mod tests {
     }
 
     #[test]
+    fn every_operation_has_a_part_and_every_reply_a_form() {
+        let document = openapi();
+        let known: Vec<_> = document["tags"].as_array().into_iter().flatten().collect();
+        let known: Vec<_> = known.iter().filter_map(|tag| tag["name"].as_str()).collect();
+        let methods = document["paths"].as_object().into_iter().flatten();
+        let methods = methods.flat_map(|(path, methods)| {
+            methods.as_object().into_iter().flatten().map(move |(name, one)| (path, name, one))
+        });
+        for (path, method, operation) in methods {
+            let tag = operation["tags"][0].as_str();
+            assert!(tag.is_some_and(|tag| known.contains(&tag)), "{method} {path}: {tag:?}");
+            for (status, reply) in operation["responses"].as_object().into_iter().flatten() {
+                for (kind, body) in reply["content"].as_object().into_iter().flatten() {
+                    let empty = body["schema"].as_object().is_none_or(serde_json::Map::is_empty);
+                    assert!(!empty, "{method} {path}, {status}, {kind}: any value at all");
+                    assert_ne!(kind, "application/json; charset=utf-8", "{method} {path}");
+                }
+            }
+        }
+        let codes = &document["components"]["schemas"]["Error"]["properties"]["code"]["enum"];
+        let codes = codes.as_array().into_iter().flatten().filter_map(Value::as_str);
+        assert!(codes.eq(ErrorCode::ALL.iter().map(|code| code.name())));
+    }
+
+    #[test]
     fn the_page_needs_nothing_from_elsewhere() {
         let page = docs_page();
 
-        assert!(page.contains("/api/o/token/"));
+        assert!(page.contains(&openapi().to_string()), "the page shows another document");
         for outside in ["<script src", "<link", "@import"] {
             assert!(!page.contains(outside), "{outside}");
         }

@@ -20,6 +20,7 @@ mod body;
 mod context;
 mod cors;
 mod credentials;
+mod described;
 mod document;
 mod envelope;
 mod exchange;

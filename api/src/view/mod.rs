@@ -4,12 +4,14 @@
 //! worker, no text meant for operators.
 
 mod account;
+mod area;
 mod bill;
 mod device_token;
 mod image;
 mod job;
 mod moment;
 mod session;
+mod shaped;
 
 use poem_openapi::{
     Object,
@@ -17,12 +19,14 @@ use poem_openapi::{
 };
 
 pub(crate) use account::{BasicInfo, UserMeta};
-pub(crate) use bill::{Bill, BillRefund};
+pub(crate) use area::Area;
+pub(crate) use bill::{Bill, BillRefund, RefundStatus};
 pub(crate) use device_token::PushDevice;
 pub(crate) use image::UserImage;
 pub(crate) use job::Job;
 pub(crate) use moment::Moment;
 pub(crate) use session::Session;
+pub(crate) use shaped::Shaped;
 
 /// One resource.
 #[derive(Debug, Clone, Object)]

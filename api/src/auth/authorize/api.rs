@@ -17,12 +17,13 @@ use crate::{
     auth::{Bearer, Caller, authenticate, records, sessions},
     error::ApiError,
     state::{AppState, RequestContext},
+    view::Area,
 };
 
 /// The calls of a consent page.
 pub(crate) struct AuthorizeApi(pub(crate) AppState);
 
-#[OpenApi(prefix_path = "/api/o")]
+#[OpenApi(prefix_path = "/api/o", tag = "Area::OAuth")]
 impl AuthorizeApi {
     /// What a consent page shows
     ///

@@ -12,7 +12,7 @@ use crate::{
     auth::{Bearer, Caller, sessions},
     error::ApiError,
     state::{AppState, RequestContext},
-    view::{BasicInfo, Cursor, Done, Session, Stretch, UserMeta},
+    view::{Area, BasicInfo, Cursor, Done, Session, Stretch, UserMeta},
 };
 
 /// Sign-ins of one reply.
@@ -47,7 +47,7 @@ struct SignedOut {
     ended: u64,
 }
 
-#[OpenApi]
+#[OpenApi(tag = "Area::Account")]
 impl AccountApi {
     /// Read who one is
     #[oai(path = "/api/user/basic-info", method = "get", operation_id = "basic_info")]

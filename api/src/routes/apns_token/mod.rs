@@ -26,7 +26,7 @@ use crate::{
     error::ApiError,
     intake::{self, MadeReply, Patience, WorkReply},
     state::{AppState, RequestContext},
-    view::{List, Pagination, PushDevice},
+    view::{Area, List, Pagination, PushDevice},
 };
 
 /// Devices of a page, unless the caller names another number.
@@ -47,7 +47,7 @@ impl ApnsTokenApi {
     }
 }
 
-#[OpenApi(prefix_path = "/api/user/user-apns-device-token")]
+#[OpenApi(prefix_path = "/api/user/user-apns-device-token", tag = "Area::Push")]
 impl ApnsTokenApi {
     /// List one's devices
     ///

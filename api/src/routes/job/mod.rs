@@ -23,7 +23,7 @@ use crate::{
     intake::Patience,
     places::Places,
     state::AppState,
-    view::{Job, Moment, Resource, Stretch},
+    view::{Area, Job, Moment, Resource, Stretch},
     watch::Watcher,
 };
 
@@ -95,7 +95,7 @@ enum EventsReply {
     Over,
 }
 
-#[OpenApi(prefix_path = "/api/job")]
+#[OpenApi(prefix_path = "/api/job", tag = "Area::Jobs")]
 impl JobApi {
     /// List one's jobs
     ///

@@ -34,7 +34,7 @@ use crate::{
     intake::ResultReply,
     routes::json_body::{JsonBody, OptionalJsonBody},
     state::{AppState, RequestContext},
-    view::Resource,
+    view::{Area, Resource},
 };
 
 /// The app that WeChat accounts are bound under unless the caller names another.
@@ -141,7 +141,7 @@ impl Sent {
     }
 }
 
-#[OpenApi]
+#[OpenApi(tag = "Area::Payments")]
 impl BindingApi {
     /// Begin to bind one's Alipay account
     ///
@@ -272,7 +272,7 @@ impl BindingApi {
         _key: Header<Option<String>>,
         Data(context): Data<&RequestContext>,
         request: &Request,
-    ) -> Result<ResultReply, ApiError> {
+    ) -> Result<ResultReply<Resource<WechatAccount>>, ApiError> {
         let call = Call::of(&self.0, caller.user, context, request, body.raw())?;
         let code = body.required("code")?.as_str().filter(|code| is_code(code));
         let code = code.ok_or_else(|| ApiError::invalid("code", "Send the code of WeChat."))?;

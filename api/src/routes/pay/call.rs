@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use poem::Request;
+use poem_openapi::types::Type;
 use schemas::{
     BillRecord, BillSn, JobRecord, UserId,
     job::{Idempotency, NewJob},
@@ -15,6 +16,7 @@ use crate::{
     error::ApiError,
     intake::{self, IdempotencyKey, Patience, ResultReply},
     state::{AppState, RequestContext},
+    view::{Bill, Resource},
 };
 
 /// Who calls, how long they wait, and what makes the call repeatable.
@@ -81,12 +83,12 @@ impl Call {
     /// # Errors
     ///
     /// See [`intake::start`], and what `body` answers.
-    pub(super) async fn run(
+    pub(super) async fn run<T: Type>(
         self,
         state: &AppState,
         mut job: NewJob,
         body: impl AsyncFnOnce(Value) -> Result<Value, ApiError>,
-    ) -> Result<ResultReply, ApiError> {
+    ) -> Result<ResultReply<T>, ApiError> {
         job.idempotency = self.idempotency;
         job.request_id = Some(self.context.request_id);
         job.trace_parent = self.context.trace_parent;
@@ -104,7 +106,7 @@ impl Call {
         state: &AppState,
         job: NewJob,
         sn: &BillSn,
-    ) -> Result<ResultReply, ApiError> {
+    ) -> Result<ResultReply<Resource<Bill>>, ApiError> {
         let user = self.user;
         let show = async |_| Ok(body_of(&own(state, user, sn).await?));
         self.run(state, job, show).await

@@ -37,7 +37,7 @@ pub(crate) use self::{
 };
 use self::{
     call::Call,
-    shapes::{Made, NewOrder, Payment, Picture, RefundOrder, Standing},
+    shapes::{Made, NewOrder, Offer, Payment, Picture, RefundBegun, RefundOrder, Standing},
 };
 use super::{json_body::JsonBody, path_id::BillPathId};
 use crate::{
@@ -45,7 +45,7 @@ use crate::{
     error::ApiError,
     intake::ResultReply,
     state::{AppState, RequestContext},
-    view::{Bill, BillRefund, List, Resource},
+    view::{Area, Bill, BillRefund, List, Resource},
 };
 
 /// The calls about bills.
@@ -60,7 +60,7 @@ impl PayApi {
     }
 }
 
-#[OpenApi(prefix_path = "/api/pay")]
+#[OpenApi(prefix_path = "/api/pay", tag = "Area::Payments")]
 impl PayApi {
     /// List one's bills
     ///
@@ -110,7 +110,7 @@ impl PayApi {
         _key: Header<Option<String>>,
         Data(context): Data<&RequestContext>,
         request: &Request,
-    ) -> Result<ResultReply, ApiError> {
+    ) -> Result<ResultReply<Offer>, ApiError> {
         let sn = body.required("sn")?.as_str().unwrap_or_default();
         let sn: BillSn = sn.parse().map_err(|_| ApiError::not_found())?;
         let call = self.call(caller.user, context, request, body.raw())?;
@@ -145,7 +145,7 @@ impl PayApi {
         _key: Header<Option<String>>,
         Data(context): Data<&RequestContext>,
         request: &Request,
-    ) -> Result<ResultReply, ApiError> {
+    ) -> Result<ResultReply<Offer>, ApiError> {
         let call = self.call(caller.user, context, request, body.raw())?;
         order::pay(&self.state, call, sn.0.get()?, &body).await
     }
@@ -168,7 +168,7 @@ impl PayApi {
         Data(context): Data<&RequestContext>,
         request: &Request,
         _body: Body,
-    ) -> Result<ResultReply, ApiError> {
+    ) -> Result<ResultReply<Resource<Bill>>, ApiError> {
         let call = self.call(caller.user, context, request, b"")?;
         order::refresh(&self.state, call, sn.0.get()?).await
     }
@@ -191,7 +191,7 @@ impl PayApi {
         Data(context): Data<&RequestContext>,
         request: &Request,
         _body: Body,
-    ) -> Result<ResultReply, ApiError> {
+    ) -> Result<ResultReply<Resource<Bill>>, ApiError> {
         let call = self.call(caller.user, context, request, b"")?;
         let bill = own(&self.state, caller.user, &sn.0.get()?).await?;
         let payload = PayClosing { sn: bill.id.clone(), reason: ClosingReason::Cancelled };
@@ -220,7 +220,7 @@ impl PayApi {
         _key: Header<Option<String>>,
         Data(context): Data<&RequestContext>,
         request: &Request,
-    ) -> Result<ResultReply, ApiError> {
+    ) -> Result<ResultReply<Resource<RefundBegun>>, ApiError> {
         let call = self.call(caller.user, context, request, body.raw())?;
         refund::refund(&self.state, call, sn.0.get()?, &body).await
     }

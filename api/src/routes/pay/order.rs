@@ -1,5 +1,6 @@
 //! Paying a bill, and asking how it stands.
 
+use poem_openapi::payload::Json;
 use providers::payment::Gateway;
 use schemas::{
     BillRecord, BillSn, Channel, ErrorCode, Queue, Scene, Timestamp,
@@ -13,8 +14,14 @@ use schemas::{
 };
 use serde_json::{Value, json};
 
-use super::{Call, Payment, body_of, own};
-use crate::{error::ApiError, intake::ResultReply, routes::json_body::JsonBody, state::AppState};
+use super::{Call, Offer, Payment, body_of, own};
+use crate::{
+    error::ApiError,
+    intake::ResultReply,
+    routes::json_body::JsonBody,
+    state::AppState,
+    view::{Bill, Resource, Shaped},
+};
 
 /// What the seal of a payer's id is for.
 const SEALED_PAYER: &str = "payer";
@@ -38,7 +45,7 @@ pub(super) async fn pay(
     call: Call,
     sn: BillSn,
     body: &JsonBody<Payment>,
-) -> Result<ResultReply, ApiError> {
+) -> Result<ResultReply<Offer>, ApiError> {
     let bill = own(state, call.user, &sn).await?;
     let mut order = read(state, sn, body)?;
     let now = Timestamp::now();
@@ -73,11 +80,11 @@ pub(super) async fn refresh(
     state: &AppState,
     call: Call,
     sn: BillSn,
-) -> Result<ResultReply, ApiError> {
+) -> Result<ResultReply<Resource<Bill>>, ApiError> {
     let bill = own(state, call.user, &sn).await?;
     if bill.payable().next().is_none() {
-        let body = poem_openapi::payload::Json(poem_openapi::types::Any(body_of(&bill)));
-        return Ok(ResultReply::Done(body, call.patience.applied(), None));
+        let body = Shaped::new(body_of(&bill));
+        return Ok(ResultReply::Done(Json(body), call.patience.applied(), None));
     }
     let payload = PayLook { sn, attempt: None, look: None };
     let mut job = NewJob::of::<PayQuery>(call.user, &payload).map_err(ApiError::internal)?;

@@ -8,8 +8,11 @@ use schemas::{
 };
 use serde_json::{Value, json};
 
-use super::{Call, RefundOrder, order::conflict, own};
-use crate::{error::ApiError, intake::ResultReply, routes::json_body::JsonBody, state::AppState};
+use super::{Call, RefundBegun, RefundOrder, order::conflict, own};
+use crate::{
+    error::ApiError, intake::ResultReply, routes::json_body::JsonBody, state::AppState,
+    view::Resource,
+};
 
 /// Starts the refund that `body` describes. What it may take is decided when it runs: this only
 /// says early what cannot be.
@@ -22,7 +25,7 @@ pub(super) async fn refund(
     call: Call,
     sn: BillSn,
     body: &JsonBody<RefundOrder>,
-) -> Result<ResultReply, ApiError> {
+) -> Result<ResultReply<Resource<RefundBegun>>, ApiError> {
     let bill = own(state, call.user, &sn).await?;
     // What is left of the payment now says nothing about what an earlier call has started.
     let earlier = call.earlier(state).await?;

@@ -1,13 +1,16 @@
 //! What requests and replies about bills look like.
 
+use std::borrow::Cow;
+
 use poem_openapi::{
     ApiResponse, Object,
     payload::{Binary, Json},
-    types::Any,
+    registry::{MetaSchema, MetaSchemaRef, Registry},
+    types::{Any, Type},
 };
 use serde_json::Value;
 
-use crate::view::{Bill, Resource};
+use crate::view::{Bill, RefundStatus, Resource};
 
 /// A bill to be made.
 #[derive(Object)]
@@ -46,6 +49,61 @@ pub(super) struct ExtraParams {
     /// `code` for a text to be drawn as a QR code in place of the provider's page, with Alipay and
     /// UnionPay.
     pub(super) presentation: Option<String>,
+}
+
+/// What a client pays with: described here, made by whoever speaks to the provider.
+pub(super) struct Offer;
+
+impl Type for Offer {
+    const IS_REQUIRED: bool = true;
+
+    type RawValueType = Self;
+    type RawElementValueType = Self;
+
+    fn name() -> Cow<'static, str> {
+        "Offer".into()
+    }
+
+    fn schema_ref() -> MetaSchemaRef {
+        MetaSchemaRef::Reference(Self::name().into_owned())
+    }
+
+    fn register(registry: &mut Registry) {
+        registry.create_schema::<Self, _>(Self::name().into_owned(), |_| MetaSchema {
+            description: Some(
+                "What the client pays with. With WeChat's JSAPI the fields stand at the top, \
+                 otherwise in `data`. WeChat: `code_url` (QR code), the parameters of the SDK (app) \
+                 or of the page (JSAPI), `mweb_url` (H5). Alipay: `redirect_url` and `html` (page, \
+                 phone page), `qr_code` (code), `order_string` (app), `trade_no` (JSAPI). UnionPay: \
+                 `html` (page, phone page), `qr_code` (code), `tn` (app).",
+            ),
+            additional_properties: Some(Box::new(MetaSchemaRef::Inline(Box::new(MetaSchema::ANY)))),
+            ..MetaSchema::new("object")
+        });
+    }
+
+    fn as_raw_value(&self) -> Option<&Self> {
+        Some(self)
+    }
+
+    fn raw_element_iter<'a>(&'a self) -> Box<dyn Iterator<Item = &'a Self> + 'a> {
+        Box::new(std::iter::once(self))
+    }
+}
+
+/// A refund that was sent to the provider.
+#[derive(Object)]
+pub(super) struct RefundBegun {
+    /// The bill.
+    sn: String,
+    /// Number of the refund in its bill, from 1.
+    refund: u32,
+    /// Number under which the provider knows the refund.
+    refund_sn: String,
+    /// What is paid back, in hundredths.
+    amount: i64,
+    /// Where it stands.
+    state: RefundStatus,
 }
 
 /// What is to be paid back.

@@ -34,7 +34,7 @@ use crate::{
     error::ApiError,
     intake::{self, Accepted, IdempotencyKey, Patience},
     state::{AppState, RequestContext},
-    view::{Cursor, Resource, Stretch},
+    view::{Area, Cursor, Resource, Stretch},
 };
 
 /// Most bytes of a request for a campaign: a thousand messages of the largest size.
@@ -176,7 +176,7 @@ enum Shown {
     ),
 }
 
-#[OpenApi(prefix_path = "/api/push")]
+#[OpenApi(prefix_path = "/api/push", tag = "Area::Push")]
 impl PushApi {
     /// Send pushes
     ///

@@ -26,7 +26,7 @@ use crate::{
     error::ApiError,
     intake::{self, IdempotencyKey, Patience, WorkReply},
     state::{AppState, RequestContext},
-    view::{List, Resource, UserImage},
+    view::{Area, List, Resource, UserImage},
 };
 
 /// Most bytes of a body that is read only to tell two requests apart.
@@ -69,7 +69,7 @@ enum Created {
     ),
 }
 
-#[OpenApi(prefix_path = "/api/user/user-image")]
+#[OpenApi(prefix_path = "/api/user/user-image", tag = "Area::Pictures")]
 impl UserImageApi {
     /// List a user's pictures
     ///
