@@ -133,9 +133,9 @@ fn rows(entries: &[AuditRecord]) -> comfy_table::Table {
             text(&entry.address),
             text(&entry.device),
             text(&entry.subject),
+            text(&entry.detail),
         ];
-        let detail = output::last_cell(&rows, &cells, &text(&entry.detail));
-        rows.add_row(cells.into_iter().chain([detail]).collect::<Vec<_>>());
+        output::add_line(&mut rows, cells.into());
     }
     rows
 }

@@ -2,22 +2,23 @@
 
 use std::io::{self, IsTerminal, Write};
 
-use comfy_table::{ColumnConstraint, ContentArrangement, Table};
+use comfy_table::{ColumnConstraint, ContentArrangement, Row, Table, Width, presets::NOTHING};
 use schemas::Timestamp;
 use serde::Serialize;
 
 /// Columns of a terminal that does not know how wide it is.
 const USUAL_COLUMNS: u16 = 80;
 
-/// Columns of ids and numbers.
-const WHOLE: [&str; 9] =
-    ["id", "job", "bill", "number", "campaign", "key", "client_id", "owner", "subject"];
+/// Columns of texts, which may be broken into lines. Everything else is looked up, compared or
+/// copied, and stays whole.
+const TEXTS: [&str; 9] =
+    ["value", "scopes", "grants", "what", "problem", "why", "detail", "error", "what for"];
 
-/// Characters that stand around a cell: two blanks and a line.
-const AROUND: usize = 3;
+/// Blanks behind a cell.
+const GAP: u16 = 2;
 
-/// The last column keeps as many, however narrow the terminal is.
-const LEAST_LAST: usize = 12;
+/// A text keeps as many characters in a line, however narrow the terminal is.
+const LEAST_TEXT: u16 = 20;
 
 /// Who reads the answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,18 +56,20 @@ pub(crate) fn json(value: &impl Serialize) -> io::Result<()> {
     out.write_all(b"\n")
 }
 
-/// An empty table with `header`, as wide as the terminal at most. What a person copies from it is
-/// never broken: then the table is rather wider.
+/// An empty table with `header`. Texts are broken to fit the terminal; when the rest is wider than
+/// that, the terminal breaks the lines, and what a person copies from them is still whole.
 pub(crate) fn table<const N: usize>(header: [&str; N]) -> Table {
     let mut table = Table::new();
-    table.set_content_arrangement(ContentArrangement::Dynamic);
+    table.set_truncation_indicator("…");
+    table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
     table.set_header(header);
-    for (place, name) in header.iter().enumerate() {
-        if WHOLE.contains(name)
-            && let Some(column) = table.column_mut(place)
-        {
-            column.set_constraint(ColumnConstraint::ContentWidth);
-        }
+    for (column, name) in table.column_iter_mut().zip(header) {
+        column.set_padding((0, GAP));
+        column.set_constraint(if TEXTS.contains(&name) {
+            ColumnConstraint::LowerBoundary(Width::Fixed(LEAST_TEXT + GAP))
+        } else {
+            ColumnConstraint::ContentWidth
+        });
     }
     if let Some(width) = instead_of(table.width()) {
         table.set_width(width);
@@ -74,16 +77,12 @@ pub(crate) fn table<const N: usize>(header: [&str; N]) -> Table {
     table
 }
 
-/// The cell in the last column of a row whose other cells are `others`: cut where it would not fit,
-/// because it says least and would make the row many lines high.
-pub(crate) fn last_cell<const N: usize>(table: &Table, others: &[String; N], text: &str) -> String {
-    let Some(columns) = table.width() else { return text.to_owned() };
-    let taken: usize = others.iter().map(|cell| cell.chars().count() + AROUND).sum();
-    let most = usize::from(columns).saturating_sub(taken + AROUND + 1).max(LEAST_LAST);
-    if text.chars().count() <= most {
-        return text.to_owned();
-    }
-    text.chars().take(most - 1).chain(['…']).collect()
+/// Adds a row that is one line high: a text is cut where it would not fit, because it would make the
+/// row many lines high and says more in the record itself.
+pub(crate) fn add_line(table: &mut Table, cells: Vec<String>) {
+    let mut row = Row::from(cells);
+    row.max_height(1);
+    table.add_row(row);
 }
 
 /// Columns to write in when the terminal reports so many; `None` when its word counts. One without
@@ -115,22 +114,37 @@ mod tests {
     }
 
     #[test]
-    fn an_id_stays_whole_and_the_last_cell_is_cut_on_a_narrow_terminal() {
+    fn what_is_copied_stays_whole_and_the_last_cell_is_cut_on_a_narrow_terminal() {
         let id = "01a2266f-7c1a-7b5e-8e07-b8c4fe740d46";
         let others = [id, "image.delete", "dead", "2026-11-29 09:22:00Z"].map(str::to_owned);
         let error = "attempt_failed_for_a_reason_that_has_many_words";
-        for columns in [80, 100, 140] {
+        for columns in [40, 80, 110, 140] {
             let mut rows = table(["id", "kind", "state", "accepted", "error"]);
             rows.set_width(columns);
-            let last = last_cell(&rows, &others, error);
-            let cells: Vec<_> = others.iter().cloned().chain([last.clone()]).collect();
-            rows.add_row(cells);
+            let cells = others.iter().cloned().chain([error.to_owned()]);
+            add_line(&mut rows, cells.collect());
             let text = rows.to_string();
 
-            assert!(text.contains(id), "{columns}:\n{text}");
-            assert_eq!(last.ends_with('…'), columns < 140, "{columns}: {last}");
-            let widest = text.lines().map(|line| line.chars().count()).max();
-            assert!(widest.is_some_and(|widest| widest <= columns.into()), "{columns}:\n{text}");
+            assert_eq!(text.lines().count(), 2, "{columns}: a row is one line\n{text}");
+            for cell in &others {
+                assert!(text.contains(cell), "{columns}: {cell}\n{text}");
+            }
+            assert!(text.contains("attempt_failed_for"), "{columns}:\n{text}");
+            assert_eq!(text.contains('…'), columns < 140, "{columns}:\n{text}");
+            let widest = text.lines().map(|line| line.trim_end().chars().count()).max();
+            let fits = widest.is_some_and(|widest| widest <= columns.into());
+            assert_eq!(fits, columns >= 110, "{columns}:\n{text}");
         }
+    }
+
+    #[test]
+    fn a_text_is_broken_to_fit_beside_what_is_whole() {
+        let mut rows = table(["field", "value"]);
+        rows.set_width(40);
+        rows.add_row(["scopes", "user_profile user_image push_device pay_trade_order"]);
+        let text = rows.to_string();
+
+        assert!(text.lines().count() > 2, "{text}");
+        assert!(text.lines().all(|line| line.chars().count() <= 40), "{text}");
     }
 }

@@ -40,6 +40,8 @@ const SILENCE: Duration = Duration::from_secs(2);
 pub(crate) struct Opened {
     pub(crate) store: Store,
     pub(crate) broker: Option<Broker>,
+    /// Whether there may be workers: behind the configured services, or in a `feat dev` that runs.
+    pub(crate) worked_on: bool,
     /// Whose bills there are: the configured merchants, or each provider of `feat dev`, whose
     /// merchant its simulators choose.
     pub(crate) accounts: Vec<(Channel, Option<String>)>,
@@ -96,14 +98,15 @@ pub(crate) fn folder(place: &Place) -> Result<Option<PathBuf>, Failure> {
 pub(crate) async fn open(place: &Place) -> Result<Opened, Failure> {
     if let Some(folder) = folder(place)? {
         let accounts = Channel::ALL.iter().map(|channel| (*channel, None)).collect();
-        return Ok(Opened { store: existing(&folder).await?, broker: None, accounts });
+        let worked_on = Store::sqlite_has_owner(&folder);
+        return Ok(Opened { store: existing(&folder).await?, broker: None, worked_on, accounts });
     }
     let operator = Config::load(place.configured.config.as_deref())?.operator()?;
     let store = database(&operator.mongodb).await?;
     let broker = operator.rabbitmq.map(|url| rabbit(url, "feat-operator", BROKER_WAIT));
     let merchants = operator.merchants.into_iter();
     let accounts = merchants.map(|(channel, merchant)| (channel, Some(merchant))).collect();
-    Ok(Opened { store, broker: broker.transpose()?, accounts })
+    Ok(Opened { store, broker: broker.transpose()?, worked_on: true, accounts })
 }
 
 /// Opens the SQLite file that `feat dev` has made in `folder`, also while it runs there.

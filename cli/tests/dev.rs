@@ -14,6 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use schemas::{BookDay, Timestamp};
 use support::{Dev, assert_refused, error_of, feat, json, run};
 
 /// Starts that should fail end by themselves; this one names the folder.
@@ -187,6 +188,9 @@ fn operators_look_and_change_beside_a_running_feat() {
     let json_head = format!("{head}Content-Type: application/json\r\n");
     let (status, made) = dev.send("POST", "/api/pay/order/", &json_head, body);
     assert_eq!(status, 403, "a key for everything makes no bills: {made}");
+    let day = BookDay::published(Timestamp::now()).to_string();
+    let reports = with(&["pay", "reconcile", "--date", &day]);
+    assert_eq!(reports.len(), 3, "one of each provider, after they were matched: {reports:?}");
     // The timetable has planned its rounds meanwhile, or soon will have.
     let deadline = Instant::now() + support::PATIENCE;
     while with(&["jobs", "list", "--all"]).is_empty() {

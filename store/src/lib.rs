@@ -62,7 +62,7 @@ pub use pushes::Pushes;
 pub use sessions::Sessions;
 pub use users::Users;
 
-use engine::{Engine, Mongo, Sqlite, Stay, Tempo};
+use engine::{Engine, Mongo, Sqlite, Stay, Tempo, is_owned};
 
 /// What became of an insert.
 #[must_use = "a record that is not stored may be lost"]
@@ -157,6 +157,13 @@ impl Store {
     /// [`OpenError`] says what to do; never [`OpenError::InUse`].
     pub async fn sqlite_as_guest(folder: &Path) -> Result<Self, OpenError> {
         Self::sqlite_for(folder, Stay::Guest).await
+    }
+
+    /// Whether a process owns the file in `folder` now, so that its workers go on with what a guest
+    /// leaves there.
+    #[must_use]
+    pub fn sqlite_has_owner(folder: &Path) -> bool {
+        is_owned(folder)
     }
 
     async fn sqlite_for(folder: &Path, stay: Stay) -> Result<Self, OpenError> {

@@ -3,7 +3,7 @@
 use comfy_table::Table;
 use schemas::JobRecord;
 
-use crate::output::{last_cell, seconds, table};
+use crate::output::{add_line, seconds, table};
 
 /// One row for each job.
 pub(super) fn rows(jobs: &[JobRecord]) -> Table {
@@ -18,10 +18,9 @@ pub(super) fn rows(jobs: &[JobRecord]) -> Table {
             job.attempts.to_string(),
             seconds(job.created_at),
             job.wake_at.map(seconds).unwrap_or_default(),
+            job.error.as_ref().map(|error| error.code.clone()).unwrap_or_default(),
         ];
-        let error = job.error.as_ref().map(|error| error.code.as_str()).unwrap_or_default();
-        let error = last_cell(&rows, &cells, error);
-        rows.add_row(cells.into_iter().chain([error]).collect::<Vec<_>>());
+        add_line(&mut rows, cells.into());
     }
     rows
 }

@@ -78,7 +78,7 @@ pub(super) async fn list(opened: &Opened, args: &ListBills) -> Result<(), Failur
 }
 
 fn header() -> comfy_table::Table {
-    output::table(["bill", "status", "amount", "through", "refunded", "owner", "made", "subject"])
+    output::table(["bill", "status", "amount", "through", "refunded", "owner", "made", "what for"])
 }
 
 fn add_row(rows: &mut comfy_table::Table, bill: &BillRecord) {
@@ -94,9 +94,9 @@ fn add_row(rows: &mut comfy_table::Table, bill: &BillRecord) {
         if bill.refunded() == 0 { String::new() } else { yuan(bill.refunded()) },
         bill.owner.to_string(),
         output::seconds(bill.created_at),
+        bill.subject.clone(),
     ];
-    let subject = output::last_cell(rows, &cells, &bill.subject);
-    rows.add_row(cells.into_iter().chain([subject]).collect::<Vec<_>>());
+    output::add_line(rows, cells.into());
 }
 
 fn yuan(fen: i64) -> String {

@@ -44,8 +44,7 @@ pub(super) async fn run(opened: &Opened, args: &Reconcile) -> Result<(), Failure
         return print(opened, args, form).await;
     }
     let job = start(opened, args).await?;
-    // Without a broker the workers are in `feat dev`, which cannot run beside this command.
-    if args.wait.is_zero() || opened.broker.is_none() {
+    if args.wait.is_zero() || !opened.worked_on {
         return told(form, &job);
     }
     follow(opened, &job, args.wait).await?;

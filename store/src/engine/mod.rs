@@ -13,7 +13,7 @@ use crate::{
 };
 
 pub(crate) use mongo::{Mongo, Tempo};
-pub(crate) use sqlite::{Sqlite, Stay};
+pub(crate) use sqlite::{Sqlite, Stay, is_owned};
 
 /// A record in the form in which its engine stores it.
 #[derive(Clone)]

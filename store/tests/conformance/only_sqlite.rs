@@ -98,6 +98,7 @@ async fn guests_come_while_somebody_owns_the_folder_and_one_of_all_savers_wins()
     let first = job();
     assert_eq!(owner.jobs.insert(&first).await, Ok(Insert::Stored));
     let guest = Store::sqlite_as_guest(folder.path()).await.unwrap();
+    assert!(Store::sqlite_has_owner(folder.path()));
 
     let mut seen = guest.jobs.get(first.id).await.unwrap().unwrap();
     for round in 0..50 {
@@ -116,6 +117,7 @@ async fn guests_come_while_somebody_owns_the_folder_and_one_of_all_savers_wins()
     let error = refusal(folder.path()).await;
     assert!(matches!(error, OpenError::InUse { .. }), "the guest took the lock along: {error:?}");
     owner.close().await;
+    assert!(!Store::sqlite_has_owner(folder.path()));
     Store::sqlite_as_guest(folder.path()).await.unwrap().close().await;
 }
 

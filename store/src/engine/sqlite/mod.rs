@@ -22,7 +22,7 @@ use crate::{
     aggregate::{Aggregate, Collection, Key},
     query::{Query, Value},
 };
-pub(crate) use open::Stay;
+pub(crate) use open::{Stay, is_owned};
 use threads::Threads;
 
 /// The engine over one file.

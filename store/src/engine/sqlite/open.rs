@@ -86,6 +86,12 @@ fn lock(folder: &Path) -> Result<File, OpenError> {
     }
 }
 
+/// Whether another process owns `folder` at this moment.
+pub(crate) fn is_owned(folder: &Path) -> bool {
+    let lock = File::open(folder.join("feat.lock"));
+    lock.is_ok_and(|lock| matches!(lock.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
 fn connect(file: &PathBuf) -> Result<Connection, rusqlite::Error> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE
