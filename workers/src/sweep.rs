@@ -141,7 +141,7 @@ async fn sweep(shared: &Shared, queue: Queue, before: Timestamp, shutdown: &Canc
         if lost.is_empty() {
             return;
         }
-        tracing::warn!(%queue, jobs = lost.len(), "messages were lost and are sent again");
+        tracing::warn!(%queue, jobs = lost.len(), "jobs without a message are sent again");
         publish_all(shared, lost, MESSAGE_LOST, |job, by, now| {
             job.publish("message lost", by, now)
         })

@@ -1,7 +1,7 @@
 //! Grants `authorization_code` and `client_credentials` at the token endpoint.
 
 use futures::future::join_all;
-use schemas::{Timestamp, UserId};
+use schemas::{Timestamp, UserId, audit::Action};
 use serde_json::{Value, json};
 use store::Save;
 
@@ -161,6 +161,13 @@ async fn a_code_used_again_ends_what_it_gave() {
         ("refresh_token", body["refresh_token"].as_str().unwrap()),
     ];
     refusal("refresh", token(&server, &refresh).await, 400, "invalid_grant").await;
+
+    for _ in 0..3 {
+        refusal("again", token(&server, &stolen).await, 400, "invalid_grant").await;
+    }
+    let told = server.audit().await;
+    let stolen = told.iter().filter(|entry| entry.action == Action::SessionStolen).count();
+    assert_eq!(stolen, 1, "an entry of each try would let anybody fill the record");
 }
 
 #[tokio::test]

@@ -3,10 +3,12 @@
 use reqwest::Method;
 use schemas::{
     JobState, PushId,
+    audit::Action,
     kinds::PushFanOut,
     push::{Audience, PushOrder, PushState},
 };
 use serde_json::{Value, json};
+use store::AuditFilter;
 
 use crate::rig::App;
 
@@ -211,4 +213,21 @@ async fn a_scheduled_campaign_can_be_stopped_before_it_begins() {
     assert!(job.cancel_requested_at.is_some(), "a worker ends it now");
     let campaign = app.store.pushes.get(push).await.unwrap().unwrap();
     assert_eq!(campaign.state, PushState::Cancelled);
+}
+
+#[tokio::test]
+async fn a_campaign_that_is_cancelled_by_its_job_is_written_down_once() {
+    let app = start().await;
+    let told = app.push(&to_all(&alert()), None).await.1;
+    let push: PushId = told["data"]["id"].as_str().unwrap().parse().unwrap();
+    let path = format!("/api/job/{}/cancel/", push.job());
+    for _ in 0..2 {
+        let reply = app.request(Method::POST, &path, &app.ada).send().await.unwrap();
+        assert_eq!(reply.status(), 202);
+    }
+
+    let filter = AuditFilter { actions: vec![Action::CampaignCancelled], ..AuditFilter::default() };
+    let entries = app.store.audit.list(&filter, None, 10).await.unwrap();
+    let subjects: Vec<_> = entries.iter().map(|entry| entry.subject.as_deref()).collect();
+    assert_eq!(subjects, [Some(push.to_string().as_str())]);
 }

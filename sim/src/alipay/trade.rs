@@ -93,7 +93,9 @@ pub(super) fn place(call: &Call<'_>, order: Trade) -> Result<Trade, Fail> {
 
 fn add(book: &mut Book, mut order: Trade) -> Result<u64, Fail> {
     let serial = book.serial();
-    order.number = format!("{}22001{serial:015}", &digits(order.created)[..8]);
+    let moment = digits(order.created);
+    let (day, time) = moment.split_at(8);
+    order.number = format!("{day}22001{time}{serial:09}");
     let full = |_| Fail::business("ACQ.SYSTEM_ERROR", "the simulator is full");
     book.open(order).map(|trade| trade.id).map_err(full)
 }

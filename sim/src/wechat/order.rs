@@ -94,7 +94,7 @@ pub(super) fn place(sim: &Sim, account: &WechatAccount, order: Order) -> Result<
         merchant: account.mchid().to_owned(),
         app: order.app,
         key: order.key,
-        number: format!("4200{}{serial:016}", &digits(now)[..8]),
+        number: format!("4200{}{serial:010}", digits(now)),
         product: order.product.to_owned(),
         amount: order.amount,
         subject: order.subject,
@@ -215,7 +215,7 @@ fn take(
     let serial = book.serial();
     let refund = Refund {
         number: wanted.number,
-        id: format!("5030{}{serial:017}", &digits(now)[..8]),
+        id: format!("5030{}{serial:011}", digits(now)),
         amount: wanted.amount,
         data,
         at: now,

@@ -61,13 +61,15 @@ pub(in crate::auth) async fn authorization_code(
                 }
             }
             Redeem::Reused(reused) => {
-                // Marked once is enough: many who try at a time need not race.
-                if code.reused_at.is_some()
-                    || state.store.codes.save(&reused).await? == Save::Stored
-                {
-                    tracing::warn!(session = %reused.session, "a code was used twice: session ended");
+                // Marked once is enough: many who try at a time need not race, and whoever goes on
+                // trying fills neither the log nor the audit record.
+                let marked = code.reused_at.is_some();
+                if marked || state.store.codes.save(&reused).await? == Save::Stored {
                     sessions::end(state, reused.owner, reused.session).await?;
-                    records::code_reused(state, context, &reused).await;
+                    if !marked {
+                        tracing::warn!(session = %reused.session, "a code was used twice: session ended");
+                        records::code_reused(state, context, &reused).await;
+                    }
                     return Err(REFUSED);
                 }
             }

@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
-use schemas::{ErrorCode, Event, JobId, JobRecord, JobState, Timestamp, UserId};
+use schemas::{
+    ErrorCode, Event, JobId, JobRecord, JobState, Timestamp, UserId, audit::AuditRecord,
+};
 use serde_json::json;
 use store::Save;
 use tracing::Instrument;
@@ -14,8 +16,8 @@ use poem_openapi::types::ToJSON;
 /// Saves that are tried when others change the job at the same time.
 const TRIES: usize = 8;
 
-/// Saves the wish of `owner` to stop job `id`, and tells the workers. With `watch`, also begins to
-/// watch what becomes of it.
+/// Saves the wish of `owner` to stop job `id`, writes down `entry` if it is a new one, and tells the
+/// workers. With `watch`, also begins to watch what becomes of it.
 ///
 /// # Errors
 ///
@@ -25,11 +27,15 @@ pub(in crate::routes) async fn request(
     owner: UserId,
     id: JobId,
     watch: bool,
+    entry: Option<AuditRecord>,
 ) -> Result<(JobRecord, Option<Watcher>), ApiError> {
     let state = state.clone();
     let watcher = if watch { state.watch.of(owner, id) } else { None };
     let save_and_tell = async move {
         let (job, news) = save(&state, owner, id).await?;
+        if let Some(entry) = entry.filter(|_| news) {
+            state.audit.note(&entry).await;
+        }
         // News may get lost, so it is told again; a message is sent for a change alone.
         state.broker.send_event(Event::CancelRequested { id });
         if news && job.state == JobState::Queued {

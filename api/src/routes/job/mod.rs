@@ -6,13 +6,18 @@ mod list;
 
 use std::{sync::Arc, time::Duration};
 
-use poem::Request;
+use poem::{Request, web::Data};
 use poem_openapi::{
     ApiResponse, OpenApi,
     param::{Header, Path, Query},
     payload::{EventStream, Json},
 };
-use schemas::{JobId, JobRecord, JobState, UserId, kinds};
+use schemas::{
+    Job as _, JobId, JobRecord, JobState, PushId, UserId,
+    audit::{Actor, AuditRecord},
+    kinds::{self, PushFanOut},
+    push::PushWish,
+};
 use tokio::sync::Semaphore;
 
 use self::events::Follower;
@@ -22,7 +27,7 @@ use crate::{
     error::ApiError,
     intake::Patience,
     places::Places,
-    state::AppState,
+    state::{AppState, RequestContext},
     view::{Area, Job, Moment, Resource, Stretch},
     watch::Watcher,
 };
@@ -203,13 +208,15 @@ impl JobApi {
         /// `wait=N` holds the request for up to N seconds until the job has ended (RFC 7240).
         #[oai(name = "Prefer")]
         _prefer: Header<Option<String>>,
+        Data(context): Data<&RequestContext>,
         request: &Request,
     ) -> Result<CancelReply, ApiError> {
         let patience = self.patience(request);
         let id = id.0.get()?;
         let wait = !patience.wait.is_zero();
-        self.own(&caller, id).await?;
-        let (job, watcher) = cancel::request(&self.state, caller.user, id, wait).await?;
+        let asked = self.own(&caller, id).await?;
+        let entry = entry(context, &caller, &asked);
+        let (job, watcher) = cancel::request(&self.state, caller.user, id, wait, entry).await?;
         let (job, applied) = self.ended(job, watcher, patience).await?;
         match job.state {
             JobState::Cancelled => Ok(CancelReply::Cancelled(resource(&job), applied)),
@@ -248,6 +255,16 @@ impl JobApi {
         let seen = |job: &JobRecord| kinds::spec(&job.kind).is_some_and(|kind| caller.sees(kind));
         job.filter(seen).ok_or_else(ApiError::not_found)
     }
+}
+
+/// To cancel the fan-out of a campaign is to cancel the campaign, which is written down.
+fn entry(context: &RequestContext, caller: &Caller, job: &JobRecord) -> Option<AuditRecord> {
+    if job.kind != PushFanOut::KIND {
+        return None;
+    }
+    let actor = Actor::User(caller.user);
+    let entry = context.entry(PushWish::Cancel.action(), &actor).subject(PushId::of_job(job.id));
+    Some(AuditRecord { client: caller.client.clone(), ..entry })
 }
 
 fn resource(job: &JobRecord) -> Json<Resource<Job>> {

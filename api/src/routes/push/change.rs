@@ -136,7 +136,7 @@ async fn wake(state: &AppState, campaign: &PushCampaign) -> Result<(), ApiError>
 ///
 /// 503: the same call again is safe.
 async fn stop_fan_out(state: &AppState, campaign: &PushCampaign) -> Result<(), ApiError> {
-    match cancel::request(state, campaign.owner, campaign.id.job(), false).await {
+    match cancel::request(state, campaign.owner, campaign.id.job(), false, None).await {
         Ok(_) => Ok(()),
         // It has ended, or is forgotten: the shards see the campaign themselves.
         Err(error) if matches!(error.code(), ErrorCode::Conflict | ErrorCode::NotFound) => Ok(()),
