@@ -2,11 +2,13 @@
 
 #![expect(clippy::expect_used, reason = "a panic is how a test fails")]
 
+mod cancelling;
+
 use std::{collections::BTreeSet, time::Duration};
 
 use futures::future::join_all;
 use schemas::{
-    DeviceId, Event, ImageId, JobRecord, JobState, SessionId, Timestamp, UserId,
+    DeviceId, ImageId, JobRecord, JobState, SessionId, Timestamp, UserId,
     device::DeviceRecord,
     image::{ImageFormat, ImageRecord},
     job::NewJob,
@@ -28,9 +30,6 @@ tests::on_both_engines! {
     a_panic_is_a_failed_attempt,
     a_handler_that_never_returns_is_cut_off,
     a_refused_job_is_not_tried_again,
-    a_job_cancelled_while_it_runs_is_taken_back,
-    a_job_cancelled_before_it_runs_never_runs,
-    a_cancellation_that_comes_too_late_changes_nothing,
     a_lost_message_is_sent_again,
     a_backlog_is_not_sent_again,
     what_workers_fetched_ahead_of_a_slow_service_is_not_sent_again,
@@ -131,56 +130,6 @@ async fn a_refused_job_is_not_tried_again(engine: Engine) {
 
     assert_eq!(script.seen().begun, 1);
     assert_eq!(failed.error.expect("failure").code, "as_the_script_says");
-}
-
-/// Asks to cancel as the API does: record, news, message.
-async fn cancel(rig: &Rig, id: schemas::JobId) {
-    loop {
-        let asked = rig.job(id).await.request_cancel("api", Timestamp::now()).expect("open job");
-        if rig.store.jobs.save(&asked).await.expect("store") == Save::Stored {
-            rig.broker.send_event(Event::CancelRequested { id });
-            rig.broker.publish(&asked).await.expect("publish");
-            return;
-        }
-    }
-}
-
-async fn a_job_cancelled_while_it_runs_is_taken_back(engine: Engine) {
-    let rig = Rig::new(engine).await;
-    let script = Script::new(&[Step::Gate]);
-    let worker = rig.worker();
-    let job = rig.submit::<Leased>(&script.payload()).await;
-    rig.in_state(job.id, JobState::Running).await;
-    cancel(&rig, job.id).await;
-    rig.in_state(job.id, JobState::Cancelled).await;
-    worker.stop().await;
-
-    let seen = script.seen();
-    assert_eq!((seen.effects, seen.undone, seen.running), (0, 1, 0));
-}
-
-async fn a_job_cancelled_before_it_runs_never_runs(engine: Engine) {
-    let rig = Rig::new(engine).await;
-    let script = Script::new(&[Step::Done]);
-    let job = rig.submit::<Leased>(&script.payload()).await;
-    cancel(&rig, job.id).await;
-    let worker = rig.worker();
-    rig.in_state(job.id, JobState::Cancelled).await;
-    worker.stop().await;
-
-    let seen = script.seen();
-    assert_eq!((seen.begun, seen.undone), (0, 1));
-}
-
-async fn a_cancellation_that_comes_too_late_changes_nothing(engine: Engine) {
-    let rig = Rig::new(engine).await;
-    let script = Script::new(&[Step::Done]);
-    let worker = rig.worker();
-    let job = rig.submit::<Repeatable>(&script.payload()).await;
-    let done = rig.in_state(job.id, JobState::Succeeded).await;
-
-    assert!(done.clone().request_cancel("api", Timestamp::now()).is_err());
-    worker.stop().await;
 }
 
 async fn a_lost_message_is_sent_again(engine: Engine) {
