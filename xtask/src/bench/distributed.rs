@@ -5,6 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use schemas::Timestamp;
 use xtask::services::Progress;
 
 use super::{
@@ -13,8 +14,9 @@ use super::{
     figures::{Figure, Goal, count, millis, percentile},
     floor,
     http::{Connection, Reply, Request},
-    installation::{Installation, Outcome},
-    load::Report,
+    installation::{Installation, Process},
+    load::{Load, Report},
+    outcome::Outcome,
 };
 
 /// The figure that other rates are compared with.
@@ -56,34 +58,32 @@ impl Place<'_> {
         floor::measure(self.mongodb, name, self.rabbitmq, jobs).await
     }
 
-    /// Many deletions at a time.
+    /// Feat with `jobs` pictures, to be deleted in turns.
     pub(super) async fn pipeline(
         &self,
         jobs: usize,
         connections: usize,
-    ) -> Result<Vec<Figure>, Fault> {
+    ) -> Result<Pipeline<'_>, Fault> {
         let installation = self.installation("pipeline")?;
         let (api, worker) = (installation.api().await?, installation.worker().await?);
         let load = installation.sign_in(&api, connections).await?;
         self.progress.step(&format!("pipeline: uploading {jobs} pictures"));
         let images = load.upload(jobs).await?;
-        self.progress.step(&format!("pipeline: deleting them over {connections} connections"));
         api.reset_peak();
         worker.reset_peak();
-        let mut report = load.delete(&images).await;
-        worker.finishes(images.len() as u64).await?;
-        let outcome = installation.outcome(None)?;
-        let mut figures = throughput(&mut report, &outcome);
-        let left = count(installation.files_left());
-        figures.push(
-            Figure::of("pipeline: files of deleted pictures left", left, "")
-                .with(Goal::AtMost(0.0)),
-        );
-        figures.push(Figure::of("pipeline: API, most memory", api.peak_mib(), "MiB").with(MEMORY));
-        figures.push(
-            Figure::of("pipeline: worker, most memory", worker.peak_mib(), "MiB").with(MEMORY),
-        );
-        Ok(figures)
+        let (turns, report) = (Vec::new(), Report::default());
+        let progress = self.progress;
+        Ok(Pipeline {
+            installation,
+            api,
+            worker,
+            load,
+            images,
+            deleted: 0,
+            turns,
+            report,
+            progress,
+        })
     }
 
     /// One client, one deletion after the other.
@@ -153,6 +153,50 @@ impl Place<'_> {
             Figure::of("backlog: worker, most memory after 60,000 jobs", worker_late, "MiB")
                 .with(MEMORY),
         ])
+    }
+}
+
+/// One API and one worker, with pictures to delete, many at a time.
+pub(super) struct Pipeline<'a> {
+    installation: Installation,
+    api: Process,
+    worker: Process,
+    load: Load,
+    images: Vec<i64>,
+    deleted: usize,
+    /// When each turn began.
+    turns: Vec<Timestamp>,
+    report: Report,
+    progress: &'a Progress,
+}
+
+impl Pipeline<'_> {
+    /// Deletes the next pictures, at most `count`, and waits for their jobs.
+    pub(super) async fn turn(&mut self, count: usize) -> Result<(), Fault> {
+        let next = (self.deleted + count).min(self.images.len());
+        let connections = self.load.connections;
+        self.progress.step(&format!("pipeline: deleting {count} over {connections} connections"));
+        self.turns.push(Timestamp::now());
+        let report = self.load.delete(&self.images[self.deleted..next]).await;
+        self.worker.finishes(next as u64).await?;
+        self.report.add(report);
+        self.deleted = next;
+        Ok(())
+    }
+
+    /// What all turns came to.
+    pub(super) fn figures(mut self) -> Result<Vec<Figure>, Fault> {
+        let outcome = self.installation.outcome_in_turns(&self.turns)?;
+        let mut figures = throughput(&mut self.report, &outcome);
+        let left = count(self.installation.files_left());
+        let (api, worker) = (self.api.peak_mib(), self.worker.peak_mib());
+        figures.extend([
+            Figure::of("pipeline: files of deleted pictures left", left, "")
+                .with(Goal::AtMost(0.0)),
+            Figure::of("pipeline: API, most memory", api, "MiB").with(MEMORY),
+            Figure::of("pipeline: worker, most memory", worker, "MiB").with(MEMORY),
+        ]);
+        Ok(figures)
     }
 }
 

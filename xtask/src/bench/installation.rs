@@ -10,7 +10,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use schemas::{JobRecord, JobState, Queue};
 use serde_json::Value;
 use tokio::time::{sleep, timeout};
 
@@ -40,15 +39,6 @@ pub(super) struct Process {
     child: Child,
     pub(super) address: SocketAddr,
     log: PathBuf,
-}
-
-/// What the store says of the jobs.
-#[derive(Debug)]
-pub(super) struct Outcome {
-    /// Jobs that have succeeded.
-    pub(super) succeeded: u64,
-    /// From their first acceptance to their last end, by the records.
-    pub(super) span: Duration,
 }
 
 impl Installation {
@@ -110,7 +100,7 @@ impl Installation {
         self.data().join("files")
     }
 
-    fn data(&self) -> PathBuf {
+    pub(super) fn data(&self) -> PathBuf {
         self.folder.join("data")
     }
 
@@ -181,7 +171,7 @@ impl Installation {
     }
 
     /// Runs a command to its end and returns what it wrote.
-    fn run(&self, arguments: &[&str], input: &str) -> Result<Vec<u8>, Fault> {
+    pub(super) fn run(&self, arguments: &[&str], input: &str) -> Result<Vec<u8>, Fault> {
         let mut child = self
             .command(arguments)
             .stdin(Stdio::piped())
@@ -237,52 +227,6 @@ impl Installation {
         let token = body["access_token"].as_str().ok_or_else(|| format!("no token: {body}"))?;
         let token = token.to_owned();
         Ok(Load { address: api.address, token, connections, pause: Duration::ZERO })
-    }
-
-    /// What the store says; of an embedded one only when its process has ended.
-    pub(super) fn outcome(&self, data: Option<&Path>) -> Result<Outcome, Fault> {
-        self.outcome_of("image.delete", data)
-    }
-
-    /// The same of the jobs of another kind.
-    pub(super) fn outcome_of(&self, kind: &str, data: Option<&Path>) -> Result<Outcome, Fault> {
-        self.outcome_where(kind, data, |_| true)
-    }
-
-    /// The same of those jobs of a kind that went through `queue`.
-    pub(super) fn outcome_on(&self, kind: &str, queue: Queue) -> Result<Outcome, Fault> {
-        self.outcome_where(kind, None, |job| job.queue == queue)
-    }
-
-    fn outcome_where(
-        &self,
-        kind: &str,
-        data: Option<&Path>,
-        meant: impl Fn(&JobRecord) -> bool,
-    ) -> Result<Outcome, Fault> {
-        let mut arguments = vec!["jobs", "list", "--kind", kind, "--all", "--json"];
-        let data = data.map(|data| data.display().to_string());
-        arguments.extend(data.iter().flat_map(|data| ["--data", data]));
-        let (mut succeeded, mut first, mut last) = (0, None, None);
-        for line in self.run(&arguments, "")?.split(|byte| *byte == b'\n') {
-            if line.is_empty() {
-                continue;
-            }
-            let job: JobRecord = serde_json::from_slice(line)?;
-            if job.state != JobState::Succeeded || !meant(&job) {
-                continue;
-            }
-            succeeded += 1;
-            first = Some(first.map_or(job.created_at, |first| job.created_at.min(first)));
-            last = last.max(job.settled_at);
-        }
-        let span = first.zip(last).map(|(first, last)| last.since(first)).unwrap_or_default();
-        Ok(Outcome { succeeded, span })
-    }
-
-    /// What the store of an ended `feat dev` says.
-    pub(super) fn embedded_outcome(&self) -> Result<Outcome, Fault> {
-        self.outcome(Some(&self.data()))
     }
 
     /// Pictures of which something still lies in the file store.

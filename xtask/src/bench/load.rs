@@ -50,6 +50,16 @@ pub(super) struct Report {
     pub(super) elapsed: Duration,
 }
 
+impl Report {
+    /// Takes another one along, of requests that came later.
+    pub(super) fn add(&mut self, later: Self) {
+        self.times.extend(later.times);
+        self.errors += later.errors;
+        self.first_error = self.first_error.take().or(later.first_error);
+        self.elapsed += later.elapsed;
+    }
+}
+
 impl Load {
     /// Uploads `count` pictures and returns their ids.
     pub(super) async fn upload(&self, count: usize) -> Result<Vec<i64>, Fault> {

@@ -14,11 +14,12 @@ mod http;
 mod identity;
 mod installation;
 mod load;
+mod outcome;
 mod payments;
 mod payments_floor;
 mod push;
 
-use std::{fs, path::PathBuf, process::ExitCode};
+use std::{fs, path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Args, ValueEnum};
 use tokio::process::Command;
@@ -104,6 +105,9 @@ enum Part {
     /// Apple pushes against the simulator, by themselves and in campaigns, and device tokens
     Push,
 }
+
+/// Turns of Feat; what it stands on is measured before the first, between them, and after the last.
+const TURNS: usize = 3;
 
 pub(crate) async fn run(arguments: Arguments) -> Outcome {
     let mut interrupts = Interrupts::listen()?;
@@ -197,8 +201,8 @@ async fn measure(arguments: &Arguments, folder: &std::path::Path) -> Result<Vec<
     Ok(figures)
 }
 
-/// Feat between two measurements of what it stands on: a machine that gets slower or faster
-/// meanwhile does so for both.
+/// Feat and what it stands on in turn, so that a machine that gets slower or faster meanwhile does so
+/// for both.
 async fn pipeline(
     place: &Place<'_>,
     arguments: &Arguments,
@@ -206,14 +210,24 @@ async fn pipeline(
     connections: usize,
 ) -> Result<Vec<Figure>, Fault> {
     let (with_floor, with_feat) = (arguments.wants(Part::Floor), arguments.wants(Part::Pipeline));
-    let before = if with_floor { Some(place.floor("floor-before", jobs).await?) } else { None };
-    let mut figures = Vec::new();
-    if with_feat {
-        figures.extend(place.pipeline(jobs, connections).await?);
+    let mut feat = if with_feat { Some(place.pipeline(jobs, connections).await?) } else { None };
+    let (share, mut floor) = (jobs.div_ceil(TURNS + 1), Duration::ZERO);
+    for turn in 0..=TURNS {
+        if with_floor {
+            floor += place.floor(&format!("floor-{turn}"), share).await?;
+        }
+        if let Some(feat) = feat.as_mut().filter(|_| turn < TURNS) {
+            feat.turn(jobs.div_ceil(TURNS)).await?;
+        }
     }
-    let Some(before) = before else { return Ok(figures) };
-    let after = if with_feat { place.floor("floor-after", jobs).await? } else { before };
-    let floor = 2.0 * count(jobs as u64) / (before + after).as_secs_f64();
+    let mut figures = match feat {
+        Some(feat) => feat.figures()?,
+        None => Vec::new(),
+    };
+    if !with_floor {
+        return Ok(figures);
+    }
+    let floor = count((share * (TURNS + 1)) as u64) / floor.as_secs_f64();
     figures.push(Figure::of("floor: jobs without Feat", floor, "/s"));
     let finished = figures.iter().find(|figure| figure.name == distributed::FINISHED);
     if let Some(finished) = finished.map(|figure| figure.value) {
