@@ -93,19 +93,19 @@ async fn alter_in(
     args: &ChangeClient,
     scopes: Option<&Scopes>,
 ) -> Result<(), Failure> {
-    let next = |client: &ClientRecord| {
+    let client = change(store, &args.id, |client| {
         let client = client.clone();
-        ClientRecord {
+        let next = ClientRecord {
             name: args.name.clone().unwrap_or(client.name),
             scopes: scopes.cloned().unwrap_or(client.scopes),
             grants: args.grants.clone().unwrap_or(client.grants),
             redirect_uris: args.redirect_uris.clone().unwrap_or(client.redirect_uris),
             ..client
-        }
-    };
-    let wanted = next(&find(store, &args.id).await?);
-    fits(&wanted.grants, &wanted.redirect_uris, wanted.secret_digest.is_none())?;
-    let client = change(store, &args.id, |client| Some(next(client))).await?;
+        };
+        fits(&next.grants, &next.redirect_uris, next.secret_digest.is_none())?;
+        Ok(Some(next))
+    })
+    .await?;
     let operator = Operator::named(&args.operator);
     let what = format!(
         "name: {}; scopes: {}; grants: {}; addresses: {}",
@@ -143,7 +143,7 @@ async fn rotate_in(store: &Store, args: &OneClient) -> Result<(), Failure> {
     let secret = random_secret();
     let digest = api::auth::digest_secret(&secret);
     let client = change(store, &args.id, |client| {
-        Some(ClientRecord { secret_digest: Some(digest.clone()), ..client.clone() })
+        Ok(Some(ClientRecord { secret_digest: Some(digest.clone()), ..client.clone() }))
     })
     .await?;
     let operator = Operator::named(&args.operator);
@@ -176,7 +176,8 @@ async fn set_open_in(store: &Store, args: &OneClient, open: bool) -> Result<(), 
     let now = Timestamp::now();
     let client = change(store, &args.id, |client| {
         let disabled_at = if open { None } else { Some(client.disabled_at.unwrap_or(now)) };
-        (client.disabled_at != disabled_at).then(|| ClientRecord { disabled_at, ..client.clone() })
+        let changes = client.disabled_at != disabled_at;
+        Ok(changes.then(|| ClientRecord { disabled_at, ..client.clone() }))
     })
     .await?;
     let operator = Operator::named(&args.operator);
@@ -198,15 +199,15 @@ async fn find(store: &Store, id: &ClientId) -> Result<ClientRecord, Failure> {
     })
 }
 
-/// Saves what `next` makes of the client; nothing when it makes nothing.
+/// Saves what `next` makes of the client; nothing when it makes nothing or refuses.
 async fn change(
     store: &Store,
     id: &ClientId,
-    next: impl Fn(&ClientRecord) -> Option<ClientRecord>,
+    next: impl Fn(&ClientRecord) -> Result<Option<ClientRecord>, Failure>,
 ) -> Result<ClientRecord, Failure> {
     for _ in 0..TRIES {
         let client = find(store, id).await?;
-        let Some(changed) = next(&client) else { return Ok(client) };
+        let Some(changed) = next(&client)? else { return Ok(client) };
         let changed = ClientRecord { version: client.version + 1, ..changed };
         if store.clients.save(&changed).await? == Save::Stored {
             return Ok(changed);
