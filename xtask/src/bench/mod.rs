@@ -106,8 +106,9 @@ enum Part {
     Push,
 }
 
-/// Turns of Feat; what it stands on is measured before the first, between them, and after the last.
-const TURNS: usize = 3;
+/// Turns of Feat, which share its jobs. What it stands on is measured before the first, between them
+/// and after the last, each time with all jobs: a short turn of it is slower by a twentieth.
+const TURNS: usize = 2;
 
 pub(crate) async fn run(arguments: Arguments) -> Outcome {
     let mut interrupts = Interrupts::listen()?;
@@ -211,10 +212,10 @@ async fn pipeline(
 ) -> Result<Vec<Figure>, Fault> {
     let (with_floor, with_feat) = (arguments.wants(Part::Floor), arguments.wants(Part::Pipeline));
     let mut feat = if with_feat { Some(place.pipeline(jobs, connections).await?) } else { None };
-    let (share, mut floor) = (jobs.div_ceil(TURNS + 1), Duration::ZERO);
+    let mut floor = Duration::ZERO;
     for turn in 0..=TURNS {
         if with_floor {
-            floor += place.floor(&format!("floor-{turn}"), share).await?;
+            floor += place.floor(&format!("floor-{turn}"), jobs).await?;
         }
         if let Some(feat) = feat.as_mut().filter(|_| turn < TURNS) {
             feat.turn(jobs.div_ceil(TURNS)).await?;
@@ -227,7 +228,7 @@ async fn pipeline(
     if !with_floor {
         return Ok(figures);
     }
-    let floor = count((share * (TURNS + 1)) as u64) / floor.as_secs_f64();
+    let floor = count((jobs * (TURNS + 1)) as u64) / floor.as_secs_f64();
     figures.push(Figure::of("floor: jobs without Feat", floor, "/s"));
     let finished = figures.iter().find(|figure| figure.name == distributed::FINISHED);
     if let Some(finished) = finished.map(|figure| figure.value) {
