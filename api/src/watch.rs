@@ -43,8 +43,16 @@ struct Shared {
     shutdown: CancellationToken,
 }
 
-/// The record, if the event brought it along.
-type News = Option<Box<JobRecord>>;
+/// What was heard of a job last.
+#[derive(Debug, Clone)]
+enum News {
+    /// There may be something new.
+    Changed,
+    /// It was saved like this.
+    Saved(Box<JobRecord>),
+    /// It is about to be saved like this, and what its caller waits for stands.
+    Answered(Box<JobRecord>),
+}
 
 #[derive(Debug)]
 struct Waiting {
@@ -59,6 +67,15 @@ pub(crate) struct Watcher {
     id: JobId,
     shared: Arc<Shared>,
     _place: Place<UserId>,
+}
+
+/// What somebody waits for.
+#[derive(Debug, Clone, Copy)]
+enum Until {
+    /// That the store has the job's end.
+    Saved,
+    /// That what the job's caller wants stands.
+    Answered,
 }
 
 /// Why a [`Watcher`] returned.
@@ -87,7 +104,7 @@ impl Watch {
         if waiting.len() >= self.0.most && !waiting.contains_key(&id) {
             return None;
         }
-        let first = || Waiting { news: watch::channel(None).0, watchers: 0 };
+        let first = || Waiting { news: watch::channel(News::Changed).0, watchers: 0 };
         let entry = waiting.entry(id).or_insert_with(first);
         entry.watchers += 1;
         Some(Watcher { news: entry.news.subscribe(), id, shared: self.0.clone(), _place: place })
@@ -108,7 +125,7 @@ impl Shared {
 
     fn wake_all(&self) {
         for waiting in self.lock().values() {
-            waiting.news.send_replace(None);
+            waiting.news.send_replace(News::Changed);
         }
     }
 }
@@ -120,10 +137,13 @@ async fn follow(mut events: broadcast::Receiver<Event>, shared: Arc<Shared>) {
             event = events.recv() => event,
         };
         match event {
-            Ok(Event::Changed { id, job, .. }) => shared.wake(id, job),
-            Ok(Event::CancelRequested { id }) => shared.wake(id, None),
+            Ok(Event::Changed { id, job, .. }) => {
+                shared.wake(id, job.map_or(News::Changed, News::Saved));
+            }
+            Ok(Event::Answered { job }) => shared.wake(job.id, News::Answered(job)),
+            Ok(Event::CancelRequested { id }) => shared.wake(id, News::Changed),
             // Whoever waits for a campaign watches the job that has its name.
-            Ok(Event::CampaignEnded { id }) => shared.wake(id.job(), None),
+            Ok(Event::CampaignEnded { id }) => shared.wake(id.job(), News::Changed),
             // For the workers and the cache of sign-ins.
             Ok(Event::Held { .. } | Event::SessionEnded { .. }) => {}
             Err(RecvError::Lagged(_)) => shared.wake_all(),
@@ -147,14 +167,35 @@ impl Watcher {
 
     /// The latest record of `job`: when it has ended, or after `patience` at the latest.
     pub(crate) async fn ended(
+        self,
+        store: &Store,
+        job: JobRecord,
+        patience: Duration,
+    ) -> Result<JobRecord, StoreError> {
+        self.until(Until::Saved, store, job, patience).await
+    }
+
+    /// As [`Self::ended`], but it may be a little ahead of the store: what the job's caller waits
+    /// for stands then, and the record's end is being saved.
+    pub(crate) async fn answered(
+        self,
+        store: &Store,
+        job: JobRecord,
+        patience: Duration,
+    ) -> Result<JobRecord, StoreError> {
+        self.until(Until::Answered, store, job, patience).await
+    }
+
+    async fn until(
         mut self,
+        until: Until,
         store: &Store,
         mut job: JobRecord,
         patience: Duration,
     ) -> Result<JobRecord, StoreError> {
         let deadline = Instant::now() + patience;
         while !job.state.is_settled() && self.next(deadline).await == Woken::Look {
-            if let Some(told) = self.told(&job) {
+            if let Some(told) = self.told(until, &job) {
                 return Ok(told);
             }
             match store.jobs.get_owned(job.owner, job.id).await? {
@@ -166,9 +207,12 @@ impl Watcher {
     }
 
     /// The end of `job`, if the latest news brought it along.
-    fn told(&self, job: &JobRecord) -> Option<JobRecord> {
+    fn told(&self, until: Until, job: &JobRecord) -> Option<JobRecord> {
         let news = self.news.borrow();
-        let told = news.as_deref()?;
+        let told = match (&*news, until) {
+            (News::Saved(told), _) | (News::Answered(told), Until::Answered) => told.as_ref(),
+            (News::Changed, _) | (News::Answered(_), Until::Saved) => return None,
+        };
         let same = told.id == job.id && told.owner == job.owner && told.version > job.version;
         (same && told.state.is_settled()).then(|| told.clone())
     }
@@ -253,6 +297,31 @@ mod tests {
         let waiter = watch.of(owner, job.id).unwrap();
         broker.send_event(Event::ended(ended.clone()));
         assert_eq!(waiter.ended(&store, job, patience).await, Ok(ended));
+    }
+
+    #[tokio::test]
+    async fn an_answer_ahead_of_the_record_is_for_those_who_want_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::sqlite(folder.path()).await.unwrap();
+        let broker = Broker::local(8);
+        let watch = Watch::start(&broker, 8, CancellationToken::new());
+        let now = Timestamp::now();
+        let closing = PayClosing { sn: BillSn::generate(now), reason: ClosingReason::Cancelled };
+        let owner = user(7);
+        let new = NewJob::of::<PayClose>(owner, &closing).unwrap();
+        let job = JobRecord::accept(new, "api", now);
+        assert_eq!(store.jobs.insert(&job).await, Ok(store::Insert::Stored));
+        let version = job.version + 2;
+        let ahead = JobRecord { state: JobState::Succeeded, version, ..job.clone() };
+
+        let waiter = watch.of(owner, job.id).unwrap();
+        broker.send_event(Event::answered(&ahead));
+        let patience = Duration::from_mins(1);
+        assert_eq!(waiter.answered(&store, job.clone(), patience).await, Ok(ahead.clone()));
+        let waiter = watch.of(owner, job.id).unwrap();
+        broker.send_event(Event::answered(&ahead));
+        let patience = Duration::from_millis(50);
+        assert_eq!(waiter.ended(&store, job.clone(), patience).await, Ok(job));
     }
 
     #[tokio::test(start_paused = true)]

@@ -29,6 +29,12 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         job: Option<Box<JobRecord>>,
     },
+    /// What a caller of the job waits for is stored already, and every later run answers the same;
+    /// the job's end is about to be saved.
+    Answered {
+        /// The record as it will be, without what only operators see of it.
+        job: Box<JobRecord>,
+    },
     /// Its owner or an operator wants the job to stop; the wish is already in its record.
     CancelRequested {
         /// The job.
@@ -72,14 +78,21 @@ impl Event {
         Self::Changed { id, version, state, job }
     }
 
-    /// The same news without a record.
+    /// What is told before a run's end is saved as `job`.
     #[must_use]
-    pub fn without_record(self) -> Self {
+    pub fn answered(job: &JobRecord) -> Self {
+        Self::Answered { job: Box::new(JobRecord { calls: Vec::new(), ..job.clone() }) }
+    }
+
+    /// The same news without a record, if that says anything.
+    #[must_use]
+    pub fn without_record(self) -> Option<Self> {
         match self {
             Self::Changed { id, version, state, .. } => {
-                Self::Changed { id, version, state, job: None }
+                Some(Self::Changed { id, version, state, job: None })
             }
-            other => other,
+            Self::Answered { .. } => None,
+            other => Some(other),
         }
     }
 }

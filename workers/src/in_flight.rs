@@ -119,7 +119,10 @@ pub(crate) async fn hear_events(shared: Arc<Shared>, shutdown: CancellationToken
                 held::heard(&shared, worker, queue, published_at);
             }
             Ok(
-                Event::Changed { .. } | Event::CampaignEnded { .. } | Event::SessionEnded { .. },
+                Event::Changed { .. }
+                | Event::Answered { .. }
+                | Event::CampaignEnded { .. }
+                | Event::SessionEnded { .. },
             ) => {}
             Err(RecvError::Lagged(_)) => shared.in_flight.missed(Timestamp::now()),
             Err(RecvError::Closed) => return,

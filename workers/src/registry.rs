@@ -18,6 +18,8 @@ type TakeBack = fn(Arc<Context>, Value) -> BoxFuture<'static, Result<Undo, JobEr
 pub(crate) struct Entry {
     pub(crate) spec: JobSpec,
     pub(crate) prepare: Option<Prepare>,
+    /// See [`Handler::ANSWER_STANDS`].
+    pub(crate) answer_stands: bool,
     pub(crate) run: Run,
     pub(crate) undo: TakeBack,
     pub(crate) give_up: GiveUp,
@@ -36,7 +38,8 @@ impl Registry {
         let spec = JobSpec::of::<J>();
         let prepare = J::PREPARES.then_some(prepare::<J> as Prepare);
         let (run, undo, give_up) = (run::<J>, undo::<J>, give_up::<J>);
-        let entry = Entry { spec, prepare, run, undo, give_up };
+        let answer_stands = J::ANSWER_STANDS;
+        let entry = Entry { spec, prepare, answer_stands, run, undo, give_up };
         self.entries.insert(J::KIND, entry);
         self
     }

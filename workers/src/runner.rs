@@ -278,16 +278,24 @@ impl Runner {
         let label = label(&verdict);
         tracing::Span::current().record("verdict", label);
         let jitter = rand::random();
-        let mut current = job;
+        let stands = entry.answer_stands && claimed && matches!(verdict, Verdict::Done(_));
+        let (mut current, mut answered) = (job, false);
         loop {
             let (id, now) = (current.id, Timestamp::now());
             let next = current
                 .settle(&entry.spec, verdict.clone(), me, now, jitter)
                 .map_err(|_| CARED_FOR)?
                 .with_calls(calls.clone());
+            if stands && !answered {
+                self.broker().send_event(Event::answered(&next));
+                answered = true;
+                fault::point("worker.answered", entry.spec.kind).await;
+            }
             self.give_up(&next).await?;
             if self.save(&next).await? == Save::Stored {
-                self.settled(next, label);
+                self.note_end(&next, label);
+                let event = if answered { Event::changed(&next) } else { Event::ended(next) };
+                self.broker().send_event(event);
                 return if label == "interrupted" {
                     Err(Leave(Answer::Requeue))
                 } else {
@@ -312,7 +320,8 @@ impl Runner {
         if given_up::is_settled(&self.0, next).await { Ok(()) } else { Err(CARED_FOR) }
     }
 
-    fn settled(&self, job: JobRecord, label: &'static str) {
+    /// Counts and logs an end that was saved.
+    fn note_end(&self, job: &JobRecord, label: &'static str) {
         if label != "interrupted" {
             self.0.finished.fetch_add(1, Ordering::Relaxed);
         }
@@ -331,7 +340,6 @@ impl Runner {
             }
             (None, state) => tracing::debug!(%state, "job settled"),
         }
-        self.broker().send_event(Event::ended(job));
     }
 
     /// Reads a record, for as long as this process lives.

@@ -151,6 +151,7 @@ async fn follow(
             Ok(Event::SessionEnded { id }) => sessions.ended(id),
             Ok(
                 Event::Changed { .. }
+                | Event::Answered { .. }
                 | Event::CancelRequested { .. }
                 | Event::CampaignEnded { .. }
                 | Event::Held { .. },

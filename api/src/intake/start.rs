@@ -51,7 +51,7 @@ pub(crate) async fn start_with(
     let mut job = accepted.into_job();
     let patience = patience.honoured(watcher.is_some() || job.state.is_settled());
     if let Some(watcher) = watcher {
-        job = watcher.ended(&state.store, job, patience.wait).await?;
+        job = watcher.answered(&state.store, job, patience.wait).await?;
     }
     Ok(Started { job, replayed, patience })
 }

@@ -4,6 +4,7 @@
 
 #![expect(clippy::expect_used, reason = "a panic is how a test fails")]
 
+mod answered;
 mod books;
 mod lane;
 mod plan;

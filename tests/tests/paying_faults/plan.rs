@@ -68,16 +68,19 @@ pub(crate) enum Point {
     BeforeCall,
     AfterCall,
     AfterBill,
+    /// Its client has heard the answer, and the job's end is not saved.
+    Answered,
     BeforeAck,
     Anywhere,
 }
 
 impl Point {
-    pub(crate) const ALL: [Self; 6] = [
+    pub(crate) const ALL: [Self; 7] = [
         Self::Prepared,
         Self::BeforeCall,
         Self::AfterCall,
         Self::AfterBill,
+        Self::Answered,
         Self::BeforeAck,
         Self::Anywhere,
     ];
@@ -89,6 +92,7 @@ impl Point {
             Self::BeforeCall => Some("worker.before_call"),
             Self::AfterCall => Some("worker.in_effect"),
             Self::AfterBill => Some("worker.after_effect"),
+            Self::Answered => Some("worker.answered"),
             Self::BeforeAck => Some("worker.after_settle"),
             Self::Anywhere => None,
         }
@@ -201,8 +205,9 @@ fn plan(
     if trouble.1 == Trouble::KeysRotate && !road.has_keys() {
         return None;
     }
-    let creates = point == Point::Prepared || random.random_bool(0.5);
-    let calls = matches!(point, Point::Prepared | Point::BeforeCall | Point::AfterCall);
+    let only_creates = matches!(point, Point::Prepared | Point::Answered);
+    let creates = only_creates || random.random_bool(0.5);
+    let calls = only_creates || matches!(point, Point::BeforeCall | Point::AfterCall);
     let either = if creates { Stage::Create } else { Stage::Refund };
     let stage = match &trouble.1 {
         Trouble::Nothing | Trouble::Call(_) | Trouble::KeysRotate => either,
@@ -212,7 +217,7 @@ fn plan(
         Trouble::PaidAfterClose if road.close.is_empty() => Stage::Create,
         Trouble::PaidAfterClose => Stage::Close,
     };
-    if point == Point::Prepared && stage != Stage::Create {
+    if only_creates && stage != Stage::Create {
         return None;
     }
     Some(Plan { road, point, trouble: trouble.clone(), stage, seed: random.random() })

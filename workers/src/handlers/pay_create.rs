@@ -34,6 +34,9 @@ const OFFER_LIFE: Duration = Duration::from_mins(110);
 const H5_LIFE: Duration = Duration::from_mins(4);
 
 impl Handler for PayCreate {
+    /// The offer is in the bill.
+    const ANSWER_STANDS: bool = true;
+
     const PREPARES: bool = true;
 
     /// Begins the attempt in the bill that came along: it is in the bill before the provider is
@@ -97,7 +100,9 @@ async fn resume(
             look_at_trade(ctx, &bill.id, &attempt, Some(0)).await?;
             return Ok(answer(order, &attempt, offer));
         }
-        (AttemptState::Paid, _) => return Err(refused(BillRefusal::Paid)),
+        // Its client has heard of it, and the payer was quick.
+        (AttemptState::Paid, Some(offer)) => return Ok(answer(order, &attempt, offer)),
+        (AttemptState::Paid, None) => return Err(refused(BillRefusal::Paid)),
         (AttemptState::Closed, _) => return Err(JobError::Rejected("attempt_closed")),
         (AttemptState::Refused, _) => return Err(JobError::Rejected("provider_refused")),
         (AttemptState::Sent | AttemptState::Open, _) => {}

@@ -3,9 +3,9 @@
 //! The steps that follow each other until a payer has something to pay with: the bill is read, the
 //! job inserted and sent over a quorum queue; its lease and the attempt in the bill are saved at
 //! the same time; the provider is waited for and the offer saved while the first look is inserted;
-//! then the job's end is saved, and the news of it is sent. The records, the indexes, the hints and the write
-//! concern are Feat's; only the trail of calls is missing in the job. Every client sends commands of
-//! its own.
+//! then the news of it is sent, and afterwards the job's end is saved. The records, the indexes, the
+//! hints and the write concern are Feat's; only the trail of calls is missing in the job. Every
+//! client sends commands of its own.
 
 use std::{
     collections::HashMap,
@@ -77,6 +77,16 @@ struct Floor {
     news: Channel,
     owner: UserId,
     waiting: Arc<Mutex<HashMap<JobId, oneshot::Sender<()>>>>,
+}
+
+/// A payment that its payer knows how to make.
+struct Paid {
+    /// How long the provider took.
+    provider: Duration,
+    /// The job's end, which no payer waits for.
+    settled: JobRecord,
+    /// What the server has yet to confirm; no payer waits for that either.
+    sent: [PublisherConfirm; 2],
 }
 
 /// Times of the payments of `crowd`, less the provider's own; `name` is a database with Feat's
@@ -205,22 +215,18 @@ impl Floor {
                 tokio::time::sleep(crowd.pause.mul_f64(rand::random())).await;
             }
             let begun = Instant::now();
-            let (provider, sent) = self.pay(bill.clone(), crowd.provider).await?;
-            times.push(begun.elapsed().saturating_sub(provider));
-            for sent in sent {
+            let paid = self.pay(bill.clone(), crowd.provider).await?;
+            times.push(begun.elapsed().saturating_sub(paid.provider));
+            self.save("jobs", &paid.settled).await?;
+            for sent in paid.sent {
                 confirmed(sent).await?;
             }
         }
         Ok(times)
     }
 
-    /// All that is durable before a payer has something to pay with; says how long the provider
-    /// took, and what the server has yet to confirm: no payer waits for that.
-    async fn pay(
-        &self,
-        bill: BillRecord,
-        answers: Duration,
-    ) -> Result<(Duration, [PublisherConfirm; 2]), Fault> {
+    /// All that is durable before a payer has something to pay with.
+    async fn pay(&self, bill: BillRecord, answers: Duration) -> Result<Paid, Fault> {
         self.read(&bill).await?;
         let order = order(&bill);
         let (job, announced) = self.accept(&order).await?;
@@ -245,10 +251,9 @@ impl Floor {
         let verdict = Verdict::Done(serde_json::to_value(output)?);
         let spec = JobSpec::of::<PayCreate>();
         let settled = claimed.settle(&spec, verdict, "floor", Timestamp::now(), 0.0)?;
-        self.save("jobs", &settled).await?;
         let body = serde_json::to_vec(&settled)?;
         let told = self.send(&self.news, NEWS, settled.id, &body).await?;
-        Ok((provider, [announced, told]))
+        Ok(Paid { provider, settled, sent: [announced, told] })
     }
 
     async fn read(&self, bill: &BillRecord) -> Result<(), Fault> {
