@@ -100,9 +100,7 @@ async fn resume(
             look_at_trade(ctx, &bill.id, &attempt, Some(0)).await?;
             return Ok(answer(order, &attempt, offer));
         }
-        // Its client has heard of it, and the payer was quick.
-        (AttemptState::Paid, Some(offer)) => return Ok(answer(order, &attempt, offer)),
-        (AttemptState::Paid, None) => return Err(refused(BillRefusal::Paid)),
+        (AttemptState::Paid, _) => return Err(refused(BillRefusal::Paid)),
         (AttemptState::Closed, _) => return Err(JobError::Rejected("attempt_closed")),
         (AttemptState::Refused, _) => return Err(JobError::Rejected("provider_refused")),
         (AttemptState::Sent | AttemptState::Open, _) => {}
