@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use providers::payment::{Gateways, PaymentSettings};
 use schemas::{
     BillRecord, BillStatus, Channel, Fen, Job, JobRecord, JobState, Scene, Timestamp,
     bill::{AttemptState, RefundState, Surplus},
@@ -24,6 +25,7 @@ use tests::{
 
 const UNIONPAY: Way = (Channel::UnionPay, Scene::Native, "web");
 const UNIONPAY_APP: Way = (Channel::UnionPay, Scene::App, "web");
+const WECHAT_V2: Way = (Channel::WeChatPay, Scene::Native, "official_account");
 const WECHAT_V3: Way = (Channel::WeChatPay, Scene::Native, "official_account_v3");
 const PART: i64 = 250;
 
@@ -145,5 +147,48 @@ async fn a_notice_of_another_sum_ends_no_refund_and_is_asked_about() {
     told(&at, &bill, RefundState::Refused, None).await;
     let refused = at.read(&bill.id).await.refunds[0].refused.clone();
     assert_eq!(refused.as_deref(), Some("closed_by_provider"));
+    worker.stop().await;
+}
+
+/// The accounts of the simulators, with a key of the first one that is not its own.
+fn miswritten(at: &Simulated) -> Gateways {
+    let mut accounts = at.sim.payments();
+    accounts["wechat_pay"][0]["v2"]["api_key"]["value"] = "0".repeat(32).into();
+    let accounts: PaymentSettings = serde_json::from_value(accounts).expect("settings");
+    Gateways::open(&accounts).expect("accounts")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_attempt_that_never_reached_its_provider_makes_way_for_the_next() {
+    let mut at = Simulated::start(Engine::Embedded).await;
+    let wrong = miswritten(&at);
+    let right = std::mem::replace(&mut at.rig.till.gateways, wrong);
+    let worker = at.rig.worker();
+    let sn = at.bill().await;
+    let job = at.pay(&sn, WECHAT_V2).await;
+    let dead = eventually("the job gives up", Duration::from_mins(1), async || {
+        let job = at.rig.job(job.id).await;
+        assert_ne!(job.state, JobState::Succeeded, "the key is wrong");
+        // Nobody waits here for its pauses.
+        if let (JobState::Waiting, Ok(due)) =
+            (job.state, job.clone().publish("asked", "operator test", Timestamp::now()))
+        {
+            let _ = at.rig.store.jobs.save(&due).await.expect("store");
+        }
+        (job.state == JobState::Dead).then_some(job)
+    })
+    .await;
+    assert!(dead.attempts > 1 && dead.unknown_since.is_none(), "{dead:?}");
+    worker.stop().await;
+
+    at.rig.till.gateways = right;
+    let worker = at.rig.worker();
+    let job = at.ended(&at.pay(&sn, WECHAT_V2).await).await;
+    assert_eq!(job.state, JobState::Succeeded, "{:?} {:?}", job.error, job.calls);
+    let bill = at.read(&sn).await;
+    let states: Vec<_> = bill.attempts.iter().map(|attempt| attempt.state).collect();
+    assert_eq!(states, [AttemptState::Closed, AttemptState::Open]);
+    at.sim.approve(bill.attempts[1].key.as_str()).expect("the payer pays");
+    at.bill_becomes(&sn, "paid", |bill| bill.status == BillStatus::Paid).await;
     worker.stop().await;
 }

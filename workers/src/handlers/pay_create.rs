@@ -75,6 +75,22 @@ impl Handler for PayCreate {
         let clean = !begun && ctx.unknown_since.is_none();
         Ok(if clean { Undo::Undone } else { Undo::TooLate })
     }
+
+    /// An attempt that never reached its provider, because the account is not set up, makes way for
+    /// the payer's next call. What may have reached it is `unknown`, and not given up.
+    async fn give_up(ctx: &Context, order: &PayOrder) -> Result<(), JobError> {
+        let bill = match load(ctx, &order.sn).await {
+            Err(JobError::Rejected(_)) => return Ok(()),
+            bill => bill?,
+        };
+        let attempt = bill.attempt_by(&order.way(), order.ordinal);
+        let unsent = attempt.filter(|one| one.state == AttemptState::Sent);
+        let Some(number) = unsent.map(|attempt| attempt.number) else { return Ok(()) };
+        if ctx.unknown_since.is_some() {
+            return Ok(());
+        }
+        close(ctx, bill, number, Source::Answer).await.map(drop)
+    }
 }
 
 /// Begins the attempt, unless an earlier run has.
