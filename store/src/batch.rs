@@ -2,9 +2,8 @@
 //!
 //! While as many batches as allowed are under way, calls gather; a batch that ends lets the next
 //! one go with everything that has gathered. A lone call goes at once. After a crowded batch the
-//! next one goes alone and holds its breath: a store spends more on each batch than on what is in
-//! it, so under load a moment of waiting is paid back many times. A call made [`promptly`] ends the
-//! breath.
+//! next one holds its breath: a store spends more on each batch than on what is in it, so under
+//! load a moment of waiting is paid back many times. A call made [`promptly`] ends the breath.
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -38,8 +37,7 @@ pub async fn promptly<F: Future>(work: F) -> F::Output {
 pub(crate) struct Pace {
     /// Batches that are under way at once, 1 or more.
     pub(crate) flights: usize,
-    /// How long a batch after a crowded one waits for more calls, when no other is under way any
-    /// more; with zero it goes like any other.
+    /// How long a batch after a crowded one waits for more calls.
     pub(crate) breath: Duration,
 }
 
@@ -141,14 +139,11 @@ async fn gather<I, O, F, Fut>(
     Fut: Future<Output = Vec<Result<O, StoreError>>> + Send + 'static,
 {
     let runway = Arc::new(Semaphore::new(pace.flights));
-    let whole = u32::try_from(pace.flights).unwrap_or(u32::MAX);
     let flush = Arc::new(flush);
     let mut crowded = false;
     while let Some(first) = next(&mut calls, &signals.closing).await {
-        let alone = crowded && !pace.breath.is_zero();
-        let share = if alone { whole } else { 1 };
-        let Ok(permit) = Arc::clone(&runway).acquire_many_owned(share).await else { return };
-        if alone && calls.len() < MAX_CALLS {
+        let Ok(permit) = Arc::clone(&runway).acquire_owned().await else { return };
+        if crowded && !pace.breath.is_zero() && calls.len() < MAX_CALLS {
             tokio::select! {
                 () = tokio::time::sleep(pace.breath) => {}
                 () = signals.hurry.notified() => {}
@@ -169,7 +164,8 @@ async fn gather<I, O, F, Fut>(
             }
         });
     }
-    let _ = runway.acquire_many(whole).await;
+    let all = u32::try_from(pace.flights).unwrap_or(u32::MAX);
+    let _ = runway.acquire_many(all).await;
 }
 
 async fn next<T>(calls: &mut mpsc::Receiver<T>, closing: &Notify) -> Option<T> {
@@ -216,7 +212,6 @@ mod tests {
     }
 
     const BREATH: Duration = Duration::from_secs(10);
-    const FLIGHT: Duration = Duration::from_secs(1);
 
     fn doubling() -> Batcher<u32, u32> {
         let double = |items: Vec<u32>| async move { items.iter().map(|n| Ok(2 * n)).collect() };
@@ -255,31 +250,6 @@ mod tests {
         let (one, two) = tokio::join!(patient, prompt);
         assert_eq!((one.unwrap(), two.unwrap()), (2, 4));
         assert!(start.elapsed() < BREATH);
-    }
-
-    /// How long the second of two calls takes that comes while the first is under way.
-    async fn second(batcher: &Batcher<u32, u32>) -> Duration {
-        let second = async {
-            tokio::time::sleep(FLIGHT / 2).await;
-            let start = Instant::now();
-            batcher.call(2).await.unwrap();
-            start.elapsed()
-        };
-        tokio::join!(promptly(batcher.call(1)), second).1
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn small_batches_go_side_by_side_and_after_a_crowded_one_the_next_goes_alone() {
-        let slowly = |items: Vec<u32>| async move {
-            tokio::time::sleep(FLIGHT).await;
-            items.iter().map(|n| Ok(2 * n)).collect()
-        };
-        let batcher = Batcher::start(Pace::of(2, BREATH), slowly);
-
-        assert_eq!(second(&batcher).await, FLIGHT);
-        crowd(&batcher).await;
-        assert_eq!(second(&batcher).await, FLIGHT / 2 + FLIGHT);
-        assert_eq!(second(&batcher).await, FLIGHT);
     }
 
     #[tokio::test(start_paused = true)]

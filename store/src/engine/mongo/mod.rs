@@ -34,10 +34,6 @@ const PING: Duration = Duration::from_secs(2);
 /// How long a close waits for the driver.
 const CLOSE: Duration = Duration::from_secs(5);
 
-/// Batches of writes that are under way at once while they are small. With one alone, a write of
-/// somebody who waits would wait for the one before, which it has nothing to do with.
-const WRITES: usize = 3;
-
 /// How long calls may wait for each other under load.
 ///
 /// A majority write costs the server about 0.7 ms of a core for the command, its journal and its
@@ -73,7 +69,7 @@ impl Mongo {
             Tempo::Prompt => (Duration::from_millis(2), Duration::ZERO),
             Tempo::Bulk => (Duration::from_millis(15), Duration::from_millis(10)),
         };
-        (Pace::of(WRITES, write), Pace::of(2, read))
+        (Pace::of(1, write), Pace::of(2, read))
     }
 
     pub(super) async fn insert(
