@@ -10,7 +10,9 @@ use std::{
 
 use broker::Broker;
 use providers::{blobs::Blobs, till::Till, webhook::Webhooks};
-use schemas::{Job, JobError, JobId, JobRecord, Timestamp, UserId, job::CallNote, message::Beside};
+use schemas::{
+    Job, JobError, JobId, JobRecord, JobState, Timestamp, UserId, job::CallNote, message::Beside,
+};
 use serde::de::DeserializeOwned;
 use store::{Store, StoreError};
 use tokio::sync::Notify;
@@ -102,6 +104,9 @@ pub struct Context {
     pub claimed: bool,
     /// How long settled jobs are kept.
     pub retention: std::time::Duration,
+    /// Whether the job is given up because its attempts did not succeed, and not because of an
+    /// answer; for [`Handler::give_up`].
+    pub died: bool,
     /// Since when the job's outcome is unknown, if it is.
     pub unknown_since: Option<Timestamp>,
     /// Where the messages of further jobs go.
@@ -148,6 +153,7 @@ impl Context {
             owner: job.owner,
             claimed,
             retention: workers.settings.retention,
+            died: job.state == JobState::Dead,
             unknown_since: job.unknown_since,
             beside: None,
             cancelled,

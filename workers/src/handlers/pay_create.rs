@@ -77,19 +77,18 @@ impl Handler for PayCreate {
     }
 
     /// An attempt that never reached its provider, because the account is not set up, makes way for
-    /// the payer's next call. What may have reached it is `unknown`, and not given up.
+    /// the payer's next call. What may have reached it is `unknown`, and no attempts end that.
     async fn give_up(ctx: &Context, order: &PayOrder) -> Result<(), JobError> {
-        let bill = match load(ctx, &order.sn).await {
-            Err(JobError::Rejected(_)) => return Ok(()),
-            bill => bill?,
-        };
-        let attempt = bill.attempt_by(&order.way(), order.ordinal);
-        let unsent = attempt.filter(|one| one.state == AttemptState::Sent);
-        let Some(number) = unsent.map(|attempt| attempt.number) else { return Ok(()) };
-        if ctx.unknown_since.is_some() {
+        if !ctx.died || ctx.unknown_since.is_some() {
             return Ok(());
         }
-        close(ctx, bill, number, Source::Answer).await.map(drop)
+        let bill = load(ctx, &order.sn).await?;
+        let attempt = bill.attempt_by(&order.way(), order.ordinal);
+        let unsent = attempt.filter(|one| one.state == AttemptState::Sent);
+        match unsent.map(|attempt| attempt.number) {
+            Some(number) => close(ctx, bill, number, Source::Answer).await.map(drop),
+            None => Ok(()),
+        }
     }
 }
 
