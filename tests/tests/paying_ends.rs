@@ -8,7 +8,7 @@ use std::time::Duration;
 use providers::payment::{Gateways, PaymentSettings};
 use schemas::{
     BillRecord, BillStatus, Channel, Fen, Job, JobRecord, JobState, Scene, Timestamp,
-    bill::{AttemptState, RefundState, Surplus},
+    bill::{AttemptState, Closing, ClosingReason, RefundState, Surplus},
     kinds::{
         PayNotify, PayRefundQuery,
         pay_notify::{Told, ToldNews},
@@ -190,5 +190,34 @@ async fn an_attempt_that_never_reached_its_provider_makes_way_for_the_next() {
     assert_eq!(states, [AttemptState::Closed, AttemptState::Open]);
     at.sim.approve(bill.attempts[1].key.as_str()).expect("the payer pays");
     at.bill_becomes(&sn, "paid", |bill| bill.status == BillStatus::Paid).await;
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_attempt_that_reached_its_provider_is_left_to_the_closing_of_its_bill() {
+    let at = Simulated::start(Engine::Embedded).await;
+    let lost = Fault::once("wechat.v2.unifiedorder", Act::DropAfter);
+    let silence = Fault::times(10_000, "wechat.v2.orderquery", Act::DropBefore);
+    for fault in [lost, silence] {
+        at.sim.fault(fault).expect("script");
+    }
+    let worker = at.rig.worker();
+    let sn = at.bill().await;
+    let job = at.pay(&sn, WECHAT_V2).await;
+    at.rig.in_state(job.id, JobState::Unknown).await;
+    let bill = at.read(&sn).await;
+    let since = Timestamp::now();
+    let closing = Closing { reason: ClosingReason::Cancelled, since, done_at: None };
+    alter(&at, &bill, |bill| bill.closing = Some(closing)).await;
+    at.sim.clear_faults();
+
+    let job = at.ended(&job).await;
+    assert_eq!(job.state, JobState::Failed, "{:?}", job.error);
+    assert_eq!(job.error.map(|error| error.code).as_deref(), Some("bill_closed"));
+    assert_eq!(at.read(&sn).await.attempts[0].state, AttemptState::Sent);
+    let job = at.ended(&at.close(&sn, WECHAT_V2.0).await).await;
+    assert_eq!(job.state, JobState::Succeeded, "{:?}", job.error);
+    let states: Vec<_> = at.sim.trades().into_iter().map(|trade| trade.state).collect();
+    assert_eq!(states, ["closed"], "at the provider, too");
     worker.stop().await;
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use reqwest::{Method, Response};
 use schemas::{
-    BillRecord, BillSn, Channel, Fen, JobRecord, Queue, Scene, Timestamp, Verdict,
+    BillRecord, BillSn, Channel, Event, Fen, JobRecord, Queue, Scene, Timestamp, Verdict,
     bill::{ClosingReason, Offer, Paid, PaymentNews, Source, Way},
     kinds::pay_create::PayOffer,
     message::{self, Subject},
@@ -13,7 +13,7 @@ use schemas::{
 use serde_json::{Value, json};
 use store::{JobFilter, Save};
 
-use crate::rig::{App, User, error};
+use crate::rig::{App, User, error, job_path};
 
 const ORDERS: &str = "/api/pay/order/";
 
@@ -227,6 +227,29 @@ async fn a_call_to_pay_is_one_job_and_answers_as_documented() {
         let expected = if wrapped { json!({ "data": reply }) } else { reply };
         assert_eq!(body, expected, "{name}");
     }
+}
+
+#[tokio::test]
+async fn who_waits_to_pay_is_answered_before_the_jobs_end_is_saved() {
+    let app = App::start().await;
+    let sn = app.bill(&app.ada).await;
+    let call = app.request(Method::POST, &format!("{ORDERS}{sn}/pay/"), &app.ada);
+    let wish = json!({ "pay_method": 200, "end_type": 0 });
+    let call = tokio::spawn(call.header("prefer", "wait=10").json(&wish).send());
+    let job = app.next_job().await;
+    let reply = json!({ "code_url": "weixin://x" });
+    let sn = sn.parse().unwrap();
+    let offer = PayOffer { sn, attempt: 1, reply: reply.clone(), wrapped: true };
+    let done = Verdict::Done(serde_json::to_value(offer).unwrap());
+    let spec = schemas::kinds::spec(&job.kind).unwrap();
+    let end = job.clone().settle(spec, done, "worker-1", Timestamp::now(), 0.5).unwrap();
+    app.broker.send_event(Event::answered(&end));
+
+    let waited = call.await.unwrap().unwrap();
+    assert_eq!(waited.status(), 200);
+    assert_eq!(waited.json::<Value>().await.unwrap(), json!({ "data": reply }));
+    let shown = app.read(&job_path(&job), &app.ada).await;
+    assert_eq!(shown["data"]["status"], "queued", "what is not saved is not shown");
 }
 
 #[tokio::test]
