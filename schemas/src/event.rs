@@ -29,8 +29,8 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         job: Option<Box<JobRecord>>,
     },
-    /// What a caller of the job waits for is stored already, and every later run answers the same;
-    /// the job's end is about to be saved.
+    /// What a caller of the job waits for is stored already, where later runs find it; the job's end
+    /// is about to be saved.
     Answered {
         /// The record as it will be, without what only operators see of it.
         job: Box<JobRecord>,

@@ -36,8 +36,8 @@ pub trait Handler: Job {
         payload: &Self::Payload,
     ) -> impl Future<Output = Result<Self::Output, JobError>> + Send;
 
-    /// Whether what a run under a lease answers with success is stored by then, and stands for every
-    /// later run: a waiting caller hears it while the job's end is being saved.
+    /// Whether what a run under a lease answers with success is stored by then, where later runs find
+    /// it: a waiting caller hears it while the job's end is being saved.
     const ANSWER_STANDS: bool = false;
 
     /// Whether [`Self::prepare`] does anything.
