@@ -14,6 +14,7 @@
 
 mod delivery;
 mod error;
+mod listeners;
 mod local;
 mod rabbit;
 
@@ -30,7 +31,7 @@ pub use crate::{
     error::{BrokerError, InvalidUri, PublishError},
     rabbit::RabbitSettings,
 };
-use crate::{local::Local, rabbit::Rabbit};
+use crate::{listeners::Listeners, local::Local, rabbit::Rabbit};
 
 /// At most so many parked messages of a queue are shown, and kept by the in-process engine.
 pub const PARKED_SHOWN: usize = 1_000;
@@ -233,18 +234,29 @@ impl Broker {
     /// others with the next batch; when too many wait to be sent, the oldest are dropped.
     pub fn send_event(&self, event: Event) {
         match &self.engine {
-            Engine::Local(local) => local.send_event(event),
+            Engine::Local(local) => local.listeners().tell(&event),
             Engine::Rabbit(rabbit) => rabbit.send_event(event),
         }
     }
 
     /// Events of every process from now on, this one's own included. A slow receiver is told how
-    /// many it missed.
+    /// many it missed. Without [`RabbitSettings::news`] only those of [`Self::worker_events`] come
+    /// from other processes.
     #[must_use]
     pub fn events(&self) -> broadcast::Receiver<Event> {
+        self.listeners().all()
+    }
+
+    /// The events among them that workers act on; see [`Event::is_for_workers`].
+    #[must_use]
+    pub fn worker_events(&self) -> broadcast::Receiver<Event> {
+        self.listeners().workers()
+    }
+
+    fn listeners(&self) -> &Listeners {
         match &self.engine {
-            Engine::Local(local) => local.events(),
-            Engine::Rabbit(rabbit) => rabbit.events(),
+            Engine::Local(local) => local.listeners(),
+            Engine::Rabbit(rabbit) => rabbit.listeners(),
         }
     }
 

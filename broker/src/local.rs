@@ -9,10 +9,10 @@ use std::{
 };
 
 use bytes::Bytes;
-use schemas::{Event, Queue};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, broadcast};
+use schemas::Queue;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
-use crate::{Delivery, Depth, EVENTS_KEPT, PARKED_SHOWN, Parked, PublishError, Status};
+use crate::{Delivery, Depth, PARKED_SHOWN, Parked, PublishError, Status, listeners::Listeners};
 
 /// Every queue of the process.
 #[derive(Clone)]
@@ -23,7 +23,7 @@ pub(crate) struct Local {
 struct Shared {
     capacity: usize,
     queues: BTreeMap<Queue, Arc<Line>>,
-    events: broadcast::Sender<Event>,
+    listeners: Listeners,
     closed: AtomicBool,
 }
 
@@ -52,7 +52,7 @@ impl Local {
         let shared = Shared {
             capacity,
             queues: BTreeMap::from(queues),
-            events: broadcast::Sender::new(EVENTS_KEPT),
+            listeners: Listeners::new(),
             closed: AtomicBool::new(false),
         };
         Self { shared: Arc::new(shared) }
@@ -101,13 +101,8 @@ impl Local {
         lock(&self.line(queue).parked).iter().cloned().collect()
     }
 
-    pub(crate) fn send_event(&self, event: Event) {
-        // Nobody listening is no error.
-        let _ = self.shared.events.send(event);
-    }
-
-    pub(crate) fn events(&self) -> broadcast::Receiver<Event> {
-        self.shared.events.subscribe()
+    pub(crate) fn listeners(&self) -> &Listeners {
+        &self.shared.listeners
     }
 
     pub(crate) fn close(&self) {

@@ -2,6 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
+use broker::RabbitSettings;
 use providers::blobs::Blobs;
 use secrecy::SecretString;
 use serde::Serialize;
@@ -140,7 +141,8 @@ async fn telling<T>(what: &str, work: impl Future<Output = T>) -> T {
 }
 
 async fn rabbit(url: SecretString, findings: &mut Vec<Finding>) {
-    match place::rabbit(url, "feat-check", Duration::from_secs(5)) {
+    let (name, publish_timeout) = ("feat-check".to_owned(), Duration::from_secs(5));
+    match place::rabbit(RabbitSettings { uri: url, name, publish_timeout, news: false }) {
         Ok(broker) => {
             let found = telling("RabbitMQ", broker.check()).await.into_iter();
             findings.extend(found.map(|f| Finding::new("RabbitMQ", f.what, f.problem)));

@@ -15,7 +15,6 @@ use providers::{
 };
 use rustix::{fs::Mode, process::umask};
 use schemas::Channel;
-use secrecy::SecretString;
 use store::{OpenError, Store};
 use tokio::time::{Instant, timeout};
 
@@ -103,7 +102,10 @@ pub(crate) async fn open(place: &Place) -> Result<Opened, Failure> {
     }
     let operator = Config::load(place.configured.config.as_deref())?.operator()?;
     let store = database(&operator.mongodb).await?;
-    let broker = operator.rabbitmq.map(|url| rabbit(url, "feat-operator", BROKER_WAIT));
+    let broker = operator.rabbitmq.map(|uri| {
+        let name = "feat-operator".to_owned();
+        rabbit(RabbitSettings { uri, name, publish_timeout: BROKER_WAIT, news: false })
+    });
     let merchants = operator.merchants.into_iter();
     let accounts = merchants.map(|(channel, merchant)| (channel, Some(merchant))).collect();
     Ok(Opened { store, broker: broker.transpose()?, worked_on: true, accounts })
@@ -252,17 +254,12 @@ fn slow(waited: Duration) {
     tracing::warn!(waited_s = waited.as_secs(), "MongoDB does not answer yet");
 }
 
-/// A broker that connects by itself from now on; `name` is what this process is called there.
+/// A broker that connects by itself from now on.
 ///
 /// # Errors
 ///
 /// The address cannot be right.
-pub(crate) fn rabbit(
-    uri: SecretString,
-    name: &str,
-    publish_timeout: Duration,
-) -> Result<Broker, Failure> {
-    let settings = RabbitSettings { uri, name: name.to_owned(), publish_timeout };
+pub(crate) fn rabbit(settings: RabbitSettings) -> Result<Broker, Failure> {
     Broker::rabbit(settings)
         .map_err(|error| Failure::setup(format!("rabbitmq.url: {error}"), "Correct it"))
 }

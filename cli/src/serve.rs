@@ -7,6 +7,7 @@ use std::{
 };
 
 use api::Api;
+use broker::RabbitSettings;
 use providers::till::Till;
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -42,7 +43,7 @@ pub(crate) async fn api(
     let store = place::database(&process.mongodb).await?;
     store.migrate().await?;
     let name = format!("feat-api-{:08x}", rand::random::<u32>());
-    let broker = place::rabbit(process.rabbitmq.clone(), &name, process.publish_timeout)?;
+    let broker = place::rabbit(broker_settings(&process, &name, true))?;
     let blobs = open_files(&process.files)?;
     let till = place::till(process.payments.as_ref())?;
     keep_keys(&till, &shutdown);
@@ -84,7 +85,7 @@ pub(crate) async fn worker(process: Process, part: WorkerPart) -> Result<(), Fai
     let store = place::database_of_worker(&process.mongodb).await?;
     store.migrate().await?;
     let name = part.settings.name.clone();
-    let broker = place::rabbit(process.rabbitmq.clone(), &name, process.publish_timeout)?;
+    let broker = place::rabbit(broker_settings(&process, &name, false))?;
     let blobs = open_files(&process.files)?;
     let till = place::till(process.payments.as_ref())?;
     keep_keys(&till, &shutdown);
@@ -121,6 +122,12 @@ pub(crate) async fn worker(process: Process, part: WorkerPart) -> Result<(), Fai
     store.close().await;
     tracing::info!(finished = drained.finished, returned = drained.returned, "stopped");
     Ok(())
+}
+
+/// How the process called `name` goes to the broker; `news` when callers wait at it.
+fn broker_settings(process: &Process, name: &str, news: bool) -> RabbitSettings {
+    let (uri, name) = (process.rabbitmq.clone(), name.to_owned());
+    RabbitSettings { uri, name, publish_timeout: process.publish_timeout, news }
 }
 
 /// Runs the API and the workers in this process until `shutdown`; whichever ends by itself takes

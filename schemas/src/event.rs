@@ -13,7 +13,8 @@ use crate::{
     time::Timestamp,
 };
 
-/// One piece of news; broadcast to every API and worker process, in batches.
+/// One piece of news, sent in batches: what workers act on goes to every process, the rest to those
+/// that somebody may wait at.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
@@ -62,6 +63,18 @@ pub enum Event {
 }
 
 impl Event {
+    /// Whether workers act on it; the others concern whoever waits for a job, a campaign or a sign-in.
+    #[must_use]
+    pub const fn is_for_workers(&self) -> bool {
+        match self {
+            Self::CancelRequested { .. } | Self::Held { .. } => true,
+            Self::Changed { .. }
+            | Self::Answered { .. }
+            | Self::CampaignEnded { .. }
+            | Self::SessionEnded { .. } => false,
+        }
+    }
+
     /// What is told of a job whose record was saved as `job`.
     #[must_use]
     pub const fn changed(job: &JobRecord) -> Self {

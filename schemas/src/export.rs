@@ -11,8 +11,10 @@ use serde_json::{Map, Value, json};
 
 use crate::{Event, Job, Queue, kinds, message::JobMessage};
 
-/// The exchange that broadcasts events.
+/// The exchange that broadcasts the events that workers act on.
 const EVENTS: &str = "feat.events";
+/// The exchange that takes the others to the processes that somebody may wait at.
+const NEWS: &str = "feat.news";
 
 /// A file in `schemas/`: its path there, and its text.
 pub type Document = (String, String);
@@ -129,18 +131,21 @@ fn channels() -> Value {
             channels.insert(name.to_owned(), channel);
         }
     }
-    channels.insert(EVENTS.to_owned(), events_channel());
+    let orders = "What workers act on, to every process. It may be lost.";
+    channels.insert(EVENTS.to_owned(), events_channel(EVENTS, orders));
+    let news = "News about jobs, to every process that somebody may wait at. They may be lost.";
+    channels.insert(NEWS.to_owned(), events_channel(NEWS, news));
     channels.into()
 }
 
-fn events_channel() -> Value {
+fn events_channel(exchange: &str, description: &str) -> Value {
     json!({
-        "address": EVENTS,
-        "description": "News about jobs, to every process. They may be lost.",
+        "address": exchange,
+        "description": description,
         "messages": { "events": { "$ref": "#/components/messages/events" } },
         "bindings": { "amqp": {
             "is": "routingKey",
-            "exchange": { "name": EVENTS, "type": "fanout", "durable": true },
+            "exchange": { "name": exchange, "type": "fanout", "durable": true },
             "bindingVersion": "0.3.0",
         } },
     })
@@ -159,8 +164,10 @@ fn operations() -> Value {
         let parked = format!("{queue}.parked");
         add("send", &parked, queue.parked_name(), "A worker sets aside what it cannot read.");
     }
-    add("send", "events", EVENTS, "Whoever changed a job says so.");
-    add("receive", "events", EVENTS, "Whoever waits for a job looks at it again.");
+    add("send", "events", EVENTS, "Whoever was told to cancel a job, or holds messages, says so.");
+    add("receive", "events", EVENTS, "Whoever works on a job stops.");
+    add("send", "news", NEWS, "Whoever changed a job says so.");
+    add("receive", "news", NEWS, "Whoever waits for a job looks at it again.");
     operations.into()
 }
 

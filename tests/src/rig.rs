@@ -167,6 +167,7 @@ pub async fn another_broker(corner: &Corner) -> Broker {
         uri: corner.amqp_url.clone().into(),
         name: "test".to_owned(),
         publish_timeout: Duration::from_secs(5),
+        news: true,
     };
     let broker = Broker::rabbit(settings).expect("address");
     broker.ready(Duration::from_secs(20)).await.expect("RabbitMQ");

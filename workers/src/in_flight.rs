@@ -107,7 +107,7 @@ impl Drop for InHand {
 /// Passes cancellations on to the runs in hand, and word of what others hold to the sweep, until
 /// `shutdown`.
 pub(crate) async fn hear_events(shared: Arc<Shared>, shutdown: CancellationToken) {
-    let mut events = shared.workers.broker.events();
+    let mut events = shared.workers.broker.worker_events();
     loop {
         let event = tokio::select! {
             event = events.recv() => event,

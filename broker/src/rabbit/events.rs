@@ -1,7 +1,8 @@
 //! Events to and from the other processes, in batches.
 //!
 //! One task sends: what arrives while the server has not confirmed the batch before goes with the
-//! next one. So a single event leaves at once, and a flood in few messages.
+//! next one. So a single event leaves at once, and a flood in few messages. What workers act on goes to
+//! everybody; what becomes of jobs, by far the most, only to processes that somebody may wait at.
 //!
 //! The same way goes the news that a queue was deleted. RabbitMQ promises to cancel the consumers
 //! of such a queue, but 3.10 forgets those of a quorum queue that is declared again soon, or
@@ -27,14 +28,14 @@ use lapin::{
 };
 use schemas::Event;
 use tokio::{
-    sync::{Notify, broadcast, watch},
+    sync::{Notify, watch},
     time::timeout,
 };
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{link::Lost, topology};
-use crate::EVENTS_KEPT;
+use crate::listeners::Listeners;
 
 /// So many events wait to be sent before the oldest are dropped.
 const WAITING: usize = 16_384;
@@ -42,7 +43,7 @@ const WAITING: usize = 16_384;
 const BATCH: usize = 1_000;
 /// When so many wait, those that come bring no records along: they would fill memory and batches.
 const WITH_RECORDS: usize = 100;
-/// Batches that the server sends ahead of their acknowledgement.
+/// Batches that the server sends ahead of their acknowledgement, which half of them share.
 const PREFETCH: u16 = 64;
 /// Marks the news that a queue was deleted.
 const DELETED: &str = "feat.queue-deleted";
@@ -57,7 +58,9 @@ pub(super) struct Events {
     sender: ShortString,
     waiting: Mutex<VecDeque<Event>>,
     arrived: Notify,
-    receivers: broadcast::Sender<Event>,
+    listeners: Listeners,
+    /// Whether events for waiting callers are fetched.
+    news: bool,
     subscribed: watch::Sender<bool>,
     /// Whether others are still to be told that a queue was deleted.
     deleted: AtomicBool,
@@ -66,12 +69,13 @@ pub(super) struct Events {
 }
 
 impl Events {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(news: bool) -> Self {
         Self {
             sender: Uuid::now_v7().to_string().into(),
             waiting: Mutex::default(),
             arrived: Notify::new(),
-            receivers: broadcast::Sender::new(EVENTS_KEPT),
+            listeners: Listeners::new(),
+            news,
             subscribed: watch::Sender::new(false),
             deleted: AtomicBool::new(false),
             deletions: watch::Sender::new(0),
@@ -79,19 +83,17 @@ impl Events {
     }
 
     pub(super) fn send(&self, event: Event) {
+        self.listeners.tell(&event);
         let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         let full = waiting.len() >= WAITING;
         if full {
             waiting.pop_front();
         }
         let bare = waiting.len() >= WITH_RECORDS;
-        let sent = event.clone();
-        waiting.extend(if bare { sent.without_record() } else { Some(sent) });
+        waiting.extend(if bare { event.without_record() } else { Some(event) });
         drop(waiting);
         self.arrived.notify_one();
         count_dropped(usize::from(full));
-        // Nobody listening is no error.
-        let _ = self.receivers.send(event);
     }
 
     /// Tells every process, this one too, that a queue was deleted.
@@ -105,8 +107,8 @@ impl Events {
         self.deletions.subscribe()
     }
 
-    pub(super) fn receiver(&self) -> broadcast::Receiver<Event> {
-        self.receivers.subscribe()
+    pub(super) fn listeners(&self) -> &Listeners {
+        &self.listeners
     }
 
     /// Returns once events of other processes arrive.
@@ -144,7 +146,7 @@ impl Events {
         };
         let channel = channel?;
         while let Some(batch) = stop.run_until_cancelled(self.batch()).await {
-            let Some(sent) = stop.run_until_cancelled(self.send_batch(&channel, &batch)).await
+            let Some(sent) = stop.run_until_cancelled(self.send_batch(&channel, batch)).await
             else {
                 break;
             };
@@ -153,7 +155,7 @@ impl Events {
         let rest = async {
             loop {
                 let batch = self.take();
-                if batch.is_empty() || self.send_batch(&channel, &batch).await.is_err() {
+                if batch.is_empty() || self.send_batch(&channel, batch).await.is_err() {
                     break;
                 }
             }
@@ -164,33 +166,52 @@ impl Events {
     }
 
     /// Sends one batch and waits for the confirm. A batch that fails is not sent again.
-    async fn send_batch(&self, channel: &Channel, batch: &[Event]) -> Result<(), Lost> {
-        let body = serde_json::to_vec(batch).unwrap_or_default();
+    async fn send_batch(&self, channel: &Channel, batch: Vec<Event>) -> Result<(), Lost> {
+        let deleted = self.deleted.swap(false, Ordering::AcqRel);
+        let (orders, news): (Vec<_>, Vec<_>) = batch.into_iter().partition(Event::is_for_workers);
+        let sent = async {
+            let orders = async {
+                if !orders.is_empty() || deleted {
+                    self.send_to(channel, topology::EVENTS, &orders, deleted).await?;
+                }
+                Ok(())
+            };
+            let news = async {
+                if !news.is_empty() {
+                    self.send_to(channel, topology::NEWS, &news, false).await?;
+                }
+                Ok(())
+            };
+            tokio::try_join!(orders, news)
+        };
+        let sent: lapin::Result<_> = sent.await;
+        if sent.is_err() {
+            count_dropped(orders.len() + news.len());
+            self.deleted.fetch_or(deleted, Ordering::AcqRel);
+        }
+        sent?;
+        Ok(())
+    }
+
+    /// Sends `events` by way of `exchange`, marked when a queue was deleted.
+    async fn send_to(
+        &self,
+        channel: &Channel,
+        exchange: &str,
+        events: &[Event],
+        deleted: bool,
+    ) -> lapin::Result<()> {
+        let body = serde_json::to_vec(events).unwrap_or_default();
         let mut properties = BasicProperties::default()
             .with_content_type("application/json".into())
             .with_app_id(self.sender.clone());
-        let deleted = self.deleted.swap(false, Ordering::AcqRel);
         if deleted {
             properties = properties.with_type(DELETED.into());
         }
-        let sent = async {
-            channel
-                .basic_publish(
-                    topology::EVENTS.into(),
-                    ShortString::default(),
-                    BasicPublishOptions::default(),
-                    &body,
-                    properties,
-                )
-                .await?
-                .await
-        };
-        let sent = sent.await.map(drop);
-        if sent.is_err() {
-            count_dropped(batch.len());
-            self.deleted.fetch_or(deleted, Ordering::AcqRel);
-        }
-        Ok(sent?)
+        let (key, options) = (ShortString::default(), BasicPublishOptions::default());
+        let confirm =
+            channel.basic_publish(exchange.into(), key, options, &body, properties).await?;
+        confirm.await.map(drop)
     }
 
     /// Receives over `connection` until it is lost or `stop`.
@@ -207,7 +228,7 @@ impl Events {
     /// Ends by a loss only.
     async fn receive(&self, connection: &Connection) -> Result<(), Lost> {
         let channel = connection.create_channel().await?;
-        let queue = topology::declare_own_events(&channel).await?;
+        let queue = topology::declare_own_events(&channel, self.news).await?;
         channel.basic_qos(PREFETCH, BasicQosOptions::default()).await?;
         let options = BasicConsumeOptions { exclusive: true, ..BasicConsumeOptions::default() };
         let tag = ShortString::default();
@@ -215,11 +236,12 @@ impl Events {
             channel.basic_consume(queue.clone(), tag, options, FieldTable::default()).await?;
         self.subscribed.send_replace(true);
         let mut renew = tokio::time::interval(RENEW);
+        let mut open = 0;
         loop {
             let delivery = tokio::select! {
                 delivery = incoming.next() => delivery.ok_or(Lost::Cancelled)??,
                 _ = renew.tick() => {
-                    topology::bind_events(&channel, queue.clone()).await?;
+                    topology::bind_events(&channel, &queue, self.news).await?;
                     continue;
                 }
             };
@@ -229,13 +251,17 @@ impl Events {
             if delivery.properties.app_id().as_ref() != Some(&self.sender) {
                 self.announce(&delivery.data);
             }
-            delivery.acker.ack(BasicAckOptions::default()).await?;
+            open += 1;
+            if open == PREFETCH / 2 {
+                delivery.acker.ack(BasicAckOptions { multiple: true }).await?;
+                open = 0;
+            }
         }
     }
 
     fn announce(&self, body: &[u8]) {
         for event in parse(body) {
-            let _ = self.receivers.send(event);
+            self.listeners.tell(&event);
         }
     }
 }
@@ -296,7 +322,7 @@ mod tests {
         let job = JobRecord::accept(new, "api", Timestamp::now());
         let (id, version, state) = (job.id, job.version, job.state);
         let whole = Event::Changed { id, version, state, job: Some(Box::new(job)) };
-        let events = Events::new();
+        let events = Events::new(true);
         for _ in 0..=WITH_RECORDS {
             events.send(whole.clone());
         }
@@ -308,7 +334,7 @@ mod tests {
 
     #[test]
     fn too_many_waiting_events_push_out_the_oldest() {
-        let events = Events::new();
+        let events = Events::new(true);
         let sent: Vec<_> = (0..WAITING + 3).map(|_| event()).collect();
         for event in &sent {
             events.send(event.clone());

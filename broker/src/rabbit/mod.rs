@@ -17,10 +17,7 @@ mod topology;
 use std::{sync::Arc, time::Duration};
 
 use schemas::{Event, JobRecord, Queue};
-use tokio::{
-    sync::{broadcast, mpsc},
-    time::timeout,
-};
+use tokio::{sync::mpsc, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub(crate) use self::consumer::{Consumer, Receipt};
@@ -32,7 +29,9 @@ use self::{
     publisher::Publisher,
     settings::Target,
 };
-use crate::{BrokerError, Depth, Finding, InvalidUri, Parked, PublishError, Status};
+use crate::{
+    BrokerError, Depth, Finding, InvalidUri, Parked, PublishError, Status, listeners::Listeners,
+};
 
 /// What uses the connections gets this long to end before they are closed under it.
 const ENDING: Duration = Duration::from_secs(3);
@@ -76,9 +75,9 @@ impl Drop for Tasks {
 
 impl Rabbit {
     pub(crate) fn start(settings: RabbitSettings) -> Result<Self, InvalidUri> {
-        let publish_timeout = settings.publish_timeout;
+        let (publish_timeout, news) = (settings.publish_timeout, settings.news);
         let target = Target::parse(settings)?;
-        let events = Arc::new(Events::new());
+        let events = Arc::new(Events::new(news));
         let rabbit = Self {
             publishing: Arc::new(Link::new("publish")),
             consuming: Arc::new(Link::new("consume")),
@@ -176,8 +175,8 @@ impl Rabbit {
         self.events.send(event);
     }
 
-    pub(crate) fn events(&self) -> broadcast::Receiver<Event> {
-        self.events.receiver()
+    pub(crate) fn listeners(&self) -> &Listeners {
+        self.events.listeners()
     }
 
     pub(crate) async fn check(&self) -> Vec<Finding> {

@@ -225,7 +225,7 @@ mod tests {
 
     #[tokio::test]
     async fn without_an_outlet_a_publication_fails_at_once_and_says_why() {
-        let publisher = Publisher::new(Duration::from_mins(1), Arc::new(Events::new()));
+        let publisher = Publisher::new(Duration::from_mins(1), Arc::new(Events::new(true)));
         let cases = [
             (Outlet::Down, Status::Down, PublishError::Down),
             (Outlet::Blocked, Status::Blocked, PublishError::Blocked),

@@ -18,6 +18,8 @@ pub struct RabbitSettings {
     pub name: String,
     /// Longest that a publication may take before it counts as unconfirmed; 5 s is a good value.
     pub publish_timeout: Duration,
+    /// Whether somebody may wait here for what becomes of jobs, so that events about it are fetched.
+    pub news: bool,
 }
 
 /// A server that answers nothing for twice this long is given up, in seconds.
@@ -56,7 +58,8 @@ mod tests {
 
     fn parse(uri: &str) -> Result<Target, InvalidUri> {
         let publish_timeout = Duration::from_secs(5);
-        Target::parse(RabbitSettings { uri: uri.into(), name: "t".to_owned(), publish_timeout })
+        let name = "t".to_owned();
+        Target::parse(RabbitSettings { uri: uri.into(), name, publish_timeout, news: false })
     }
 
     #[test]

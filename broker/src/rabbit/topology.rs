@@ -1,5 +1,5 @@
-//! What Feat declares at the server: for each area a queue and a parked queue, and one exchange
-//! for events.
+//! What Feat declares at the server: for each area a queue and a parked queue, and two exchanges for
+//! events.
 //!
 //! Declaring again is free of effect. Arguments are the same on RabbitMQ 3.10 and 4.x, and spelled
 //! out where the defaults differ.
@@ -11,8 +11,10 @@ use lapin::{
 };
 use schemas::Queue;
 
-/// Takes the events of every process to every process.
+/// Takes the events that workers act on from every process to every process.
 pub(super) const EVENTS: &str = "feat.events";
+/// Takes the others to the processes that somebody may wait at.
+pub(super) const NEWS: &str = "feat.news";
 
 /// A message that came back so often is parked. Far above what restarts and stops cause; 4.x
 /// would park after 20 by itself. Attempts are counted in the job record, not here.
@@ -71,16 +73,21 @@ async fn declare(channel: &Channel, name: &str, arguments: FieldTable) -> lapin:
     channel.queue_declare(name.into(), QueueDeclareOptions::durable(), arguments).await.map(drop)
 }
 
-/// Declares the exchange for events.
+/// Declares the exchanges for events.
 pub(super) async fn declare_events(channel: &Channel) -> lapin::Result<()> {
-    let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
-    channel
-        .exchange_declare(EVENTS.into(), ExchangeKind::Fanout, options, FieldTable::default())
-        .await
+    for exchange in [EVENTS, NEWS] {
+        let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
+        let (kind, arguments) = (ExchangeKind::Fanout, FieldTable::default());
+        channel.exchange_declare(exchange.into(), kind, options, arguments).await?;
+    }
+    Ok(())
 }
 
 /// Declares this process's own queue of events, which goes with the connection, and gives its name.
-pub(super) async fn declare_own_events(channel: &Channel) -> lapin::Result<ShortString> {
+pub(super) async fn declare_own_events(
+    channel: &Channel,
+    news: bool,
+) -> lapin::Result<ShortString> {
     let options = QueueDeclareOptions {
         exclusive: true,
         auto_delete: true,
@@ -92,14 +99,21 @@ pub(super) async fn declare_own_events(channel: &Channel) -> lapin::Result<Short
     ]);
     let queue =
         channel.queue_declare(ShortString::default(), options, bounds).await?.name().clone();
-    bind_events(channel, queue.clone()).await?;
+    bind_events(channel, &queue, news).await?;
     Ok(queue)
 }
 
-/// Has events copied to `queue`; declares the exchange first.
-pub(super) async fn bind_events(channel: &Channel, queue: ShortString) -> lapin::Result<()> {
+/// Has events copied to `queue`, those for waiting callers if `news`; declares the exchanges first.
+pub(super) async fn bind_events(
+    channel: &Channel,
+    queue: &ShortString,
+    news: bool,
+) -> lapin::Result<()> {
     declare_events(channel).await?;
-    let options = QueueBindOptions::default();
-    let key = ShortString::default();
-    channel.queue_bind(queue, EVENTS.into(), key, options, FieldTable::default()).await
+    for exchange in [EVENTS].into_iter().chain(news.then_some(NEWS)) {
+        let (options, key) = (QueueBindOptions::default(), ShortString::default());
+        let (queue, arguments) = (queue.clone(), FieldTable::default());
+        channel.queue_bind(queue, exchange.into(), key, options, arguments).await?;
+    }
+    Ok(())
 }

@@ -64,16 +64,18 @@ async fn parking_survives_a_missing_parked_queue() {
 async fn events_come_back_after_their_exchange_was_deleted() {
     on_vhost(async |vhost| {
         let (here, there) = (vhost.ready().await, vhost.ready().await);
-        let mut received = there.events();
-        vhost
-            .manage(reqwest::Method::DELETE, &format!("exchanges/{}/feat.events", vhost.name))
-            .await;
+        let wish = Event::CancelRequested { id: JobId::generate() };
+        for (exchange, event) in [("feat.events", wish), ("feat.news", Event::changed(&job()))] {
+            let mut received = there.events();
+            let path = format!("exchanges/{}/{exchange}", vhost.name);
+            vhost.manage(reqwest::Method::DELETE, &path).await;
 
-        until("an event", async || {
-            here.send_event(Event::CancelRequested { id: JobId::generate() });
-            received.try_recv().ok()
-        })
-        .await;
+            until("an event", async || {
+                here.send_event(event.clone());
+                received.try_recv().ok()
+            })
+            .await;
+        }
     })
     .await;
 }

@@ -124,10 +124,16 @@ impl Vhost {
 
 /// A broker at `uri`.
 pub(crate) fn broker_at(uri: &str) -> Broker {
+    broker_of(uri, true)
+}
+
+/// The same of a process that callers wait at, if `news`.
+pub(crate) fn broker_of(uri: &str, news: bool) -> Broker {
     let settings = RabbitSettings {
         uri: uri.into(),
         name: "broker-test".to_owned(),
         publish_timeout: Duration::from_secs(5),
+        news,
     };
     Broker::rabbit(settings).unwrap()
 }

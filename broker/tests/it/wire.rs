@@ -8,9 +8,9 @@ use lapin::{
     options::{BasicGetOptions, QueueDeclareOptions},
     types::{AMQPValue, FieldTable},
 };
-use schemas::Queue;
+use schemas::{Event, JobId, Queue};
 
-use crate::stage::{RESUMES, Vhost, broker_at, job, next, on_vhost, soon, until};
+use crate::stage::{RESUMES, Vhost, broker_at, broker_of, job, next, on_vhost, soon, until};
 
 async fn channel(vhost: &Vhost) -> Channel {
     let properties = ConnectionProperties::default();
@@ -38,6 +38,44 @@ async fn a_message_says_what_it_is_and_survives_a_restart() {
         assert_eq!(properties.kind().as_ref().unwrap().as_str(), job.kind);
         assert_eq!(properties.content_type().as_ref().unwrap().as_str(), "application/json");
         assert_eq!(headers.get("traceparent"), Some(&AMQPValue::LongString(trace.into())));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_that_nobody_waits_at_is_not_sent_what_becomes_of_jobs() {
+    on_vhost(async |vhost| {
+        let (sender, worker) = (vhost.ready().await, broker_of(&vhost.uri(), false));
+        worker.ready(RESUMES).await.unwrap();
+        let (mut all, mut orders) = (worker.events(), worker.worker_events());
+        let changed = Event::changed(&job());
+        let wish = Event::CancelRequested { id: JobId::generate() };
+        for event in [&changed, &wish, &changed] {
+            sender.send_event(event.clone());
+        }
+        assert_eq!(soon("an event", all.recv()).await.unwrap(), wish);
+        assert_eq!(soon("an event", orders.recv()).await.unwrap(), wish);
+
+        // What it says itself it hears all the same.
+        worker.send_event(changed.clone());
+        worker.send_event(wish.clone());
+        assert_eq!(soon("an event", all.recv()).await.unwrap(), changed);
+        assert_eq!(soon("an event", orders.recv()).await.unwrap(), wish);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn events_go_on_coming_however_many_there_were() {
+    on_vhost(async |vhost| {
+        let (here, there) = (vhost.ready().await, vhost.ready().await);
+        let mut received = there.events();
+        // One at a time, so that each is a message, and many more than are fetched ahead.
+        for _ in 0..300 {
+            let event = Event::changed(&job());
+            here.send_event(event.clone());
+            assert_eq!(soon("an event", received.recv()).await.unwrap(), event);
+        }
     })
     .await;
 }
