@@ -28,23 +28,42 @@ pub struct JobMessage {
     /// See [`Beside`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub beside: Option<serde_json::Value>,
+    /// Whether the call that started the job waits for its end.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub awaited: bool,
 }
 
 /// What the sender saved together with the job, as it was then. It spares the handler a read and
 /// may be old by now, so it serves only where a guarded save tells.
 #[derive(Debug, Clone)]
-pub struct Beside(Box<RawValue>);
+pub struct Beside {
+    thing: Box<RawValue>,
+    awaited: bool,
+}
 
 impl Beside {
     /// Takes `thing` along; `None` when it has no JSON form.
     pub fn of(thing: &impl Serialize) -> Option<Self> {
-        serde_json::value::to_raw_value(thing).ok().map(Self)
+        let thing = serde_json::value::to_raw_value(thing).ok()?;
+        Some(Self { thing, awaited: false })
+    }
+
+    /// The same, and whether the call that started the job waits for its end.
+    #[must_use]
+    pub fn awaited(self, awaited: bool) -> Self {
+        Self { awaited, ..self }
+    }
+
+    /// Whether the call that started the job waited for its end when it was sent.
+    #[must_use]
+    pub const fn is_awaited(&self) -> bool {
+        self.awaited
     }
 
     /// The thing, if it is a `T`.
     #[must_use]
     pub fn read<T: DeserializeOwned>(&self) -> Option<T> {
-        serde_json::from_str(self.0.get()).ok()
+        serde_json::from_str(self.thing.get()).ok()
     }
 }
 
@@ -98,9 +117,12 @@ pub fn encode(job: &JobRecord, beside: Option<&Beside>) -> Result<Vec<u8>, serde
         job: &'a JobRecord,
         #[serde(skip_serializing_if = "Option::is_none")]
         beside: Option<&'a RawValue>,
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        awaited: bool,
     }
-    let beside = beside.map(|beside| &*beside.0);
-    let body = serde_json::to_vec(&Whole { schema: SCHEMA, job, beside })?;
+    let awaited = beside.is_some_and(Beside::is_awaited);
+    let beside = beside.map(|beside| &*beside.thing);
+    let body = serde_json::to_vec(&Whole { schema: SCHEMA, job, beside, awaited })?;
     if body.len() <= MAX_RECORD_BYTES {
         return Ok(body);
     }
@@ -108,7 +130,7 @@ pub fn encode(job: &JobRecord, beside: Option<&Beside>) -> Result<Vec<u8>, serde
         return encode(job, None);
     }
     let subject = Subject::JobId(job.id);
-    serde_json::to_vec(&JobMessage { schema: SCHEMA, subject, beside: None })
+    serde_json::to_vec(&JobMessage { schema: SCHEMA, subject, beside: None, awaited: false })
 }
 
 /// Reads a body.
@@ -123,6 +145,8 @@ pub fn decode(body: &[u8]) -> Result<Received, UnreadableMessage> {
         job: Option<Box<JobRecord>>,
         job_id: Option<JobId>,
         beside: Option<Box<RawValue>>,
+        #[serde(default)]
+        awaited: bool,
     }
     let read: Result<Body, _> = serde_json::from_slice(body);
     let schema = match &read {
@@ -145,7 +169,8 @@ pub fn decode(body: &[u8]) -> Result<Received, UnreadableMessage> {
             return Err(UnreadableMessage::Malformed(serde::de::Error::custom(text)));
         }
     };
-    Ok(Received { subject, beside: body.beside.map(Beside) })
+    let awaited = body.awaited;
+    Ok(Received { subject, beside: body.beside.map(|thing| Beside { thing, awaited }) })
 }
 
 #[cfg(test)]
@@ -182,6 +207,10 @@ mod tests {
         let read = received.beside.unwrap();
         assert_eq!(read.read::<(String, u8)>(), Some(("hidden".to_owned(), 41)));
         assert_eq!(read.read::<u8>(), None);
+        assert!(!read.is_awaited());
+        let awaited = beside.map(|beside| beside.awaited(true));
+        let received = decode(&encode(&job, awaited.as_ref()).unwrap()).unwrap();
+        assert!(received.beside.unwrap().is_awaited());
 
         job.payload = "x".repeat(MAX_RECORD_BYTES - 800).into();
         let large = Beside::of(&"y".repeat(1_000));

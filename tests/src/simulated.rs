@@ -169,7 +169,8 @@ impl Simulated {
         let bill = self.read(sn).await;
         let order = order(&bill, way);
         let unique_key = Some(order.unique_key());
-        self.submit::<PayCreate>(&order, unique_key, way.0, Beside::of(&bill).as_ref()).await
+        let beside = Beside::of(&bill).map(|beside| beside.awaited(true));
+        self.submit::<PayCreate>(&order, unique_key, way.0, beside.as_ref()).await
     }
 
     /// Submits a job that begins to pay the bill, which comes along as somebody has seen it.

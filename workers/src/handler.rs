@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     Shared,
+    calm::Calm,
     pushing::Pushing,
     settings::{PayPace, TokenLife},
 };
@@ -37,7 +38,7 @@ pub trait Handler: Job {
     ) -> impl Future<Output = Result<Self::Output, JobError>> + Send;
 
     /// Whether what a run under a lease answers with success is stored by then, where later runs find
-    /// it: a waiting caller hears it while the job's end is being saved.
+    /// it: a caller that waits hears it before the job's end is saved.
     const ANSWER_STANDS: bool = false;
 
     /// Whether [`Self::prepare`] does anything.
@@ -111,6 +112,8 @@ pub struct Context {
     pub unknown_since: Option<Timestamp>,
     /// Where the messages of further jobs go.
     pub(crate) broker: Broker,
+    /// When nobody waits for this process.
+    pub(crate) calm: Arc<Calm>,
     /// What the shards of push campaigns share.
     pub(crate) push: Arc<Pushing>,
     /// Name of this process.
@@ -141,6 +144,7 @@ impl Context {
             blobs: workers.blobs.clone(),
             till: workers.till.clone(),
             broker: workers.broker.clone(),
+            calm: Arc::clone(&shared.calm),
             push: Arc::clone(&shared.push),
             worker: workers.settings.name.clone(),
             stopping: shared.stopping.clone(),
@@ -188,6 +192,11 @@ impl Context {
     /// save may build on it. `None` when it did not come along or this is not the first run.
     pub(crate) fn beside<T: DeserializeOwned>(&self) -> Option<T> {
         self.beside.as_ref()?.read()
+    }
+
+    /// Whether the call that started the job waits for this, its first run.
+    pub(crate) fn is_awaited(&self) -> bool {
+        self.beside.as_ref().is_some_and(Beside::is_awaited)
     }
 
     /// Leaves `what` for the run that is being prepared.

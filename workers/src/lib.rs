@@ -6,6 +6,7 @@
 //! settled, retried or returned.
 
 mod attempt;
+mod calm;
 mod fault;
 mod given_up;
 mod handler;
@@ -45,6 +46,7 @@ pub use handler::{Context, Handler, Undo};
 pub use registry::{Registry, registry};
 pub use settings::{PayPace, QueueSettings, Settings, TokenLife};
 
+use calm::Calm;
 use held::Held;
 use in_flight::InFlight;
 use pushing::Pushing;
@@ -87,6 +89,7 @@ struct Shared {
     in_flight: InFlight,
     held: Held,
     flow: Flow,
+    calm: Arc<Calm>,
     push: Arc<Pushing>,
     /// Set with the signal to stop: runs that work in steps begin no further one.
     stopping: CancellationToken,
@@ -106,6 +109,7 @@ pub async fn run(workers: Workers, shutdown: CancellationToken) -> Drained {
         in_flight: InFlight::new(Timestamp::now()),
         held: Held::default(),
         flow: Flow::default(),
+        calm: Arc::new(Calm::new()),
         push,
         stopping: shutdown.clone(),
         cut_off: CancellationToken::new(),

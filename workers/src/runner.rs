@@ -1,6 +1,9 @@
 //! One delivery of one job: take it in hand, run it, settle it.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use broker::Broker;
 use schemas::{
@@ -24,6 +27,9 @@ use crate::{
     registry::{Entry, Prepare},
     trace,
 };
+
+/// How long the end of a job whose caller has its answer waits for a moment of calm at most.
+const UNHURRIED: Duration = Duration::from_millis(100);
 
 /// What to tell the broker about a message.
 #[derive(Debug, PartialEq, Eq)]
@@ -118,6 +124,9 @@ impl Runner {
             return Answer::Ack;
         };
         let (span, awaited) = (trace::span(&job), job.queue.is_awaited());
+        if awaited {
+            self.0.calm.stir();
+        }
         let work =
             self.work(entry, Message { job, again, beside }, &in_hand, hold).instrument(span);
         let result = if awaited { promptly(work).await } else { work.await };
@@ -278,7 +287,8 @@ impl Runner {
         let label = label(&verdict);
         tracing::Span::current().record("verdict", label);
         let jitter = rand::random();
-        let stands = entry.answer_stands && claimed && matches!(verdict, Verdict::Done(_));
+        let done = claimed && matches!(verdict, Verdict::Done(_));
+        let stands = done && entry.answer_stands && ctx.is_awaited();
         let (mut current, mut answered) = (job, false);
         loop {
             let (id, now) = (current.id, Timestamp::now());
@@ -290,6 +300,9 @@ impl Runner {
                 self.broker().send_event(Event::answered(&next));
                 answered = true;
                 fault::point("worker.answered", entry.spec.kind).await;
+                // The answer and the next caller's writes go first.
+                self.0.calm.stir();
+                self.0.calm.wait(UNHURRIED).await;
             }
             self.give_up(&next).await?;
             if self.save(&next).await? == Save::Stored {

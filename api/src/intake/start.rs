@@ -42,7 +42,7 @@ pub(crate) async fn start_with(
     open(state)?;
     let accept = {
         let state = state.clone();
-        async move { accept(&state, new, beside.as_ref(), !patience.wait.is_zero()).await }
+        async move { accept(&state, new, beside, !patience.wait.is_zero()).await }
     };
     // A client that hangs up now must not leave the work half accepted.
     let accepted = tokio::spawn(accept.in_current_span()).await;
@@ -59,7 +59,7 @@ pub(crate) async fn start_with(
 async fn accept(
     state: &AppState,
     new: NewJob,
-    beside: Option<&Beside>,
+    beside: Option<Beside>,
     patient: bool,
 ) -> Result<(Accepted, Option<Watcher>), ApiError> {
     let accepted = record(state, new).await?;
@@ -67,7 +67,8 @@ async fn accept(
     let wait = patient && !job.state.is_settled();
     let watcher = if wait { state.watch.of(job.owner, job.id) } else { None };
     if let Accepted::New(job) = &accepted {
-        announce_with(state, job, beside).await;
+        let beside = beside.map(|beside| beside.awaited(watcher.is_some()));
+        announce_with(state, job, beside.as_ref()).await;
     }
     Ok((accepted, watcher))
 }

@@ -8,7 +8,7 @@ use schemas::{
     BillRecord, BillSn, Channel, Event, Fen, JobRecord, Queue, Scene, Timestamp, Verdict,
     bill::{ClosingReason, Offer, Paid, PaymentNews, Source, Way},
     kinds::pay_create::PayOffer,
-    message::{self, Subject},
+    message::{self, Beside, Received, Subject},
 };
 use serde_json::{Value, json};
 use store::{JobFilter, Save};
@@ -90,12 +90,16 @@ impl App {
 
     /// The next job for WeChat Pay.
     async fn next_job(&self) -> JobRecord {
+        self.next_message().await.0
+    }
+
+    /// The same, and what came along.
+    async fn next_message(&self) -> (JobRecord, Option<Beside>) {
         let message = self.broker.consume(Queue::WechatPay, 1).next().await;
-        let Subject::Job(job) = message::decode(&message.body).unwrap().subject else {
-            panic!("a job")
-        };
+        let Received { subject, beside } = message::decode(&message.body).unwrap();
+        let Subject::Job(job) = subject else { panic!("a job") };
         message.ack().await;
-        *job
+        (*job, beside)
     }
 }
 
@@ -236,7 +240,8 @@ async fn who_waits_to_pay_is_answered_before_the_jobs_end_is_saved() {
     let call = app.request(Method::POST, &format!("{ORDERS}{sn}/pay/"), &app.ada);
     let wish = json!({ "pay_method": 200, "end_type": 0 });
     let call = tokio::spawn(call.header("prefer", "wait=10").json(&wish).send());
-    let job = app.next_job().await;
+    let (job, beside) = app.next_message().await;
+    assert!(beside.unwrap().is_awaited());
     let reply = json!({ "code_url": "weixin://x" });
     let sn = sn.parse().unwrap();
     let offer = PayOffer { sn, attempt: 1, reply: reply.clone(), wrapped: true };
@@ -250,6 +255,16 @@ async fn who_waits_to_pay_is_answered_before_the_jobs_end_is_saved() {
     assert_eq!(waited.json::<Value>().await.unwrap(), json!({ "data": reply }));
     let shown = app.read(&job_path(&job), &app.ada).await;
     assert_eq!(shown["data"]["status"], "queued", "what is not saved is not shown");
+}
+
+#[tokio::test]
+async fn the_message_of_a_call_that_does_not_wait_says_so() {
+    let app = App::start().await;
+    let sn = app.bill(&app.ada).await;
+    let wish = json!({ "pay_method": 200, "end_type": 0 });
+    assert_eq!(app.post(&format!("{ORDERS}{sn}/pay/"), &wish, &app.ada).await.status(), 202);
+    let (_, beside) = app.next_message().await;
+    assert!(!beside.unwrap().is_awaited());
 }
 
 #[tokio::test]

@@ -25,6 +25,28 @@ async fn told(events: &mut Receiver<Event>, id: JobId) -> JobRecord {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_told_before_the_end_where_no_call_waits() {
+    let lane = Lane::start().await;
+    for road in &ROADS {
+        let mut events = lane.at.rig.broker.events();
+        let sn = lane.at.bill().await;
+        let seen = lane.at.read(&sn).await;
+        let job = lane.at.pay_as_seen(&seen, road.way).await;
+        let first_word = async {
+            loop {
+                match events.recv().await.expect("events") {
+                    Event::Answered { job: told } if told.id == job.id => return None,
+                    Event::Changed { id, state, .. } if id == job.id => return Some(state),
+                    _ => {}
+                }
+            }
+        };
+        let word = timeout(Duration::from_mins(1), first_word).await.expect("some word");
+        assert_eq!(word, Some(JobState::Succeeded), "{}", road.name);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_payer_is_told_stands_when_the_worker_dies_right_after() {
     let seed = seed();
     println!("FEAT_TEST_SEED={seed}");

@@ -13,6 +13,7 @@ use schemas::{
 };
 use secrecy::ExposeSecret;
 use store::Save;
+use tokio::sync::Notify;
 
 use crate::{
     fault,
@@ -32,6 +33,9 @@ const OFFER_LIFE: Duration = Duration::from_mins(110);
 
 /// The same for the address of a page for phones at WeChat Pay.
 const H5_LIFE: Duration = Duration::from_mins(4);
+
+/// How long the first look at a trade waits for a moment of calm at most.
+const UNFOLLOWED: Duration = Duration::from_millis(30);
 
 impl Handler for PayCreate {
     /// The offer is in the bill.
@@ -151,28 +155,35 @@ async fn ask(
 }
 
 /// Makes the trade, and sees to it that somebody looks at it again. The payer waits for the sum of
-/// all that is done, so the first look is scheduled beside everything else.
+/// all that is done, so the first look is scheduled while the provider works, in a moment of calm.
 async fn create(
     ctx: &Context,
     order: &PayOrder,
     bill: BillRecord,
     attempt: &Attempt,
 ) -> Result<PayOffer, JobError> {
-    let (offer, followed) = tokio::join!(
-        create_trade(ctx, order, bill, attempt),
-        look_at_trade(ctx, &order.sn, attempt, Some(0))
-    );
+    let answered = Notify::new();
+    let follow = async {
+        tokio::select! {
+            () = ctx.calm.wait(UNFOLLOWED) => {}
+            () = answered.notified() => {}
+        }
+        look_at_trade(ctx, &order.sn, attempt, Some(0)).await
+    };
+    let (offer, followed) =
+        tokio::join!(create_trade(ctx, order, bill, attempt, &answered), follow);
     let offer = offer?;
     followed.map(|()| offer)
 }
 
-/// Calls the provider and keeps its answer. The attempt is in the bill; the same call again makes
-/// no second trade.
+/// Calls the provider, says when that has `answered`, and keeps the answer. The attempt is in the
+/// bill; the same call again makes no second trade.
 async fn create_trade(
     ctx: &Context,
     order: &PayOrder,
     bill: BillRecord,
     attempt: &Attempt,
+    answered: &Notify,
 ) -> Result<PayOffer, JobError> {
     let at = provider(ctx, attempt.channel, &attempt.app)?;
     let trade = trade_order(ctx, order, &bill, attempt)?;
@@ -180,6 +191,7 @@ async fn create_trade(
     fault::point("worker.before_call", PayCreate::KIND).await;
     let made = at.gateway.create(&trade, &mut call).await;
     fault::point("worker.in_effect", PayCreate::KIND).await;
+    answered.notify_one();
     at.note(call);
     match made {
         Ok(created) => offer(ctx, order, bill, attempt, created).await,
