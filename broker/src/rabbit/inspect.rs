@@ -98,10 +98,12 @@ pub(super) async fn check(publishing: &Link, consuming: &Link) -> Vec<Finding> {
         let what = format!("RabbitMQ: queue {}", queue.broker_name());
         findings.push(finding(&what, declared.await));
     }
-    let events =
-        ask(consuming, |channel| async move { Ok(topology::declare_events(&channel).await?) });
-    let what = format!("RabbitMQ: exchange {}", topology::EVENTS);
-    findings.push(finding(&what, events.await));
+    for exchange in [topology::EVENTS, topology::NEWS] {
+        let declared = ask(consuming, |channel| async move {
+            Ok(topology::declare_exchange(&channel, exchange).await?)
+        });
+        findings.push(finding(&format!("RabbitMQ: exchange {exchange}"), declared.await));
+    }
     findings.push(finding("RabbitMQ: a message is confirmed", ask(publishing, probe).await));
     findings
 }

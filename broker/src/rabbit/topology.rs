@@ -73,14 +73,17 @@ async fn declare(channel: &Channel, name: &str, arguments: FieldTable) -> lapin:
     channel.queue_declare(name.into(), QueueDeclareOptions::durable(), arguments).await.map(drop)
 }
 
-/// Declares the exchanges for events.
+/// Declares both exchanges for events.
 pub(super) async fn declare_events(channel: &Channel) -> lapin::Result<()> {
-    for exchange in [EVENTS, NEWS] {
-        let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
-        let (kind, arguments) = (ExchangeKind::Fanout, FieldTable::default());
-        channel.exchange_declare(exchange.into(), kind, options, arguments).await?;
-    }
-    Ok(())
+    declare_exchange(channel, EVENTS).await?;
+    declare_exchange(channel, NEWS).await
+}
+
+/// Declares one of them.
+pub(super) async fn declare_exchange(channel: &Channel, name: &str) -> lapin::Result<()> {
+    let options = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
+    let arguments = FieldTable::default();
+    channel.exchange_declare(name.into(), ExchangeKind::Fanout, options, arguments).await
 }
 
 /// Declares this process's own queue of events, which goes with the connection, and gives its name.

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use broker::{Broker, BrokerError, PublishError, Status};
 use lapin::{
-    Channel, Connection, ConnectionProperties,
-    options::{BasicGetOptions, QueueDeclareOptions},
+    Channel, Connection, ConnectionProperties, ExchangeKind,
+    options::{BasicGetOptions, ExchangeDeclareOptions, QueueDeclareOptions},
     types::{AMQPValue, FieldTable},
 };
 use schemas::{Event, JobId, Queue};
@@ -231,4 +231,25 @@ async fn a_queue_that_somebody_declared_otherwise_is_named() {
         broker.ready(RESUMES).await.unwrap();
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_exchange_that_somebody_declared_otherwise_is_named() {
+    for exchange in ["feat.events", "feat.news"] {
+        on_vhost(async |vhost| {
+            let (kind, options) = (ExchangeKind::Direct, ExchangeDeclareOptions::default());
+            let channel = channel(&vhost).await;
+            let arguments = FieldTable::default();
+            channel.exchange_declare(exchange.into(), kind, options, arguments).await.unwrap();
+
+            let broker = vhost.broker();
+            let error = broker.ready(Duration::from_secs(2)).await.unwrap_err();
+            assert!(matches!(&error, BrokerError::Refused(text) if text.contains(exchange)));
+            let findings = broker.check().await;
+            let wrong: Vec<_> = findings.iter().filter(|one| one.problem.is_some()).collect();
+            assert_eq!(wrong.len(), 1, "{findings:?}");
+            assert!(wrong[0].what.ends_with(exchange), "{findings:?}");
+        })
+        .await;
+    }
 }
