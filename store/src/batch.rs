@@ -60,7 +60,10 @@ struct Call<I, O> {
 }
 
 /// Gathers calls. Cheap to clone; it ends with its last clone, after what is gathered is done.
-pub(crate) struct Batcher<I, O> {
+pub(crate) struct Batcher<I, O>(Arc<Gate<I, O>>);
+
+/// Where calls come in.
+struct Gate<I, O> {
     intake: mpsc::Sender<Call<I, O>>,
     signals: Arc<Signals>,
     ended: watch::Receiver<bool>,
@@ -75,11 +78,7 @@ struct Signals {
 
 impl<I, O> Clone for Batcher<I, O> {
     fn clone(&self) -> Self {
-        Self {
-            intake: self.intake.clone(),
-            signals: Arc::clone(&self.signals),
-            ended: self.ended.clone(),
-        }
+        Self(Arc::clone(&self.0))
     }
 }
 
@@ -98,7 +97,7 @@ impl<I: Item, O: Send + 'static> Batcher<I, O> {
             work.await;
             end.send_replace(true);
         });
-        Self { intake, signals, ended }
+        Self(Arc::new(Gate { intake, signals, ended }))
     }
 
     /// Takes part in the next batch. A caller that goes away does not stop the write.
@@ -108,12 +107,12 @@ impl<I: Item, O: Send + 'static> Batcher<I, O> {
     /// [`StoreError::Busy`] when too many calls wait; else what the batch says.
     pub(crate) async fn call(&self, item: I) -> Result<O, StoreError> {
         let (answer, answered) = oneshot::channel();
-        self.intake.try_send(Call { item, answer }).map_err(|refused| match refused {
+        self.0.intake.try_send(Call { item, answer }).map_err(|refused| match refused {
             mpsc::error::TrySendError::Full(_) => StoreError::Busy,
             mpsc::error::TrySendError::Closed(_) => StoreError::closed(),
         })?;
         if PROMPT.try_with(|()| ()).is_ok() {
-            self.signals.hurry.notify_one();
+            self.0.signals.hurry.notify_one();
         }
         answered.await.unwrap_or_else(|_| {
             Err(StoreError::Unavailable("the batch ended without an answer".to_owned()))
@@ -122,8 +121,8 @@ impl<I: Item, O: Send + 'static> Batcher<I, O> {
 
     /// Takes no more calls, and returns when every gathered one is answered.
     pub(crate) async fn close(&self) {
-        self.signals.closing.notify_one();
-        let _ = self.ended.clone().wait_for(|ended| *ended).await;
+        self.0.signals.closing.notify_one();
+        let _ = self.0.ended.clone().wait_for(|ended| *ended).await;
     }
 }
 

@@ -8,6 +8,8 @@ use poem::{
 const NOSNIFF: HeaderValue = HeaderValue::from_static("nosniff");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Headers that are added here and for callers of other origins, so that they are made room for once.
+const HEADERS: usize = 8;
 
 /// Adds the request id and what keeps browsers from guessing, framing and keeping replies.
 /// `is_api`: the reply is about one caller, so nobody keeps it unless it says otherwise.
@@ -17,6 +19,7 @@ pub(super) fn reply(reply: &mut Response, request_id: &str, is_api: bool) {
         .get(header::CONTENT_TYPE)
         .is_some_and(|found| found.as_bytes().starts_with(b"text/html"));
     let headers = reply.headers_mut();
+    headers.reserve(HEADERS);
     if let Ok(id) = HeaderValue::from_str(request_id) {
         headers.insert(REQUEST_ID, id);
     }

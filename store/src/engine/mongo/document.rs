@@ -1,6 +1,8 @@
 //! The stored form of a record: its serde form with `id` as `_id`, and a revision.
 
-use bson::{RawBsonRef, RawDocument, RawDocumentBuf, cstr};
+use std::ops::Range;
+
+use bson::{RawBsonRef, RawDocument, RawDocumentBuf, cstr, spec::ElementType};
 
 use crate::{
     StoreError,
@@ -18,15 +20,40 @@ pub(in crate::engine) fn encode<A: Aggregate>(record: &A) -> Result<Document, St
     if depth(&plain) > MAX_DEPTH {
         return Err(unreadable::<A>(&key, "nested deeper than 64 levels"));
     }
+    let id = element(&plain, "id").ok_or_else(refused)?;
+    let mut body = plain.into_bytes();
+    body.reserve(1 + REVISION);
+    body.insert(id.start + 1, b'_');
+    let mut document = sized(body).ok_or_else(refused)?;
     let revision = rand::random();
-    let mut document = RawDocumentBuf::new();
-    for element in &plain {
-        let (name, value) = element.map_err(|_| refused())?;
-        let name = if name.as_str() == "id" { cstr!("_id") } else { name };
-        document.append(name, value);
-    }
     document.append(cstr!("revision"), revision);
     Ok(Document { version: record.version(), revision, body: document.into_bytes(), key })
+}
+
+/// Bytes of a revision: its type, its name with the NUL, a number.
+const REVISION: usize = 1 + "revision".len() + 1 + 8;
+
+/// Where in the bytes of `document` the first element called `name` lies, from its type on.
+fn element(document: &RawDocument, name: &str) -> Option<Range<usize>> {
+    // The length of the document comes first.
+    let mut start = 4;
+    for element in document.iter_elements() {
+        let element = element.ok()?;
+        // A type, the name with its NUL, the value.
+        let end = start + 1 + element.key().len() + 1 + element.size();
+        if element.key().as_str() == name {
+            return Some(start..end);
+        }
+        start = end;
+    }
+    None
+}
+
+/// The document of these bytes, whose length was changed.
+fn sized(mut body: Vec<u8>) -> Option<RawDocumentBuf> {
+    let length = i32::try_from(body.len()).ok()?;
+    body.get_mut(..4)?.copy_from_slice(&length.to_le_bytes());
+    RawDocumentBuf::from_bytes(body).ok()
 }
 
 /// How deeply a document is nested, counted up to a little above what is allowed.
@@ -35,16 +62,16 @@ fn depth(document: &RawDocument) -> usize {
         if left == 0 {
             return 0;
         }
-        let items: Box<dyn Iterator<Item = usize> + '_> = match value {
-            RawBsonRef::Document(inner) => Box::new(
-                inner.iter().filter_map(Result::ok).map(move |(_, value)| below(value, left - 1)),
-            ),
-            RawBsonRef::Array(inner) => Box::new(
-                inner.into_iter().filter_map(Result::ok).map(move |value| below(value, left - 1)),
-            ),
+        let elements = match value {
+            RawBsonRef::Document(inner) => inner.iter_elements(),
+            RawBsonRef::Array(inner) => inner.iter_elements(),
             _ => return 0,
         };
-        1 + items.max().unwrap_or(0)
+        let nested = elements.filter_map(Result::ok).filter(|element| {
+            matches!(element.element_type(), ElementType::EmbeddedDocument | ElementType::Array)
+        });
+        let depths = nested.filter_map(|element| element.value().ok());
+        1 + depths.map(|value| below(value, left - 1)).max().unwrap_or(0)
     }
     below(RawBsonRef::Document(document), MAX_DEPTH + 1)
 }
@@ -56,18 +83,24 @@ pub(in crate::engine) fn decode<A: Aggregate>(body: &[u8]) -> Result<A, StoreErr
         id,
         reason: "this build does not understand its fields",
     };
-    let document = RawDocument::from_bytes(body).map_err(|_| refused(String::new()))?;
     let id = || read::id(body).map_or_else(|| "without an id".to_owned(), |id| id.to_string());
-    let mut plain = RawDocumentBuf::new();
-    for element in document {
-        let (name, value) = element.map_err(|_| refused(id()))?;
-        match name.as_str() {
-            "_id" => plain.append(cstr!("id"), value),
-            "revision" => {}
-            _ => plain.append(name, value),
-        }
-    }
+    let document = RawDocument::from_bytes(body).map_err(|_| refused(String::new()))?;
+    let plain = plain(document.to_owned()).ok_or_else(|| refused(id()))?;
     bson::deserialize_from_slice(plain.as_bytes()).map_err(|_| refused(id()))
+}
+
+/// The serde form of a stored record.
+fn plain(stored: RawDocumentBuf) -> Option<RawDocumentBuf> {
+    let (id, revision) = (element(&stored, "_id"), element(&stored, "revision"));
+    let mut body = stored.into_bytes();
+    // From behind, so that what is removed moves nothing that is still to be found.
+    let mut gone: Vec<_> = revision.into_iter().collect();
+    gone.extend(id.map(|id| id.start + 1..id.start + 2));
+    gone.sort_by_key(|range| std::cmp::Reverse(range.start));
+    for range in gone {
+        body.drain(range);
+    }
+    sized(body)
 }
 
 /// The revision of a stored document.

@@ -5,7 +5,7 @@ use std::{
     sync::Arc,
 };
 
-use bson::{Bson, Document as Reply, RawArrayBuf, RawDocumentBuf, cstr, doc, rawdoc};
+use bson::{Bson, Document as Reply, RawArrayBuf, RawDocument, RawDocumentBuf, cstr, doc, rawdoc};
 use futures::TryStreamExt;
 use mongodb::Database;
 
@@ -168,15 +168,11 @@ impl Batch {
         };
         let mut statements = RawArrayBuf::new();
         for document in &self.documents {
-            let body = RawDocumentBuf::from_bytes(document.body.clone())?;
-            statements.push(match self.kind {
-                Kind::Insert => body,
-                // The id alone finds the document; without the hint the server weighs every index
-                // of the owner for each statement.
-                Kind::Replace => {
-                    rawdoc! { "q": guard(document), "u": body, "hint": { "_id": 1 } }
-                }
-            });
+            let body = RawDocument::from_bytes(&document.body)?;
+            match self.kind {
+                Kind::Insert => statements.push(body),
+                Kind::Replace => statements.push(replacement(document, body)),
+            }
         }
         let mut command = RawDocumentBuf::new();
         command.append(name, self.collection);
@@ -187,6 +183,17 @@ impl Batch {
         command.append(cstr!("writeConcern"), concern);
         Ok(command)
     }
+}
+
+/// The statement that puts `body` in the place of the version before.
+fn replacement(next: &Document, body: &RawDocument) -> RawDocumentBuf {
+    let mut statement = RawDocumentBuf::new();
+    statement.append(cstr!("q"), guard(next));
+    statement.append(cstr!("u"), body);
+    // The id alone finds the document; without the hint the server weighs every index of the owner
+    // for each statement.
+    statement.append(cstr!("hint"), rawdoc! { "_id": 1 });
+    statement
 }
 
 /// Only the version before, and with the shard key where there is one.
