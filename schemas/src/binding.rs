@@ -1,4 +1,4 @@
-//! The accounts that users have at providers, and the consent under way that binds one.
+//! The accounts that users have at providers, and the consent under way that binds or unbinds one.
 //!
 //! Whatever names a person at a provider is sealed; the store alone gives nothing away.
 
@@ -59,6 +59,24 @@ impl BindingRecord {
     }
 }
 
+/// What a consent is for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Purpose {
+    /// The account becomes that of the user.
+    #[default]
+    Bind,
+    /// The account, which is that of the user, is forgotten.
+    Unbind,
+}
+
+impl Purpose {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+    const fn is_bind(&self) -> bool {
+        matches!(self, Self::Bind)
+    }
+}
+
 /// A consent under way: whoever comes back with its state consents for its user, once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BindStateRecord {
@@ -72,6 +90,9 @@ pub struct BindStateRecord {
     pub channel: Channel,
     /// Name of the configured app.
     pub app: String,
+    /// What it is for.
+    #[serde(default, skip_serializing_if = "Purpose::is_bind")]
+    pub purpose: Purpose,
     /// Where the browser goes afterwards; checked before it was stored.
     pub redirect_to: String,
     /// When it was begun.
@@ -157,6 +178,7 @@ mod tests {
             owner: UserId::new(7).unwrap(),
             channel: Channel::Alipay,
             app: "web".to_owned(),
+            purpose: Purpose::Bind,
             redirect_to: "https://app.example.com/".to_owned(),
             created_at: now,
             expires_at: now + Duration::from_mins(10),

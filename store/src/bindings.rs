@@ -60,6 +60,15 @@ impl Bindings {
         self.bound.get(Key::owned(id.as_str(), owner)).await
     }
 
+    /// Forgets the account if it is still as `binding` shows it; whether it did.
+    ///
+    /// # Errors
+    ///
+    /// See [`Bindings`]; it may be forgotten then, and the same call again answers `false`.
+    pub async fn remove(&self, binding: &BindingRecord) -> Result<bool, StoreError> {
+        Ok(self.bound.remove(exactly(binding)).await? == 1)
+    }
+
     /// Stores a consent that was begun. Its digest is unique.
     ///
     /// # Errors
@@ -101,6 +110,18 @@ impl Bindings {
         self.bound.close().await;
         self.states.close().await;
     }
+}
+
+/// This account as it was bound then: versions begin anew once an account was forgotten.
+fn exactly(binding: &BindingRecord) -> Query {
+    let version = i64::try_from(binding.version).unwrap_or(i64::MAX);
+    Query::all(vec![
+        Condition::Eq("id", binding.id.as_str().into()),
+        Condition::Eq("owner", binding.owner.into()),
+        Condition::Eq("version", version.into()),
+        Condition::Eq("bound_at", binding.bound_at.into()),
+    ])
+    .limited(1)
 }
 
 pub(crate) fn expired(before: Timestamp, limit: usize) -> Query {

@@ -22,6 +22,8 @@ pub const BIND: &str = "/api/user/profile/alipay-binding/";
 pub const ALIPAY_INFO: &str = "/api/user/profile/alipay-info/";
 /// Tells whether one at WeChat is bound.
 pub const WECHAT_INFO: &str = "/api/user/profile/wechat-info/";
+/// Begins to unbind one at WeChat.
+pub const WECHAT_UNBIND: &str = "/api/user/profile/wechat-unbinding/";
 /// Where browsers come back to from Alipay.
 pub const RETURN: &str = "/api/pay/alipay_auth_return/";
 

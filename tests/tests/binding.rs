@@ -4,18 +4,22 @@
 
 use std::time::Duration;
 
+use mongodb::bson::{Document, doc};
 use reqwest::StatusCode;
 use schemas::{
-    Channel, Scopes, Timestamp,
+    Channel, JobState, Scopes, Timestamp,
     account::ClientRecord,
-    binding::{BindStateRecord, SEALED_ACCOUNT},
+    binding::{BindStateRecord, BindingRecord, Purpose, SEALED_ACCOUNT, SEALED_CODE},
+    kinds::{PayUnbind, pay_bind::BindOrder},
 };
 use secrecy::ExposeSecret;
 use serde_json::json;
 use sim::{Act, Fault};
-use store::Insert;
+use store::{Insert, Save};
 use tests::{
-    desk::{ALIPAY_INFO, BIND, Desk, RETURN, WECHAT_INFO, location, refused},
+    desk::{
+        ALIPAY_INFO, BIND, Desk, Person, RETURN, WECHAT_INFO, WECHAT_UNBIND, location, refused,
+    },
     rig::Engine,
 };
 use url::Url;
@@ -208,6 +212,7 @@ async fn wechat_is_bound_by_code_and_by_scanning() {
         owner: bob.id,
         channel: Channel::WeChatPay,
         app: "official_account".to_owned(),
+        purpose: Purpose::Bind,
         redirect_to: desk.at.url.clone(),
         created_at: now,
         expires_at: now + Duration::from_mins(10),
@@ -222,6 +227,101 @@ async fn wechat_is_bound_by_code_and_by_scanning() {
     assert_eq!(location(&desk.answer(&page, "yes", &phone).await), desk.at.url);
     assert_eq!(desk.get(WECHAT_INFO, &bob).await.0, StatusCode::OK);
     desk.worker.stop().await;
+}
+
+/// Begins to unbind `person`, and answers with where the telephone that scans comes back to. The state
+/// in the picture is known by its digest alone, so a copy of it is begun whose state is known.
+async fn scanned_to_unbind(desk: &Desk, person: &Person) -> String {
+    let (status, body) = desk.get(WECHAT_UNBIND, person).await;
+    assert_eq!(status, StatusCode::OK, "{body}");
+    let picture = body["data"]["code_url"].as_str().expect("a picture");
+    assert!(picture.starts_with("data:image/svg+xml;base64,"), "{picture}");
+
+    let corner = desk.at.rig.corner.as_ref().expect("on MongoDB");
+    let client = mongodb::Client::with_uri_str(&corner.mongodb_url).await.expect("address");
+    let consents = client.database(&corner.database).collection::<Document>("bind_states");
+    let wanted = doc! { "owner": person.id.get(), "used_at": null, "purpose": "unbind" };
+    let begun = consents.find_one(wanted).await.expect("MongoDB").expect("a consent to unbind");
+    let bindings = &desk.at.rig.store.bindings;
+    let begun = bindings.state(begun.get_str("_id").expect("digest")).await.expect("store");
+    let state = format!("{:043}", Timestamp::now().as_micros());
+    let copy = BindStateRecord { id: digest(&state), ..begun.expect("known") };
+    assert_eq!(bindings.begin(&copy).await, Ok(Insert::Stored));
+
+    let gateway = desk.at.rig.till.gateway(Channel::WeChatPay, &copy.app).expect("app");
+    let back = format!("{}/api/pay/wechat_auth_return/", desk.at.url);
+    let page = gateway.consent_url(&back, Some(&state)).expect("an app with a secret");
+    desk.allow(&page, "/_sim/wechat-consent").await
+}
+
+/// Binds the WeChat account of the simulators' person to `person`, by a code.
+async fn bind_wechat(desk: &Desk, person: &Person, app: &str) -> BindingRecord {
+    let gateway = desk.at.rig.till.gateway(Channel::WeChatPay, app).expect("app");
+    let page = gateway.consent_url(&desk.at.url, None).expect("an app with a secret");
+    let scanned = desk.allow(&page, "/_sim/wechat-consent").await;
+    let code = Url::parse(&scanned).expect("address");
+    let code = code.query_pairs().find(|(name, _)| name == "code").expect("code").1.into_owned();
+    let body = json!({ "code": code, "wx_app_type": app });
+    let (status, body) = desk.post("/api/user/profile/wechat-binding/", &body, person).await;
+    assert_eq!(status, StatusCode::OK, "{body}");
+    let bound = desk.at.rig.store.bindings.get(person.id, Channel::WeChatPay).await;
+    bound.expect("store").expect("bound")
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn wechat_is_unbound_by_the_person_whose_account_it_is() {
+    let desk = Desk::open(Engine::Distributed).await;
+    let (ada, bob) = (desk.person("ada").await, desk.person("bob").await);
+    let phone = desk.person("telephone").await;
+    let (status, body) = desk.get(WECHAT_UNBIND, &ada).await;
+    assert_eq!((status, &body["code"]), (StatusCode::BAD_REQUEST, &json!("WX_BIND_FIRST")));
+    assert_eq!(body["data"], json!(null), "nothing to scan that would bind");
+    let bound = bind_wechat(&desk, &ada, "official_account").await;
+    bind_wechat(&desk, &bob, "official_account").await;
+
+    let page = desk.come_back(&scanned_to_unbind(&desk, &ada).await, &phone).await;
+    let page = page.text().await.expect("page");
+    assert!(page.contains("Disconnect your WeChat account from <strong>ada</strong>?"), "{page}");
+    let no = desk.answer(&page, "no", &phone).await;
+    assert_eq!(location(&no), format!("{}?binding_error=refused", desk.at.url));
+    assert_eq!(desk.get(WECHAT_INFO, &ada).await.0, StatusCode::OK, "a no unbinds nothing");
+
+    // Somebody else's account: neither the id nor the id that apps share is the consenting person's.
+    let bindings = &desk.at.rig.store.bindings;
+    let mut other = BindingRecord { version: bound.version + 1, ..bound.clone() };
+    other.account.digest = "0".repeat(32);
+    let sealer = &desk.at.rig.till.sealer;
+    other.union_account = Some(sealer.seal(SEALED_ACCOUNT, "another").expect("sealed"));
+    assert_eq!(bindings.save(&other).await, Ok(Save::Stored));
+    let reply = unbound(&desk, &ada, &phone).await;
+    assert_eq!(reply, format!("{}?binding_error=failed", desk.at.url));
+    assert_eq!(desk.get(WECHAT_INFO, &ada).await.0, StatusCode::OK);
+
+    let own = BindingRecord { version: other.version + 1, ..bound };
+    assert_eq!(bindings.save(&own).await, Ok(Save::Stored));
+    desk.at.sim.fault(Fault::once("wechat.sns.access_token", Act::DropBefore)).expect("script");
+    assert_eq!(unbound(&desk, &ada, &phone).await, desk.at.url);
+    assert_eq!(desk.get(WECHAT_INFO, &ada).await.0, StatusCode::BAD_REQUEST);
+    assert_eq!(desk.get(WECHAT_INFO, &bob).await.0, StatusCode::OK, "another user stays");
+
+    // The id of an app for telephones is another one; the id that both share tells who it is.
+    bind_wechat(&desk, &ada, "feat_ios_app").await;
+    assert_eq!(unbound(&desk, &ada, &phone).await, desk.at.url);
+    assert_eq!(desk.get(WECHAT_INFO, &ada).await.0, StatusCode::BAD_REQUEST);
+
+    // A run that forgot the account and died has spent the code: the next one asks nobody.
+    let code = sealer.seal(SEALED_CODE, "spent").expect("sealed");
+    let order = BindOrder { channel: Channel::WeChatPay, app: "official_account".into(), code };
+    let job = desk.at.rig.submit::<PayUnbind>(&order).await;
+    desk.at.rig.in_state(job.id, JobState::Succeeded).await;
+    desk.worker.stop().await;
+}
+
+/// The person of the simulators scans and says yes; the address is where the telephone goes.
+async fn unbound(desk: &Desk, person: &Person, phone: &Person) -> String {
+    let scanned = scanned_to_unbind(desk, person).await;
+    let page = desk.come_back(&scanned, phone).await.text().await.expect("page");
+    location(&desk.answer(&page, "yes", phone).await)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -73,6 +73,7 @@ pub(crate) const TABLE: &[Row] = &[
     ("GET", "/api/user/profile/alipay-info/", Access::Scope(Scope::UserProfile)),
     ("POST", "/api/user/profile/wechat-binding/", Access::Scope(Scope::UserProfile)),
     ("GET", "/api/user/profile/wechat-info/", Access::Scope(Scope::UserProfile)),
+    ("GET", "/api/user/profile/wechat-unbinding/", Access::Scope(Scope::UserProfile)),
     ("GET", "/api/pay/alipay_auth_return/", Access::Anyone),
     ("GET", "/api/pay/wechat_auth_return/", Access::Anyone),
     ("POST", "/api/pay/auth_return/", Access::Anyone),

@@ -17,6 +17,7 @@ macro_rules! for_each_job {
             pay_query::PayQuery,
             pay_refund::PayRefund,
             pay_refund_query::PayRefundQuery,
+            pay_unbind::PayUnbind,
             push_fan_out::PushFanOut,
             push_shard::PushSend,
             push_wake::PushWake,

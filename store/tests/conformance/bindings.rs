@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use schemas::{
     Channel, Timestamp, UserId,
-    binding::{BindStateRecord, BindingRecord},
+    binding::{BindStateRecord, BindingRecord, Purpose},
     kinds::pay_create::SealedPayer,
 };
 use store::{Insert, Save};
@@ -36,6 +36,7 @@ fn consent(number: u64, expires_at: Timestamp) -> BindStateRecord {
         owner: user(7),
         channel: Channel::Alipay,
         app: "web".to_owned(),
+        purpose: Purpose::Bind,
         redirect_to: "https://app.example.com/".to_owned(),
         created_at: at(0),
         expires_at,
@@ -61,6 +62,32 @@ pub(crate) async fn an_account_is_one_for_each_user_and_provider(place: &Place) 
     assert_eq!(bindings.get(user(7), Channel::Alipay).await, Ok(Some(next)));
     assert_eq!(bindings.get(user(8), Channel::Alipay).await, Ok(Some(others[1].clone())));
     assert_eq!(bindings.get(user(9), Channel::Alipay).await, Ok(None));
+}
+
+pub(crate) async fn an_account_is_forgotten_as_it_was_seen(place: &Place) {
+    let bindings = &place.store.bindings;
+    let seen = binding(user(7), Channel::WeChatPay, "one");
+    let others =
+        [binding(user(7), Channel::Alipay, "one"), binding(user(8), Channel::WeChatPay, "one")];
+    for new in others.iter().chain([&seen]) {
+        assert_eq!(bindings.insert(new).await, Ok(Insert::Stored));
+    }
+    let changed = BindingRecord { version: 2, ..binding(user(7), Channel::WeChatPay, "two") };
+    assert_eq!(bindings.save(&changed).await, Ok(Save::Stored));
+
+    assert_eq!(bindings.remove(&seen).await, Ok(false), "it has changed since");
+    let removals = join_all((0..20).map(|_| bindings.remove(&changed))).await;
+    let removed = removals.into_iter().map(Result::unwrap).filter(|removed| *removed).count();
+    assert_eq!(removed, 1);
+    assert_eq!(bindings.get(user(7), Channel::WeChatPay).await, Ok(None));
+
+    let again = BindingRecord { bound_at: at(9), ..seen.clone() };
+    assert_eq!(bindings.insert(&again).await, Ok(Insert::Stored));
+    assert_eq!(bindings.remove(&seen).await, Ok(false), "it was bound anew since");
+    assert_eq!(bindings.get(user(7), Channel::WeChatPay).await, Ok(Some(again)));
+    for other in others {
+        assert_eq!(bindings.get(other.owner, other.channel).await, Ok(Some(other)));
+    }
 }
 
 pub(crate) async fn a_consent_is_used_once_and_forgotten_in_time(place: &Place) {

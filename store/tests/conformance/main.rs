@@ -87,6 +87,7 @@ on_both_engines! {
     bills::held_refunds_are_found_longest_waiting_first,
     bills::bills_whose_money_moved_come_once_each_in_the_order_of_time,
     bindings::an_account_is_one_for_each_user_and_provider,
+    bindings::an_account_is_forgotten_as_it_was_seen,
     bindings::a_consent_is_used_once_and_forgotten_in_time,
     matches::a_report_is_replaced_as_a_whole,
     matches::old_reports_go_with_their_pages,

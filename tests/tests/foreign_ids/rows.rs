@@ -145,6 +145,7 @@ pub(crate) const ROWS: &[(&str, Row)] = &[
         Row::Nobodys("exchanges a code that the caller brings, for the caller"),
     ),
     ("GET /api/user/profile/wechat-info/", Row::OwnOnly(|ada| vec![call("", ada.query())])),
+    ("GET /api/user/profile/wechat-unbinding/", Row::OwnOnly(|ada| vec![call("", ada.query())])),
     (
         "GET /api/pay/alipay_auth_return/",
         Row::Nobodys("a browser comes back without a token; the state says whose consent it is"),

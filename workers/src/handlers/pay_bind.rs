@@ -22,20 +22,11 @@ use crate::{
 };
 
 /// Times that a record is read again because somebody else saved it first.
-const TRIES: usize = 8;
+pub(super) const TRIES: usize = 8;
 
 impl Handler for PayBind {
     async fn run(ctx: &Context, order: &BindOrder) -> Result<Bound, JobError> {
-        let code = ctx.till.sealer.open(SEALED_CODE, &order.code);
-        let code = code.map_err(|_| JobError::Rejected("code_unreadable"))?;
-        let at = provider(ctx, order.channel, &order.app)?;
-        let mut call = Call::default();
-        let account = at.gateway.exchange_code(code.expose_secret(), &mut call).await;
-        at.note(call);
-        let account = account.map_err(|error| match error {
-            ProviderError::Refused(_) => JobError::Rejected("code_refused"),
-            other => question_failed(other),
-        })?;
+        let account = exchange(ctx, order).await?;
         let now = Timestamp::now();
         let binding = sealed(ctx, order, &account, now).map_err(JobError::again)?;
         keep(ctx, binding).await?;
@@ -47,6 +38,25 @@ impl Handler for PayBind {
     }
 }
 
+/// Asks the provider whose the code is.
+pub(super) async fn exchange(ctx: &Context, order: &BindOrder) -> Result<BoundAccount, JobError> {
+    let code = ctx.till.sealer.open(SEALED_CODE, &order.code);
+    let code = code.map_err(|_| JobError::Rejected("code_unreadable"))?;
+    let at = provider(ctx, order.channel, &order.app)?;
+    let mut call = Call::default();
+    let account = at.gateway.exchange_code(code.expose_secret(), &mut call).await;
+    at.note(call);
+    account.map_err(|error| match error {
+        ProviderError::Refused(_) => JobError::Rejected("code_refused"),
+        other => question_failed(other),
+    })
+}
+
+/// What is known of a person's `id` without a key that opens it.
+pub(super) fn digest(ctx: &Context, order: &BindOrder, id: &str) -> String {
+    ctx.till.sealer.digest(SEALED_ACCOUNT, &format!("{} {} {id}", order.channel, order.app))
+}
+
 /// The account as it is kept.
 fn sealed(
     ctx: &Context,
@@ -56,7 +66,6 @@ fn sealed(
 ) -> Result<BindingRecord, NotSealed> {
     let sealer = &ctx.till.sealer;
     let id = account.id.expose();
-    let whose = format!("{} {} {id}", order.channel, order.app);
     let union_account = account.union_id.as_ref();
     let union_account =
         union_account.map(|id| sealer.seal(SEALED_ACCOUNT, id.expose())).transpose()?;
@@ -70,7 +79,7 @@ fn sealed(
         channel: order.channel,
         app: order.app.clone(),
         account: SealedPayer {
-            digest: sealer.digest(SEALED_ACCOUNT, &whose),
+            digest: digest(ctx, order, id),
             sealed: sealer.seal(SEALED_ACCOUNT, id)?,
         },
         union_account,

@@ -14,7 +14,8 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use providers::payment::Gateway;
 use schemas::{
     Channel, JobState, RedirectUri, Timestamp, UserId,
-    binding::{BindStateRecord, Visitor},
+    binding::{BindStateRecord, Purpose, Visitor},
+    kinds::{PayBind, PayUnbind},
     redirect,
 };
 use store::{Insert, Save};
@@ -69,6 +70,7 @@ struct Question<'a> {
     style: &'static str,
     action: &'static str,
     provider: &'static str,
+    unbinds: bool,
     username: &'a str,
     state: &'a str,
     code: &'a str,
@@ -109,7 +111,7 @@ fn origin_of(address: &str) -> Option<String> {
     Some(Origin::parse(&origin).map_or(origin, |origin| origin.as_str().to_owned()))
 }
 
-/// Begins a consent for `user` in `browser`; answers with the provider's page.
+/// Begins a consent to `purpose` for `user` in `browser`; answers with the provider's page.
 ///
 /// # Errors
 ///
@@ -118,6 +120,7 @@ pub(super) async fn begin(
     state: &AppState,
     user: UserId,
     gateway: &Gateway,
+    purpose: Purpose,
     redirect_to: String,
     browser: &Browser,
 ) -> Result<String, ApiError> {
@@ -136,6 +139,7 @@ pub(super) async fn begin(
         owner: user,
         channel: gateway.channel(),
         app: gateway.name().to_owned(),
+        purpose,
         redirect_to,
         created_at: now,
         expires_at: now + STATE_LIFE,
@@ -149,8 +153,8 @@ pub(super) async fn begin(
     }
 }
 
-/// Takes `browser` that comes back from `channel`: one that began goes on with the account bound,
-/// another one with a question.
+/// Takes `browser` that comes back from `channel`: one that began goes on with the account bound or
+/// unbound, another one with a question.
 ///
 /// # Errors
 ///
@@ -182,7 +186,7 @@ pub(super) async fn come_back(
     let asked = match known.visitor(&browser.digest(), now) {
         Visitor::Beginner => {
             let used = consume(state, known, now).await?;
-            return bind(state, used, &code, context).await.map(Onward::Go);
+            return carry_out(state, used, &code, context).await.map(Onward::Go);
         }
         Visitor::Asked(asked) if !strict => {
             // Of several browsers that come with one state, one is asked.
@@ -217,7 +221,7 @@ pub(super) async fn answer(
     }
     let used = consume(state, known, now).await?;
     if is_yes {
-        return bind(state, used, code, context).await;
+        return carry_out(state, used, code, context).await;
     }
     Ok(failed(&used.redirect_to, "refused"))
 }
@@ -247,7 +251,7 @@ async fn consume(
     }
 }
 
-/// Asks the person whether the account is to be bound to the user who began.
+/// Asks the person whether the account is to be bound to the user who began, or unbound.
 async fn question(
     state: &AppState,
     asked: &BindStateRecord,
@@ -262,12 +266,14 @@ async fn question(
         Channel::UnionPay => "UnionPay",
     };
     let (style, action, username) = (STYLE, ANSWER_PATH, user.username.as_str());
-    let page = Question { style, action, provider, username, state: token, code };
+    let unbinds = asked.purpose == Purpose::Unbind;
+    let page = Question { style, action, provider, unbinds, username, state: token, code };
     Page::of(&page, Some(&asked.redirect_to)).map_err(ApiError::internal)
 }
 
-/// Exchanges the code for the account of the user who began; the address is where the browser goes.
-async fn bind(
+/// Exchanges the code for the account, and binds it to the user who began or unbinds it; the address is
+/// where the browser goes.
+async fn carry_out(
     state: &AppState,
     used: BindStateRecord,
     code: &str,
@@ -275,8 +281,11 @@ async fn bind(
 ) -> Result<String, ApiError> {
     let gateway = state.till.gateway(used.channel, &used.app);
     let gateway = gateway.ok_or_else(|| not_set_up(used.channel))?;
-    let mut job = exchange(state, used.owner, gateway, code)?;
-    job.unique_key = Some(format!("pay.bind:{}", used.id));
+    let mut job = match used.purpose {
+        Purpose::Bind => exchange::<PayBind>(state, used.owner, gateway, code)?,
+        Purpose::Unbind => exchange::<PayUnbind>(state, used.owner, gateway, code)?,
+    };
+    job.unique_key = Some(format!("consent:{}", used.id));
     job.request_id = Some(context.request_id.clone());
     job.trace_parent.clone_from(&context.trace_parent);
     let patience = Patience::of(Some(WAIT), Duration::ZERO, MAX_WAIT);
@@ -290,7 +299,7 @@ async fn bind(
     })
 }
 
-/// The address with a word about why nothing is bound.
+/// The address with a word about why nothing is bound or unbound.
 fn failed(address: &str, why: &str) -> String {
     let joint = if address.contains('?') { '&' } else { '?' };
     format!("{address}{joint}binding_error={why}")

@@ -14,8 +14,8 @@ use poem_openapi::{
 use providers::payment::Gateway;
 use schemas::{
     Channel, ErrorCode, Queue, UserId,
-    binding::{BindingRecord, BoundProfile, SEALED_CODE, SEALED_PROFILE},
-    job::NewJob,
+    binding::{BindingRecord, BoundProfile, Purpose, SEALED_CODE, SEALED_PROFILE},
+    job::{Job, NewJob},
     kinds::{PayBind, pay_bind::BindOrder},
 };
 use secrecy::ExposeSecret;
@@ -29,7 +29,7 @@ use super::{
     qr,
 };
 use crate::{
-    auth::Bearer,
+    auth::{Bearer, Caller},
     error::ApiError,
     intake::ResultReply,
     routes::json_body::{JsonBody, OptionalJsonBody},
@@ -86,6 +86,13 @@ struct WechatAccount {
     headimgurl: String,
 }
 
+/// What to scan with WeChat.
+#[derive(Object)]
+struct ToScan {
+    /// A QR code as a picture: a `data:` address.
+    code_url: String,
+}
+
 /// What a person says who was asked.
 #[derive(Object, Deserialize)]
 struct BindingAnswer {
@@ -99,15 +106,15 @@ struct BindingAnswer {
 
 #[derive(ApiResponse)]
 enum Sent {
-    /// Back to where the consent was asked for. With `binding_error` when nothing was bound.
+    /// Back to where the consent was asked for. With `binding_error` when nothing was bound or unbound.
     #[oai(status = 302)]
     Back(
         /// The address.
         #[oai(header = "Location")]
         String,
     ),
-    /// A page that asks whether the account is to be bound to the user whom it names, in a browser that
-    /// did not begin the consent.
+    /// A page that asks whether the account is to be bound to the user whom it names, or unbound, in a
+    /// browser that did not begin the consent.
     #[oai(status = 200)]
     Question(
         Html<String>,
@@ -163,7 +170,8 @@ impl BindingApi {
         let redirect_to = bind_return::address(&self.0, &caller, redirect_to).await?;
         let browser = Browser::of(&self.0, request);
         let auth_url =
-            bind_return::begin(&self.0, caller.user, gateway, redirect_to, &browser).await?;
+            bind_return::begin(&self.0, caller.user, gateway, Purpose::Bind, redirect_to, &browser)
+                .await?;
         let reply = Response::new(Json(AuthUrl { auth_url }));
         Ok(reply.header(header::SET_COOKIE, browser.set_cookie()))
     }
@@ -187,7 +195,8 @@ impl BindingApi {
         let redirect_to = bind_return::address(&self.0, &caller, None).await?;
         let browser = Browser::of(&self.0, request);
         let auth_url =
-            bind_return::begin(&self.0, caller.user, gateway, redirect_to, &browser).await?;
+            bind_return::begin(&self.0, caller.user, gateway, Purpose::Bind, redirect_to, &browser)
+                .await?;
         let error = ApiError::of(ErrorCode::AlipayBindFirst, "Bind an Alipay account first.");
         let error = error.with_data(json!({ "auth_url": auth_url }));
         // A cookie is text that a header can have.
@@ -241,7 +250,7 @@ impl BindingApi {
         self.come_back(Channel::WeChatPay, consent, context, request).await
     }
 
-    /// Say whether one's account is to be bound
+    /// Say whether one's account is to be bound or unbound
     ///
     /// For browsers: the form of the page that asks.
     #[oai(path = "/api/pay/auth_return", method = "post", operation_id = "answer_auth_return")]
@@ -282,7 +291,7 @@ impl BindingApi {
             Some(_) => return Err(ApiError::invalid("wx_app_type", "Send a text.")),
         };
         let gateway = wechat(&self.0, app)?;
-        let job = exchange(&self.0, caller.user, gateway, code)?;
+        let job = exchange::<PayBind>(&self.0, caller.user, gateway, code)?;
         let user = caller.user;
         call.run(&self.0, job, async |_| {
             let bound = self.0.store.bindings.get(user, Channel::WeChatPay).await?;
@@ -307,17 +316,55 @@ impl BindingApi {
             return Ok(Json(Resource { data: shown(&self.0, &bound) }));
         }
         let gateway = wechat(&self.0, WECHAT_APP)?;
-        let redirect_to = bind_return::address(&self.0, &caller, None).await?;
-        // It is scanned with another device, whose browser is asked.
-        let browser = Browser::of(&self.0, request);
-        let page = bind_return::begin(&self.0, caller.user, gateway, redirect_to, &browser).await?;
-        let picture = STANDARD.encode(qr::svg(&page)?);
+        let code_url = self.to_scan(&caller, gateway, Purpose::Bind, request).await?;
         let error = ApiError::of(ErrorCode::WxBindFirst, "Bind a WeChat account first.");
-        Err(error.with_data(json!({ "code_url": format!("data:image/svg+xml;base64,{picture}") })))
+        Err(error.with_data(json!({ "code_url": code_url })))
+    }
+
+    /// Begin to unbind one's WeChat account
+    ///
+    /// `data.code_url` is a picture to scan with the WeChat account that is bound: its person has to
+    /// agree. It counts once and for ten minutes. 400 `WX_BIND_FIRST` when none is bound.
+    #[oai(
+        path = "/api/user/profile/wechat-unbinding",
+        method = "get",
+        operation_id = "unbind_wechat"
+    )]
+    async fn unbind_wechat(
+        &self,
+        Bearer(caller): Bearer,
+        request: &Request,
+    ) -> Result<Json<Resource<ToScan>>, ApiError> {
+        let bound = self.0.store.bindings.get(caller.user, Channel::WeChatPay).await?;
+        let bound = bound
+            .ok_or_else(|| ApiError::of(ErrorCode::WxBindFirst, "No WeChat account is bound."))?;
+        // An app for telephones has no page that asks; the id that apps share tells who it is.
+        let app = if bound.union_account.is_some() { WECHAT_APP } else { bound.app.as_str() };
+        let gateway = wechat(&self.0, app)?;
+        let code_url = self.to_scan(&caller, gateway, Purpose::Unbind, request).await?;
+        Ok(Json(Resource { data: ToScan { code_url } }))
     }
 }
 
 impl BindingApi {
+    /// Begins a consent at WeChat; answers with the picture of its page's address.
+    async fn to_scan(
+        &self,
+        caller: &Caller,
+        gateway: &Gateway,
+        purpose: Purpose,
+        request: &Request,
+    ) -> Result<String, ApiError> {
+        let redirect_to = bind_return::address(&self.0, caller, None).await?;
+        // It is scanned with another device, whose browser is asked.
+        let browser = Browser::of(&self.0, request);
+        let user = caller.user;
+        let page =
+            bind_return::begin(&self.0, user, gateway, purpose, redirect_to, &browser).await?;
+        let picture = STANDARD.encode(qr::svg(&page)?);
+        Ok(format!("data:image/svg+xml;base64,{picture}"))
+    }
+
     async fn come_back(
         &self,
         channel: Channel,
@@ -331,12 +378,12 @@ impl BindingApi {
     }
 }
 
-/// The job that exchanges `code` for the account of `user`.
+/// The job `J` that exchanges `code` for the account of `user`.
 ///
 /// # Errors
 ///
 /// 500 when it cannot be sealed.
-pub(super) fn exchange(
+pub(super) fn exchange<J: Job<Payload = BindOrder>>(
     state: &AppState,
     user: UserId,
     gateway: &Gateway,
@@ -345,7 +392,7 @@ pub(super) fn exchange(
     let sealed = state.till.sealer.seal(SEALED_CODE, code).map_err(ApiError::internal)?;
     let (channel, app) = (gateway.channel(), gateway.name().to_owned());
     let order = BindOrder { channel, app, code: sealed };
-    let mut job = NewJob::of::<PayBind>(user, &order).map_err(ApiError::internal)?;
+    let mut job = NewJob::of::<J>(user, &order).map_err(ApiError::internal)?;
     job.queue = Some(Queue::of_channel(channel));
     Ok(job)
 }
