@@ -145,7 +145,10 @@ pub(crate) const ROWS: &[(&str, Row)] = &[
         Row::Nobodys("exchanges a code that the caller brings, for the caller"),
     ),
     ("GET /api/user/profile/wechat-info/", Row::OwnOnly(|ada| vec![call("", ada.query())])),
-    ("GET /api/user/profile/wechat-unbinding/", Row::OwnOnly(|ada| vec![call("", ada.query())])),
+    (
+        "GET /api/user/profile/wechat-unbinding/",
+        Row::Nobodys("begins a consent of the caller; its state belongs to nobody else"),
+    ),
     (
         "GET /api/pay/alipay_auth_return/",
         Row::Nobodys("a browser comes back without a token; the state says whose consent it is"),
