@@ -110,3 +110,41 @@ pub(super) fn revision(document: &RawDocument) -> Option<i64> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+    use schemas::{
+        JobRecord, Timestamp, UserId,
+        id::ImageId,
+        job::NewJob,
+        kinds::{ImageDelete, image_delete::ImageDeletion},
+    };
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn only_the_record_itself_has_its_id_renamed_and_a_revision() {
+        let payload = ImageDeletion { image: ImageId::generate() };
+        let new = NewJob::of::<ImageDelete>(UserId::FEAT, &payload).unwrap();
+        let mut job = JobRecord::accept(new, "api", Timestamp::now());
+        job.payload = json!({ "id": "a", "_id": "b", "revision": "c", "in": [{ "id": "d" }] });
+        let encoded = encode(&job).unwrap();
+
+        let stored = bson::deserialize_from_slice::<bson::Document>(&encoded.body).unwrap();
+        assert_eq!(stored.get_str("_id").unwrap(), job.id.to_string());
+        assert!(!stored.contains_key("id"));
+        assert_eq!(stored.get_i64("revision").unwrap(), encoded.revision);
+        let nested = bson::serialize_to_document(&job.payload).unwrap();
+        assert_eq!(*stored.get_document("payload").unwrap(), nested);
+
+        assert_eq!(decode::<JobRecord>(&encoded.body).unwrap(), job);
+        let fields: Vec<_> = stored.into_iter().collect();
+        let backwards: bson::Document = fields.into_iter().rev().collect();
+        let backwards = bson::serialize_to_vec(&backwards).unwrap();
+        assert_eq!(decode::<JobRecord>(&backwards).unwrap(), job, "in any order");
+        assert!(decode::<JobRecord>(&encoded.body[..encoded.body.len() - 1]).is_err());
+    }
+}
