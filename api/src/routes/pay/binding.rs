@@ -7,9 +7,9 @@
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use poem::{Request, http::header, web::Data};
 use poem_openapi::{
-    ApiResponse, Object, OpenApi,
+    OpenApi,
     param::{Header, Query},
-    payload::{Form, Html, Json, Response},
+    payload::{Form, Json, Response},
 };
 use providers::payment::Gateway;
 use schemas::{
@@ -19,11 +19,13 @@ use schemas::{
     kinds::{PayBind, pay_bind::BindOrder},
 };
 use secrecy::ExposeSecret;
-use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    bind_return::{self, Consent, Onward},
+    bind_return::{self, Consent},
+    bind_shapes::{
+        AlipayAccount, AuthUrl, BindingAnswer, NewBinding, Sent, ToScan, WechatAccount, WechatCode,
+    },
     browser::Browser,
     call::Call,
     qr,
@@ -45,108 +47,6 @@ const MAX_CODE: usize = 512;
 
 /// The calls about bound accounts.
 pub(crate) struct BindingApi(pub(crate) AppState);
-
-/// Where to go after the consent.
-#[derive(Object)]
-struct NewBinding {
-    /// Where the browser goes after a successful binding; an address of a registered origin. Feat's
-    /// own address unless it is given.
-    redirect_to: Option<String>,
-}
-
-/// Where to consent.
-#[derive(Object)]
-struct AuthUrl {
-    /// Alipay's page for that.
-    auth_url: String,
-}
-
-/// The code that WeChat gave for a person.
-#[derive(Object)]
-struct WechatCode {
-    /// The code; it works once, for five minutes.
-    code: String,
-    /// Name of the configured app; `official_account` unless it is given.
-    wx_app_type: Option<String>,
-}
-
-/// A bound account.
-#[derive(Object)]
-struct AlipayAccount {
-    /// When it was bound.
-    bound_at: String,
-}
-
-/// A bound account, as far as the person shows it.
-#[derive(Object)]
-struct WechatAccount {
-    /// The person's name at WeChat; empty when the consent did not cover it.
-    nickname: String,
-    /// Address of the person's picture; empty when the consent did not cover it.
-    headimgurl: String,
-}
-
-/// What to scan with WeChat.
-#[derive(Object)]
-struct ToScan {
-    /// A QR code as a picture: a `data:` address.
-    code_url: String,
-}
-
-/// What a person says who was asked.
-#[derive(Object, Deserialize)]
-struct BindingAnswer {
-    /// Which consent it is.
-    state: String,
-    /// What the consent is exchanged for.
-    code: String,
-    /// `yes`, or anything else for no.
-    answer: String,
-}
-
-#[derive(ApiResponse)]
-enum Sent {
-    /// Back to where the consent was asked for. With `binding_error` when nothing was bound or unbound.
-    #[oai(status = 302)]
-    Back(
-        /// The address.
-        #[oai(header = "Location")]
-        String,
-    ),
-    /// A page that asks whether the account is to be bound to the user whom it names, or unbound, in a
-    /// browser that did not begin the consent.
-    #[oai(status = 200)]
-    Question(
-        Html<String>,
-        /// What the page may do.
-        #[oai(header = "Content-Security-Policy")]
-        String,
-        /// Always `no-store`.
-        #[oai(header = "Cache-Control")]
-        String,
-        /// Always `no-referrer`: the page's address has the code.
-        #[oai(header = "Referrer-Policy")]
-        String,
-        /// The browser's name, without which its answer does not count.
-        #[oai(header = "Set-Cookie")]
-        String,
-    ),
-}
-
-impl Sent {
-    fn of(onward: Onward, browser: &Browser) -> Self {
-        match onward {
-            Onward::Go(address) => Self::Back(address),
-            Onward::Ask(page) => Self::Question(
-                Html(page.text),
-                page.policy,
-                "no-store".to_owned(),
-                "no-referrer".to_owned(),
-                browser.set_cookie(),
-            ),
-        }
-    }
-}
 
 #[OpenApi(tag = "Area::Payments")]
 impl BindingApi {

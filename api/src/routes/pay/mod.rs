@@ -4,6 +4,7 @@
 //! request is said at once, by field.
 
 mod bind_return;
+mod bind_shapes;
 mod binding;
 mod browser;
 mod call;
