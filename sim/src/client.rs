@@ -121,5 +121,6 @@ fn unionpay(url: &str, merchant: &UnionPayMerchant) -> Value {
             both(&merchant.middle_certificate, &merchant.next_middle_certificate),
         "certificate_owner": merchant.owner,
         "fee_basis_points": FEE_BASIS_POINTS,
+        "cards": true,
     })
 }

@@ -183,6 +183,8 @@ pub(crate) async fn answer(sim: &Arc<Sim>, request: &Request) -> Reply {
         (true, ["pay", _, id]) => {
             id.parse().map_or_else(|_| missing(), |id| page::choose(sim, request, id))
         }
+        (false, ["open", page]) => unionpay::show_opening(sim, page),
+        (true, ["open", page]) => unionpay::answer_opening(sim, request, page),
         (true, ["consent"]) => alipay::consent(sim, request),
         (true, ["wechat-consent"]) => wechat::consent(sim, request),
         (false, ["faults"]) => show(&sim.faults.list()),

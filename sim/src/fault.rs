@@ -5,7 +5,10 @@
 //!
 //! Calls are named by provider and operation: `wechat.v2.unifiedorder`, `wechat.v3.refund`,
 //! `alipay.trade.query`, `unionpay.back.refund`; notifications are calls too: `wechat.v3.notify.pay`,
-//! `alipay.notify.pay`, `unionpay.notify.refund`. A `*` at the end of a name stands for the rest.
+//! `alipay.notify.pay`, `unionpay.notify.refund`. Cards without redirect are
+//! `unionpay.back.card_query` (is it opened?), `unionpay.back.card_code` (a text message),
+//! `unionpay.back.card_open` and `unionpay.back.card_pay`; an opening on UnionPay's page begins with
+//! `unionpay.front` and is told by `unionpay.notify.open`. A `*` at the end of a name stands for the rest.
 
 use std::sync::{Mutex, PoisonError};
 

@@ -11,6 +11,7 @@
 //! - [`Merchant::fixture`] is what both sides are configured with.
 //! - [`Fault`] scripts say what goes wrong with which calls.
 //! - [`Clock::manual`] stands until [`Running::advance`] moves it.
+//! - [`TEST_CARDS`] are the cards that pay at UnionPay without redirect, with [`TEST_CODE`].
 //!
 //! Modules: `book` (trades and the moves that are legal), `outbox` (what is still to happen), one
 //! module per provider, `page` (where a person pays), `control` (`/_sim`), `server` (HTTP).
@@ -57,4 +58,5 @@ pub use crate::{
     outbox::Attempt,
     running::{NotMovable, Running, StartError, start},
     settings::{Quotas, Settings},
+    unionpay::{TEST_CARDS, TEST_CODE, TestCard},
 };

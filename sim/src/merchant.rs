@@ -128,6 +128,8 @@ pub struct UnionPayMerchant {
     pub next_middle_certificate: String,
     /// The certificate that sensitive fields are encrypted with, PEM.
     pub encrypt_certificate: String,
+    /// The one that UnionPay changes to, PEM.
+    pub next_encrypt_certificate: String,
     /// Who must own the signing certificate: the third part of its common name.
     pub owner: String,
     /// The shared key of the other two forms of signature.
@@ -150,6 +152,9 @@ pub(crate) const UNIONPAY_B: &str = include_str!("../fixtures/unionpay_sign_b.cr
 pub(crate) const UNIONPAY_B_KEY: &str = include_str!("../fixtures/unionpay_sign_b.key.pem");
 pub(crate) const UNIONPAY: &str = include_str!("../fixtures/unionpay_sign.crt.pem");
 pub(crate) const UNIONPAY_KEY: &str = include_str!("../fixtures/unionpay_sign.key.pem");
+pub(crate) const UNIONPAY_ENCRYPT_KEY: &str = include_str!("../fixtures/unionpay_encrypt.key.pem");
+pub(crate) const UNIONPAY_ENCRYPT_B_KEY: &str =
+    include_str!("../fixtures/unionpay_encrypt_b.key.pem");
 pub(crate) const UNIONPAY_EXPIRED: &str = include_str!("../fixtures/unionpay_sign_expired.crt.pem");
 pub(crate) const UNIONPAY_STRANGER: &str = include_str!("../fixtures/unionpay_wrong_owner.crt.pem");
 pub(crate) const UNIONPAY_SELF_SIGNED: &str =
@@ -207,6 +212,8 @@ impl Merchant {
                     .to_owned(),
                 encrypt_certificate: include_str!("../fixtures/unionpay_encrypt.crt.pem")
                     .to_owned(),
+                next_encrypt_certificate: include_str!("../fixtures/unionpay_encrypt_b.crt.pem")
+                    .to_owned(),
                 owner: "中国银联股份有限公司".to_owned(),
                 secure_key: "c1d6a0b94e7f42538a6d1b3c5e7f9024".into(),
                 keys: UnionPayKeys::Certificate,
@@ -251,6 +258,7 @@ impl Merchant {
                 "next_root_certificate": unionpay.next_root_certificate,
                 "next_middle_certificate": unionpay.next_middle_certificate,
                 "encrypt_certificate": unionpay.encrypt_certificate,
+                "next_encrypt_certificate": unionpay.next_encrypt_certificate,
                 "owner": unionpay.owner,
                 "secure_key": unionpay.secure_key.expose_secret(),
             },

@@ -78,6 +78,9 @@ pub(crate) fn list(sim: &Sim, provider: Provider) -> String {
     if trades.is_empty() {
         body.push_str("<p>No trades yet.</p>");
     }
+    if provider == Provider::UnionPay {
+        body.push_str(&unionpay::table_of_cards(sim));
+    }
     frame(provider_name(provider), &body)
 }
 
@@ -93,7 +96,10 @@ fn state(trade: &Trade, now: chrono::DateTime<chrono::Utc>) -> String {
     match trade.state(now) {
         State::Open if trade.declined => "open, declined once".to_owned(),
         State::Open => "open".to_owned(),
-        State::Closed(at) => format!("closed {}", spaced(at)),
+        State::Closed(at) => match trade.refused {
+            Some(code) => format!("refused with {code} {}", spaced(at)),
+            None => format!("closed {}", spaced(at)),
+        },
         State::Paid(at) if trade.refunds.is_empty() => format!("paid {}", spaced(at)),
         State::Paid(at) => {
             format!("paid {}, refunded ¥{}", spaced(at), yuan(trade.refunded()))

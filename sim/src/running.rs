@@ -212,7 +212,8 @@ impl Running {
 
     /// The provider changes the certificate that it signs with, and at the next call back again. The one
     /// before stays known at WeChat Pay; the others' clients have to hold both. At Alipay it matters to
-    /// applications with certificates, at UnionPay to merchants with certificates.
+    /// applications with certificates, at UnionPay to merchants with certificates. UnionPay hands out
+    /// another encryption certificate, too; the one before decrypts for a month more.
     pub fn rotate_keys(&self, provider: Provider) {
         self.sim.rotate_keys(provider);
     }

@@ -69,6 +69,8 @@ pub struct Quotas {
     pub alipay_calls: u32,
     /// UnionPay: back requests per second and merchant.
     pub unionpay_calls: u32,
+    /// UnionPay: text messages per minute, merchant and card.
+    pub unionpay_texts: u32,
 }
 
 impl Default for Quotas {
@@ -86,6 +88,7 @@ impl Default for Quotas {
             alipay_refund_gap: Duration::from_secs(3),
             alipay_calls: 2000,
             unionpay_calls: 2000,
+            unionpay_texts: 60,
         }
     }
 }
@@ -104,6 +107,7 @@ impl Quotas {
             alipay_refund_gap: Duration::ZERO,
             alipay_calls: u32::MAX,
             unionpay_calls: u32::MAX,
+            unionpay_texts: u32::MAX,
             ..Self::default()
         }
     }

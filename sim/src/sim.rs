@@ -33,6 +33,8 @@ pub(crate) struct Keys {
     pub(crate) alipay_b: PrivateKey,
     pub(crate) unionpay: PrivateKey,
     pub(crate) unionpay_b: PrivateKey,
+    pub(crate) encrypt: PrivateKey,
+    pub(crate) encrypt_b: PrivateKey,
 }
 
 impl Keys {
@@ -45,6 +47,8 @@ impl Keys {
             alipay_b: PrivateKey::from_pem(merchant::ALIPAY_B_KEY)?,
             unionpay: PrivateKey::from_pem(merchant::UNIONPAY_KEY)?,
             unionpay_b: PrivateKey::from_pem(merchant::UNIONPAY_B_KEY)?,
+            encrypt: PrivateKey::from_pem(merchant::UNIONPAY_ENCRYPT_KEY)?,
+            encrypt_b: PrivateKey::from_pem(merchant::UNIONPAY_ENCRYPT_B_KEY)?,
         })
     }
 }
@@ -62,11 +66,14 @@ pub(crate) struct Sim {
     pub(crate) grants: alipay::Grants,
     pub(crate) people: wechat::People,
     pub(crate) files: wechat::Files,
+    pub(crate) cards: unionpay::Cards,
     book: Mutex<Book>,
     meters: Mutex<HashMap<String, (i64, u32)>>,
     base: OnceLock<String>,
     /// How often each provider has changed its keys, in the order of [`Provider`].
     turns: [AtomicU64; 3],
+    /// When UnionPay did it last.
+    turned: Mutex<Option<DateTime<Utc>>>,
 }
 
 impl Sim {
@@ -92,10 +99,12 @@ impl Sim {
             grants: alipay::Grants::default(),
             people: wechat::People::default(),
             files: wechat::Files::default(),
+            cards: unionpay::Cards::default(),
             book: Mutex::new(Book::new(settings.most_trades)),
             meters: Mutex::default(),
             base: OnceLock::new(),
             turns: Default::default(),
+            turned: Mutex::default(),
             settings,
         })
     }
@@ -143,6 +152,14 @@ impl Sim {
     /// Changes the certificate that `provider` signs with: from the first to the second and back.
     pub(crate) fn rotate_keys(&self, provider: Provider) {
         self.turns_of(provider).fetch_add(1, Ordering::SeqCst);
+        if provider == Provider::UnionPay {
+            *self.turned.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.now());
+        }
+    }
+
+    /// When UnionPay changed its certificates last.
+    pub(crate) fn turned(&self) -> Option<DateTime<Utc>> {
+        *self.turned.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether the second certificate of `provider` is the active one.

@@ -150,6 +150,7 @@ pub(super) fn order(
         codes: vec![format!("bax{}", nonce(17))],
         known: false,
         declined: false,
+        refused: None,
         created: now,
         expires: expiry(call, now)?.unwrap_or(now + lifetime),
         state: State::Open,

@@ -105,6 +105,8 @@ pub(crate) struct Trade {
     pub(crate) known: bool,
     /// Whether the payer said no last.
     pub(crate) declined: bool,
+    /// The code with which it was refused for good; then it is closed, and nobody can pay it.
+    pub(crate) refused: Option<&'static str>,
     /// When it was made.
     pub(crate) created: DateTime<Utc>,
     /// When it closes by itself.

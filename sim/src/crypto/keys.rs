@@ -3,13 +3,14 @@
 use std::fmt;
 
 #[cfg(test)]
-use aws_lc_rs::rsa::{
-    OAEP_SHA1_MGF1SHA1, OaepPrivateDecryptingKey, Pkcs1PrivateDecryptingKey, PrivateDecryptingKey,
-};
+use aws_lc_rs::rsa::{OAEP_SHA1_MGF1SHA1, OaepPrivateDecryptingKey};
 use aws_lc_rs::{
     encoding::AsDer,
     rand::SystemRandom,
-    rsa::KeyPair,
+    rsa::{
+        KeyPair, Pkcs1PrivateDecryptingKey, Pkcs1PublicEncryptingKey, PrivateDecryptingKey,
+        PublicEncryptingKey,
+    },
     signature::{KeyPair as _, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, UnparsedPublicKey},
 };
 use base64::{Engine, prelude::BASE64_STANDARD};
@@ -32,7 +33,7 @@ pub(crate) enum Hash {
 /// An RSA private key. Its `Debug` shows nothing of it.
 pub(crate) struct PrivateKey {
     pair: KeyPair,
-    #[cfg(test)]
+    /// The key once more: what signs and what decrypts are made apart.
     pkcs8: Vec<u8>,
 }
 
@@ -51,11 +52,7 @@ impl PrivateKey {
             "RSA PRIVATE KEY" => KeyPair::from_der(&der),
             _ => KeyPair::from_pkcs8(&der),
         };
-        Ok(Self {
-            pair: pair.map_err(|_| refused)?,
-            #[cfg(test)]
-            pkcs8: der,
-        })
+        Ok(Self { pair: pair.map_err(|_| refused)?, pkcs8: der })
     }
 
     /// `SHA256withRSA` (PKCS#1 v1.5) of `message`, in base64.
@@ -79,8 +76,8 @@ impl PrivateKey {
         Ok(write_pem("PUBLIC KEY", der.as_ref()))
     }
 
-    /// Opens what was encrypted with RSA and PKCS#1 v1.5 padding, in base64.
-    #[cfg(test)]
+    /// Opens what was encrypted with RSA and PKCS#1 v1.5 padding, in base64. Asks for a key that came
+    /// in PKCS#8 form.
     pub(crate) fn decrypt_pkcs1(&self, ciphertext: &str) -> Result<Vec<u8>, Unusable> {
         let sealed = BASE64_STANDARD.decode(ciphertext).map_err(|_| Unusable("base64"))?;
         let refused = Unusable("RSA private key");
@@ -124,6 +121,16 @@ impl PublicKey {
     pub(crate) fn from_pem(pem: &str) -> Result<Self, Unusable> {
         let (_, der) = read_pem(pem).ok_or(Unusable("PEM text"))?;
         Ok(Self(der))
+    }
+
+    /// Encrypts with PKCS#1 v1.5 padding, in base64.
+    pub(crate) fn encrypt_pkcs1(&self, plain: &[u8]) -> Result<String, Unusable> {
+        let refused = |_| Unusable("RSA public key");
+        let key = PublicEncryptingKey::from_der(&self.0).map_err(|_| Unusable("RSA public key"))?;
+        let key = Pkcs1PublicEncryptingKey::new(key).map_err(refused)?;
+        let mut sealed = vec![0; key.ciphertext_size()];
+        key.encrypt(plain, &mut sealed).map_err(refused)?;
+        Ok(BASE64_STANDARD.encode(sealed))
     }
 
     /// Whether `signature`, in base64, is one of `message` by this key's owner.

@@ -3,12 +3,17 @@
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod alipay;
+mod card_faults;
+mod card_page;
+mod card_refusals;
+mod cards;
 mod faults;
 mod money;
 mod schedule;
 mod shop;
 mod sign_in;
 mod unionpay;
+mod wallet;
 mod wechat_v2;
 mod wechat_v3;
 

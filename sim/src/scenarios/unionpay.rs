@@ -191,11 +191,24 @@ async fn the_cashier_brings_the_browser_back() {
 }
 
 #[tokio::test]
-async fn cards_are_refused_by_name_and_codes_lead_to_a_page() {
+async fn tokens_are_refused_by_name_and_codes_lead_to_a_page() {
     let world = World::start().await;
-    let mut card = world.unionpay_order("20261124000006", "888");
-    card.extend(fields([("txnType", "78"), ("txnSubType", "00"), ("bizType", "000301")]));
-    assert_eq!(world.unionpay(BACK, card).await["respCode"], "32");
+    for (kind, sub, business) in [
+        ("74", "01", "000902"),
+        ("77", "02", "000902"),
+        ("78", "02", "000902"),
+        ("79", "00", "000902"),
+        ("79", "03", "000902"),
+        ("79", "05", "000902"),
+        ("01", "01", "000902"),
+        ("78", "02", "000301"),
+    ] {
+        let mut token = world.unionpay_order("20261124000006", "888");
+        token.extend(fields([("txnType", kind), ("txnSubType", sub), ("bizType", business)]));
+        let refused = world.unionpay(BACK, token).await;
+        assert_eq!(refused["respCode"], "32", "{kind} {sub} {business}: {refused:?}");
+        assert!(refused["respMsg"].contains("[bizType]"), "{refused:?}");
+    }
     let mut code = world.unionpay_order("20261124000007", "888");
     code.extend(fields([("txnSubType", "07"), ("bizType", "000000")]));
     let made = world.unionpay(BACK, code).await;

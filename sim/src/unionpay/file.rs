@@ -93,11 +93,12 @@ fn row(line: &Line) -> Vec<u8> {
     let tail = number.get(number.len().saturating_sub(6)..).unwrap_or_default();
     let mut cells: [String; 41] = std::array::from_fn(|_| String::new());
     let code = if refund.is_some() { "S23" } else { "S22" };
+    let card = Some(trade.fact("accNo")).filter(|card| !card.is_empty());
     for (n, text) in [
         (0, code),
         (1, "00010000"),
         (2, "00010000"),
-        (5, "6216***********0018"),
+        (5, card.unwrap_or("6216***********0018")),
         (7, "5411"),
         (8, "07"),
         (12, "01"),

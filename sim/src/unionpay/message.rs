@@ -51,6 +51,11 @@ impl Fail {
         Self { plain: true, ..Self::new("", reason) }
     }
 
+    /// The answer code.
+    pub(super) fn code(&self) -> &'static str {
+        self.code
+    }
+
     /// What is wrong, for the person who made the request.
     pub(super) fn reason(&self) -> String {
         format!("{}: {}", self.code, self.reason)
@@ -257,6 +262,23 @@ pub(super) fn sign(sim: &Sim, fields: &mut Fields, act: Option<&Act>) -> Result<
     Ok(())
 }
 
+/// What UnionPay says about the state of a transaction, by its code.
+pub(super) fn wording(code: &str) -> &'static str {
+    match code {
+        "00" => "成功[0000000]",
+        "A6" => "有缺陷的成功[00000A6]",
+        "05" => "交易已受理，请稍后查询[5100005]",
+        "60" => "交易失败，详情请咨询您的发卡行[5100060]",
+        "61" => "输入的卡号无效，请确认后输入[5100061]",
+        "64" => "银行卡余额不足，请确认后输入[5100064]",
+        "65" => "输入的密码、有效期或CVN2有误[5100065]",
+        "69" => "输入超时[5100069]",
+        "71" => "短信验证码校验失败[5100071]",
+        "77" => "银行卡未开通认证支付[5100077]",
+        _ => "交易失败[5100001]",
+    }
+}
+
 /// What an answer repeats of its request.
 const REPEATED: [&str; 13] = [
     "version",
@@ -277,11 +299,11 @@ const REPEATED: [&str; 13] = [
 pub(super) fn accept(call: &Call<'_>, done: Done, act: Option<&Act>) -> Reply {
     let mut answer = repeat(&call.fields);
     answer.insert("respCode".to_owned(), "00".to_owned());
-    answer.insert("respMsg".to_owned(), "成功[0000000]".to_owned());
+    answer.insert("respMsg".to_owned(), wording("00").to_owned());
     answer.extend(done.fields);
     if act == Some(&Act::Pending) {
         answer.insert("respCode".to_owned(), "05".to_owned());
-        answer.insert("respMsg".to_owned(), "交易已受理，请稍后查询[5100005]".to_owned());
+        answer.insert("respMsg".to_owned(), wording("05").to_owned());
     }
     let mut reply = write(call.sim, answer, act);
     reply.trade = done.trade;

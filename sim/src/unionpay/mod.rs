@@ -15,10 +15,12 @@ mod vectors;
 use hyper::Method;
 use secrecy::ExposeSecret;
 
+pub use self::cards::{TEST_CARDS, TEST_CODE, TestCard};
 #[cfg(test)]
 pub(crate) use self::message::signed_text;
 use self::message::{Fail, Fields};
 pub(crate) use self::{
+    cards::{Cards, answer as answer_opening, show as show_opening, table as table_of_cards},
     notify::{payment_parcel, refund_parcel, seal_notify},
     page::return_form,
 };
@@ -36,7 +38,8 @@ use crate::{
 pub(crate) struct UnionPayAccount {
     merchant: UnionPayMerchant,
     key: PublicKey,
-    encrypt_cert_id: String,
+    /// Serial numbers of the encryption certificates: the first one, and the one that follows.
+    encrypt_cert_ids: [String; 2],
 }
 
 impl UnionPayAccount {
@@ -46,8 +49,10 @@ impl UnionPayAccount {
         if !private.belongs_to(&key) || !trusts(merchant)? {
             return Err(Unusable("set of UnionPay keys and certificates"));
         }
-        let encrypt_cert_id = Certificate::from_pem(&merchant.encrypt_certificate)?.serial_decimal;
-        Ok(Self { merchant: merchant.clone(), key, encrypt_cert_id })
+        let serial = |pem: &str| Certificate::from_pem(pem).map(|read| read.serial_decimal);
+        let encrypt_cert_ids =
+            [serial(&merchant.encrypt_certificate)?, serial(&merchant.next_encrypt_certificate)?];
+        Ok(Self { merchant: merchant.clone(), key, encrypt_cert_ids })
     }
 
     fn mer_id(&self) -> &str {
@@ -112,10 +117,19 @@ pub(crate) fn call(request: &Request) -> Option<String> {
         FRONT => "front",
         APP => "app",
         QUERY => "query",
-        CARD => "card",
+        // Rarely used, for the same transactions.
+        CARD => match types() {
+            (Some("77"), _) => "back.card_code",
+            (Some("78"), _) => "back.card_query",
+            _ => "card",
+        },
         "/" if request.method == Method::POST => "file",
         BACK => match types() {
             (Some("01"), Some("07")) => "back.qr",
+            (Some("01"), Some("01")) => "back.card_pay",
+            (Some("77"), _) => "back.card_code",
+            (Some("78"), _) => "back.card_query",
+            (Some("79"), _) => "back.card_open",
             (Some("04"), _) => "back.refund",
             (Some("31"), _) => "back.cancel",
             (Some("99"), _) => "back.reversal",
@@ -161,7 +175,11 @@ fn run(call: &Call<'_>, name: &str) -> Result<Done, Fail> {
         "unionpay.back.refund" => refund::refund(call),
         "unionpay.back.cancel" => refund::cancel(call),
         "unionpay.back.reversal" => refund::reversal(call),
-        "unionpay.back.certificate" => cards::encryption_certificate(call),
+        "unionpay.back.certificate" => cards::certificate(call),
+        "unionpay.back.card_query" => cards::status(call),
+        "unionpay.back.card_code" => cards::send(call),
+        "unionpay.back.card_open" => cards::open(call),
+        "unionpay.back.card_pay" => cards::pay(call),
         "unionpay.query" => query::query(call),
         "unionpay.file" => file::settlement(call),
         _ => Err(cards::refusal(call)),

@@ -1,6 +1,10 @@
 //! What UnionPay sends by itself, and what the browser brings back.
 
-use super::{Fields, message::sign, query::settled};
+use super::{
+    Fields,
+    message::{sign, wording},
+    query::{given_back, settled, unsettled},
+};
 use crate::{
     book::{End, Refund, Trade},
     crypto::Unusable,
@@ -11,11 +15,12 @@ use crate::{
     sim::Sim,
 };
 
-fn told(facts: &Fields, mut more: Fields, code: &str, text: &str) -> Fields {
+/// What is told of a transaction: what is kept of its request, `more`, and how it ended.
+pub(super) fn told(facts: &Fields, mut more: Fields, code: &str) -> Fields {
     more.extend(facts.clone());
     more.remove("channelType");
     more.insert("respCode".to_owned(), code.to_owned());
-    more.insert("respMsg".to_owned(), text.to_owned());
+    more.insert("respMsg".to_owned(), wording(code).to_owned());
     more.retain(|_, value| !value.is_empty());
     more
 }
@@ -23,10 +28,14 @@ fn told(facts: &Fields, mut more: Fields, code: &str, text: &str) -> Fields {
 /// What is told about a paid order.
 pub(super) fn paid(trade: &Trade) -> Option<Fields> {
     let at = trade.paid_at()?;
-    Some(told(&trade.facts, settled(&trade.number, trade.amount, at), "00", "成功[0000000]"))
+    Some(told(&trade.facts, settled(&trade.number, trade.amount, at), "00"))
 }
 
-/// The notification of a payment.
+fn refused(trade: &Trade) -> Option<Fields> {
+    Some(told(&trade.facts, unsettled(trade), trade.refused?))
+}
+
+/// The notification of a payment, or of one that was refused for good.
 pub(crate) fn payment_parcel(trade: &Trade) -> Option<Parcel> {
     Some(Parcel {
         provider: Provider::UnionPay,
@@ -34,17 +43,17 @@ pub(crate) fn payment_parcel(trade: &Trade) -> Option<Parcel> {
         event: format!("{}-pay", trade.number),
         trade: trade.key.clone(),
         url: trade.notify_url.clone()?,
-        content: Content::UnionPay { fields: paid(trade)? },
+        content: Content::UnionPay { fields: paid(trade).or_else(|| refused(trade))? },
     })
 }
 
 /// The notification of a refund's or a cancellation's end, which may be a failure.
 pub(crate) fn refund_parcel(trade: &Trade, refund: &Refund) -> Option<Parcel> {
-    let (code, text) = match refund.end {
-        End::Success => ("00", "成功[0000000]"),
-        End::Closed | End::Abnormal => ("01", "交易失败[5100001]"),
+    let code = match refund.end {
+        End::Success => "00",
+        End::Closed | End::Abnormal => "01",
     };
-    let mut more = settled(&refund.id, refund.amount, refund.ended.unwrap_or(refund.at));
+    let mut more = given_back(trade, refund);
     more.insert("origQryId".to_owned(), trade.number.clone());
     Some(Parcel {
         provider: Provider::UnionPay,
@@ -52,7 +61,7 @@ pub(crate) fn refund_parcel(trade: &Trade, refund: &Refund) -> Option<Parcel> {
         event: format!("{}-refund", refund.id),
         trade: trade.key.clone(),
         url: refund.notify_url.clone()?,
-        content: Content::UnionPay { fields: told(&refund.facts, more, code, text) },
+        content: Content::UnionPay { fields: told(&refund.facts, more, code) },
     })
 }
 

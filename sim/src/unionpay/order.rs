@@ -1,10 +1,10 @@
 //! Orders: by form, for apps, by code.
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::{Call, Done, Fields, message::Fail};
 use crate::{
-    book::{Dialect, State, Trade},
+    book::{Book, Dialect, Full, State, Trade},
     clock::{digits, parse_digits},
     crypto::nonce,
     ledger::Provider,
@@ -32,24 +32,27 @@ pub(super) const KEPT: [&str; 13] = [
 
 /// A new order out of a checked request, put into the book.
 pub(super) fn place(call: &Call<'_>, product: &str, code: String) -> Result<Trade, Fail> {
+    let trade = draft(call, product, vec![code])?;
+    let mut book = call.sim.book();
+    // Two calls with the same number may have come this far.
+    if is_known(&book, call) {
+        return Err(duplicate());
+    }
+    book.open(trade).map(|trade| trade.clone()).map_err(full)
+}
+
+/// A new order out of a checked request; the book has given it a number and does not know it yet.
+pub(super) fn draft(call: &Call<'_>, product: &str, codes: Vec<String>) -> Result<Trade, Fail> {
     is_new(call)?;
     call.is_fresh()?;
     let amount = call.amount()?;
-    if call.required("currencyCode")? != "156" {
-        return Err(Fail::field("currencyCode"));
-    }
+    currency(call)?;
     let notify_url = call.required("backUrl")?.to_owned();
     let now = call.sim.now();
-    let expires = match call.field("payTimeout") {
-        "" => now + LIFETIME,
-        text => {
-            parse_digits(text).filter(|at| *at > now).ok_or_else(|| Fail::field("payTimeout"))?
-        }
-    };
+    let expires = deadline(call)?;
     let front = call.field("frontUrl");
-    let mut book = call.sim.book();
-    let serial = book.serial();
-    let trade = Trade {
+    let serial = call.sim.book().serial();
+    Ok(Trade {
         id: 0,
         provider: Provider::UnionPay,
         merchant: call.account.mer_id().to_owned(),
@@ -64,18 +67,36 @@ pub(super) fn place(call: &Call<'_>, product: &str, code: String) -> Result<Trad
         return_url: (!front.is_empty()).then(|| front.to_owned()),
         payer: None,
         data: String::new(),
-        codes: vec![code],
+        codes,
         known: true,
         declined: false,
+        refused: None,
         created: now,
         expires,
         state: State::Open,
         refunds: Vec::new(),
         dialect: Dialect::UnionPay,
         facts: kept(call),
-    };
-    let placed = book.open(trade).map(|trade| trade.clone());
-    placed.map_err(|_| Fail::new("06", "the simulator is full"))
+    })
+}
+
+/// There is no room for another one.
+pub(super) fn full(_: Full) -> Fail {
+    Fail::new("06", "the simulator is full")
+}
+
+/// Until when a person may take their time.
+pub(super) fn deadline(call: &Call<'_>) -> Result<DateTime<Utc>, Fail> {
+    let now = call.sim.now();
+    match call.field("payTimeout") {
+        "" => Ok(now + LIFETIME),
+        text => parse_digits(text).filter(|at| *at > now).ok_or_else(|| Fail::field("payTimeout")),
+    }
+}
+
+/// Asks for yuan.
+pub(super) fn currency(call: &Call<'_>) -> Result<(), Fail> {
+    if call.required("currencyCode")? == "156" { Ok(()) } else { Err(Fail::field("currencyCode")) }
 }
 
 /// What later messages repeat of this request.
@@ -86,11 +107,19 @@ pub(super) fn kept(call: &Call<'_>) -> Fields {
 
 /// The same `merId`, `orderId` and `txnTime` are one transaction, whatever else is said.
 pub(super) fn is_new(call: &Call<'_>) -> Result<(), Fail> {
+    if is_known(&call.sim.book(), call) { Err(duplicate()) } else { Ok(()) }
+}
+
+/// Whether some transaction has the number of `call`.
+pub(super) fn is_known(book: &Book, call: &Call<'_>) -> bool {
     let (mer_id, key) = (call.account.mer_id(), call.key());
-    let book = call.sim.book();
-    let known = book.by_key(Provider::UnionPay, mer_id, &key).is_some()
-        || book.refund(Provider::UnionPay, mer_id, &key).is_some();
-    if known { Err(Fail::new("12", "Duplicate transaction[orderId]")) } else { Ok(()) }
+    book.by_key(Provider::UnionPay, mer_id, &key).is_some()
+        || book.refund(Provider::UnionPay, mer_id, &key).is_some()
+        || call.sim.cards.knows(mer_id, &key)
+}
+
+pub(super) fn duplicate() -> Fail {
+    Fail::new("12", "Duplicate transaction[orderId]")
 }
 
 /// Asks for a channel.

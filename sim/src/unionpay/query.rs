@@ -2,7 +2,10 @@
 
 use chrono::{DateTime, Utc};
 
-use super::{Call, Done, Fields, message::Fail};
+use super::{
+    Call, Done, Fields,
+    message::{Fail, wording},
+};
 use crate::{
     book::{End, Refund, State, Trade},
     clock::beijing,
@@ -50,48 +53,66 @@ pub(super) fn query(call: &Call<'_>) -> Result<Done, Fail> {
         return Ok(Done { fields, trade: Some(trade.id) });
     }
     if let Some((trade, refund)) = book.refund(Provider::UnionPay, mer_id, &key) {
-        return Ok(Done { fields: of_refund(refund), trade: Some(trade.id) });
+        return Ok(Done { fields: of_refund(trade, refund), trade: Some(trade.id) });
+    }
+    if let Some((fields, code)) = call.sim.cards.opening(mer_id, &key, now) {
+        return Ok(Done { fields: answer(fields, code), trade: None });
     }
     Err(Fail::new("34", "no such transaction[orderId]"))
 }
 
 fn of_trade(trade: &Trade, act: Option<&Act>, now: DateTime<Utc>) -> Fields {
-    let (code, text) = match trade.state(now) {
-        State::Paid(_) if act == Some(&Act::Defective) => ("A6", "有缺陷的成功[00000A6]"),
-        State::Paid(_) => ("00", "成功[0000000]"),
-        State::Closed(_) => ("69", "输入超时[5100069]"),
-        State::Open if trade.declined => ("60", "交易失败，详情请咨询您的发卡行[5100060]"),
-        State::Open => ("05", "交易已受理，请稍后查询[5100005]"),
+    let code = match trade.state(now) {
+        State::Paid(_) if act == Some(&Act::Defective) => "A6",
+        State::Paid(_) => "00",
+        State::Closed(_) => trade.refused.unwrap_or("69"),
+        State::Open if trade.declined => "60",
+        State::Open => "05",
     };
-    let mut fields = if let Some(at) = trade.paid_at() {
-        settled(&trade.number, trade.amount, at)
-    } else {
-        let mut fields = settled(&trade.number, 0, trade.created);
-        for name in ["accNo", "payCardType", "payType"] {
-            fields.remove(name);
-        }
-        fields
+    let mut fields = match trade.paid_at() {
+        Some(at) => settled(&trade.number, trade.amount, at),
+        None => unsettled(trade),
     };
     fields.extend(trade.facts.clone());
-    answer(fields, code, text)
+    answer(fields, code)
 }
 
-fn of_refund(refund: &Refund) -> Fields {
-    let (code, text) = match (refund.ended, refund.end) {
-        (None, _) => ("05", "交易已受理，请稍后查询[5100005]"),
-        (Some(_), End::Success) => ("00", "成功[0000000]"),
-        (Some(_), _) => ("01", "交易失败[5100001]"),
-    };
+/// What is told of a transaction that is not paid.
+pub(super) fn unsettled(trade: &Trade) -> Fields {
+    let mut fields = settled(&trade.number, 0, trade.created);
+    for name in ["accNo", "payCardType", "payType"] {
+        fields.remove(name);
+    }
+    fields
+}
+
+/// What is told of a refund that is under way or ended; the money goes to the card that paid.
+pub(super) fn given_back(trade: &Trade, refund: &Refund) -> Fields {
     let mut fields = settled(&refund.id, refund.amount, refund.ended.unwrap_or(refund.at));
-    fields.extend(refund.facts.clone());
-    answer(fields, code, text)
+    for name in ["accNo", "payCardType"] {
+        if let Some(value) = trade.facts.get(name) {
+            fields.insert(name.to_owned(), value.clone());
+        }
+    }
+    fields
 }
 
-fn answer(mut fields: Fields, code: &str, text: &str) -> Fields {
+fn of_refund(trade: &Trade, refund: &Refund) -> Fields {
+    let code = match (refund.ended, refund.end) {
+        (None, _) => "05",
+        (Some(_), End::Success) => "00",
+        (Some(_), _) => "01",
+    };
+    let mut fields = given_back(trade, refund);
+    fields.extend(refund.facts.clone());
+    answer(fields, code)
+}
+
+fn answer(mut fields: Fields, code: &str) -> Fields {
     for name in ["version", "encoding", "accessType", "channelType"] {
         fields.remove(name);
     }
     fields.insert("origRespCode".to_owned(), code.to_owned());
-    fields.insert("origRespMsg".to_owned(), text.to_owned());
+    fields.insert("origRespMsg".to_owned(), wording(code).to_owned());
     fields
 }

@@ -106,6 +106,7 @@ pub(super) fn place(sim: &Sim, account: &WechatAccount, order: Order) -> Result<
         codes: vec![code.clone(), prepay_id.clone()],
         known: true,
         declined: false,
+        refused: None,
         created: now,
         expires: order.expires.unwrap_or(now + LIFETIME),
         state: State::Open,
