@@ -48,6 +48,10 @@ error_codes! {
     AlipayBindFirst = (400, "ALIPAY_BIND_FIRST"),
     /// The user has bound no WeChat account; `data.code_url` is a picture to scan for that.
     WxBindFirst = (400, "WX_BIND_FIRST"),
+    /// The card's holder has to open it for payments first.
+    ServiceNotOpen = (400, "SERVICE_NOT_OPEN"),
+    /// The code from the text message is wrong: have another one sent.
+    InvalidVcode = (400, "INVALID_VCODE"),
     /// The request's content is wrong; `data` names the fields.
     Validation = (400, "VALIDATION_EXCEPTION"),
     /// No such thing, or not the caller's.

@@ -11,6 +11,7 @@ pub mod audit;
 pub mod bill;
 pub mod binding;
 pub mod book_day;
+pub mod card;
 pub mod code;
 pub mod device;
 pub mod error_code;

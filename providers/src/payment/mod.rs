@@ -16,6 +16,7 @@ mod alipay;
 mod archive;
 mod beijing;
 mod call;
+mod card;
 mod crypto;
 mod error;
 mod fields;
@@ -36,6 +37,7 @@ mod wechat_pay;
 
 pub use self::{
     call::{Call, DEFAULT_TIMEOUT, Exchange, Field, MAX_EXCHANGES, Purpose, Trail},
+    card::{Card, CardAsk, CardState, Charge},
     error::ProviderError,
     gateway::{Gateway, Gateways},
     notice::{MAX_NOTICE_BYTES, Notice, NoticeAnswer, NotifyError, RawNotify, RawReply},

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use schemas::{Fen, ProviderKey, Scene, Timestamp};
 use serde_json::{Value, json};
 
-use super::Payer;
+use super::{Card, Payer};
 
 /// Names one trade at the provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -67,6 +67,8 @@ pub struct Order {
     pub payer_ip: Option<IpAddr>,
     /// The payer's id under the app of the gateway; required for [`Scene::Jsapi`].
     pub payer: Option<Payer>,
+    /// The card that is to be charged without the provider's page; its holder gets a code.
+    pub card: Option<Card>,
 }
 
 /// A refund to be made at a provider.

@@ -262,6 +262,10 @@ pub struct UnionPaySettings {
     /// The provider's fee for a payment that was agreed on, in hundredths of a percent (60 for
     /// 0.60 %). Bills are compared with it; without it fees are not judged.
     pub fee_basis_points: Option<u32>,
+    /// Whether cards are charged without UnionPay's page: only with its contract and its right to
+    /// encrypt sensitive fields.
+    #[serde(default)]
+    pub cards: bool,
 }
 
 /// How requests to UnionPay are signed, and answers judged.

@@ -84,6 +84,7 @@ pub(crate) fn order(scene: Scene, presentation: Presentation) -> Order {
         return_url: Some("https://shop.example.test/back?a=1".to_owned()),
         payer_ip: Some("192.0.2.7".parse().unwrap()),
         payer: providers::payment::Payer::new("oUpF8uMuAJO_M2pxb1Q9zNjWeS6o"),
+        card: None,
     }
 }
 

@@ -11,6 +11,7 @@
 //!   never used for anything else.
 //! - Only a provider's word or a named operator ends what is unknown; a clock does not.
 
+mod charging;
 mod closing;
 mod listing;
 mod paying;
@@ -21,6 +22,7 @@ mod sn;
 mod states;
 mod status;
 
+pub use charging::CardUse;
 pub use listing::Listed;
 pub use paying::{Paid, PaymentNews, Way};
 pub use record::{
@@ -82,6 +84,9 @@ pub enum BillRefusal {
     /// There is no attempt or refund of this number.
     #[error("there is no such attempt or refund")]
     Unheard,
+    /// A card is being charged, and nobody knows yet what comes of it: wait for that.
+    #[error("a card is being charged")]
+    Charging,
     /// An attempt is still open at its provider, so the bill cannot be closed yet.
     #[error("an attempt is still open")]
     StillOpen,
@@ -103,6 +108,7 @@ impl BillRefusal {
             Self::ExceedsPaid => "refund_exceeds_paid",
             Self::TooManyRefunds => "too_many_refunds",
             Self::Unheard => "no_such_attempt",
+            Self::Charging => "card_charging",
             Self::StillOpen => "attempt_open",
             Self::Ended => "ended",
         }

@@ -1,7 +1,7 @@
 //! How a bill is paid: attempts, what the provider offers, and payments.
 
 use super::{
-    Attempt, AttemptState, BillRecord, BillRefusal, MAX_ATTEMPTS, Offer, Payment, Refund,
+    Attempt, AttemptState, BillRecord, BillRefusal, CardUse, MAX_ATTEMPTS, Offer, Payment, Refund,
     RefundState, Source, Surplus,
 };
 use crate::{
@@ -21,8 +21,10 @@ pub struct Way {
     pub code: bool,
     /// Name of the configured app.
     pub app: String,
-    /// Digest of the payer's account, where the provider asks for it.
+    /// Digest of the payer's account or card, where the provider asks for it.
     pub account: Option<String>,
+    /// The card's masked number, when a card is charged without the provider's page.
+    pub card: Option<String>,
 }
 
 /// A payment as its provider tells of it.
@@ -57,6 +59,7 @@ impl Way {
             && attempt.code == self.code
             && attempt.app == self.app
             && attempt.payer == self.account
+            && attempt.card.is_some() == self.card.is_some()
     }
 }
 
@@ -114,7 +117,7 @@ impl BillRecord {
     ///
     /// # Errors
     ///
-    /// [`BillRefusal`], as [`Self::may_begin`].
+    /// [`BillRefusal`], as [`Self::may_begin`]; of a card also as [`Self::may_charge`].
     pub fn begin_attempt(
         mut self,
         way: &Way,
@@ -122,6 +125,10 @@ impl BillRecord {
         now: Timestamp,
     ) -> Result<Self, BillRefusal> {
         self.may_begin(now)?;
+        if way.card.is_some() {
+            self.may_charge()?;
+            self.drop_cards();
+        }
         // At most `MAX_ATTEMPTS`, so the number fits.
         let number = u32::try_from(self.attempts.len()).unwrap_or(u32::MAX) + 1;
         self.attempts.push(Attempt {
@@ -131,6 +138,7 @@ impl BillRecord {
             code: way.code,
             app: way.app.clone(),
             payer: way.account.clone(),
+            card: way.card.clone().map(CardUse::of),
             ordinal,
             key: self.id.attempt_key(number),
             sent_at: now,
@@ -160,7 +168,7 @@ impl BillRecord {
         Ok(self.changed(now))
     }
 
-    /// Notes that the provider refused to make the trade: the attempt is over.
+    /// Notes that the provider refused to make the trade, or to charge the card: the attempt is over.
     ///
     /// # Errors
     ///
@@ -173,7 +181,7 @@ impl BillRecord {
         now: Timestamp,
     ) -> Result<Self, BillRefusal> {
         let attempt = self.attempt_mut(number)?;
-        if attempt.state != AttemptState::Sent {
+        if attempt.state != AttemptState::Sent && !attempt.is_charging() {
             return Err(BillRefusal::Ended);
         }
         attempt.state = AttemptState::Refused;

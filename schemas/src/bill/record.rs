@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
-    AttemptState, BillRefusal, BillSn, BillStatus, MAX_EVIDENCE, MAX_EVIDENCE_CHARS, RefundState,
-    Surplus,
+    AttemptState, BillRefusal, BillSn, BillStatus, CardUse, MAX_EVIDENCE, MAX_EVIDENCE_CHARS,
+    RefundState, Surplus,
 };
 use crate::{
     book_day::BookDay,
@@ -95,6 +95,9 @@ pub struct Attempt {
     /// Digest of who pays, where the provider asks for it; never the account itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payer: Option<String>,
+    /// The card, when one is charged without the provider's page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub card: Option<CardUse>,
     /// Counts the attempts that are alike in all of the above, from 0.
     pub ordinal: u32,
     /// The provider's name for it on our side; made once, the same on every retry.

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::{
     bill::{BillSn, Way},
+    card::SealedCard,
     job::{Claim, CutOff, Job, RetryPolicy},
     payment::{Channel, Scene},
     queue::Queue,
@@ -55,6 +56,10 @@ pub struct PayOrder {
     /// Where the payer's device is, where the provider asks for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub payer_ip: Option<IpAddr>,
+    /// The card that is charged without the provider's page: what the payer gets is a code by text
+    /// message.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub card: Option<SealedCard>,
 }
 
 /// The id of a payer at a provider, as it is stored and sent.
@@ -88,14 +93,21 @@ impl PayOrder {
             scene: self.scene,
             code: self.code,
             app: self.app.clone(),
-            account: self.payer.as_ref().map(|payer| payer.digest.clone()),
+            account: self.account().map(str::to_owned),
+            card: self.card.as_ref().map(|card| card.shown.clone()),
         }
+    }
+
+    /// What tells the payer's account or card apart.
+    fn account(&self) -> Option<&str> {
+        let payer = self.payer.as_ref().map(|payer| payer.digest.as_str());
+        payer.or_else(|| self.card.as_ref().map(|card| card.digest.as_str()))
     }
 
     /// The key by which an attempt has one job at most.
     #[must_use]
     pub fn unique_key(&self) -> String {
-        let payer = self.payer.as_ref().map_or("", |payer| payer.digest.as_str());
+        let payer = self.account().unwrap_or_default();
         let Self { sn, channel, scene, code, app, ordinal, .. } = self;
         let code = u8::from(*code);
         format!("{}:{sn}:{channel}:{scene}:{code}:{app}:{payer}:{ordinal}", PayCreate::KIND)

@@ -30,7 +30,7 @@ pub(crate) fn bill(now: Timestamp) -> BillRecord {
 }
 
 pub(crate) fn way(channel: Channel, scene: Scene) -> Way {
-    Way { channel, scene, code: false, app: "app".to_owned(), account: None }
+    Way { channel, scene, code: false, app: "app".to_owned(), account: None, card: None }
 }
 
 pub(crate) fn native() -> Way {

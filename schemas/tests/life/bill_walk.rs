@@ -13,12 +13,19 @@ use schemas::{
 
 use crate::{
     bill::{AMOUNT, bill, fen, native, offer, paid, way},
+    card::card,
     random,
 };
 
 /// One random piece of news; `None` when the bill did not allow or need it.
 fn step(bill: BillRecord, random: &mut StdRng, now: Timestamp) -> Option<BillRecord> {
-    let ways = [native(), way(Channel::Alipay, Scene::Native), way(Channel::UnionPay, Scene::App)];
+    let ways = [
+        native(),
+        way(Channel::Alipay, Scene::Native),
+        way(Channel::UnionPay, Scene::App),
+        card("one"),
+        card("two"),
+    ];
     let attempts = u32::try_from(bill.attempts.len()).unwrap();
     let attempt = random.random_range(0..=attempts);
     let refund = random.random_range(0..=u32::try_from(bill.refunds.len()).unwrap());
@@ -29,7 +36,7 @@ fn step(bill: BillRecord, random: &mut StdRng, now: Timestamp) -> Option<BillRec
         RefundState::Refused,
         RefundState::Held,
     ];
-    match random.random_range(0..13) {
+    match random.random_range(0..15) {
         0 | 1 => {
             let way = &ways[random.random_range(0..ways.len())];
             let ordinal = bill.ordinal_for(way, now);
@@ -59,6 +66,7 @@ fn step(bill: BillRecord, random: &mut StdRng, now: Timestamp) -> Option<BillRec
             let amount = fen(random.random_range(1..=AMOUNT));
             bill.begin_refund(JobId::generate(), amount, "r", now).ok()
         }
+        13 | 14 => bill.charge(attempt, now).ok(),
         10 => bill.approve_refund(refund, JobId::generate(), "ada", "yes", now).ok(),
         11 if random.random_bool(0.2) => bill.drop_refund(refund, "ada", "no", now).ok(),
         _ => {
@@ -93,6 +101,8 @@ fn holds(before: &BillRecord, after: &BillRecord) {
             assert!(refunds.any(seen_to) || is_last, "a surplus is paid back, held or dropped");
         }
     }
+    let charging = after.attempts.iter().filter(|one| one.is_charging());
+    assert!(charging.count() <= 1, "one card is charged at a time");
     let paid: BTreeSet<_> = after.payments.iter().map(|one| one.attempt).collect();
     assert_eq!(paid.len(), after.payments.len(), "an attempt is paid once");
     let keys = after.attempts.iter().map(|one| &one.key);

@@ -4,6 +4,7 @@
 
 mod bill;
 mod bill_walk;
+mod card;
 mod job;
 mod job_walk;
 

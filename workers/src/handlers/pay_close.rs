@@ -83,6 +83,10 @@ async fn close_attempt(
     bill: BillRecord,
     attempt: &Attempt,
 ) -> Result<BillRecord, JobError> {
+    if attempt.is_uncharged() {
+        // Nobody but Feat can charge it, and it does not while the bill is being closed.
+        return close(ctx, bill, attempt.number, Source::Answer).await;
+    }
     let at = provider(ctx, attempt.channel, &attempt.app)?;
     let trade = trade_ref(&bill, attempt);
     let mut call = Call::default();
@@ -93,10 +97,10 @@ async fn close_attempt(
     match standing {
         Standing::Paid | Standing::Closed => return Ok(bill),
         Standing::NotFound if is_in_flight(attempt) => {
-            return Err(JobError::Throttled { until: attempt.sent_at + IN_FLIGHT });
+            return Err(JobError::Throttled { until: last_call(attempt) + IN_FLIGHT });
         }
         // Nobody has anything to pay it with, and no call is under way that could make it.
-        Standing::NotFound if attempt.offer.is_none() => {
+        Standing::NotFound if attempt.offer.is_none() || attempt.card.is_some() => {
             return close(ctx, bill, attempt.number, Source::Query).await;
         }
         Standing::Open | Standing::Paying | Standing::NotFound => {}
@@ -131,15 +135,22 @@ async fn close_attempt(
 
 /// When to ask again about an attempt that its provider cannot close and calls accepted after its
 /// time `over`. UnionPay means that finally for what a payer begins on its page or in its app; for
-/// a code it may still be decided. If that takes longer than questions are asked, what comes later
+/// a code or by a charge it may still be decided. If that takes longer than questions are asked, what comes later
 /// is heard by notice or found in the bill file, and is a surplus.
 fn not_final(ctx: &Context, attempt: &Attempt, over: Timestamp) -> Option<Timestamp> {
     let now = Timestamp::now();
-    let pause = attempt.code.then(|| ctx.pace.again(now.since(over)))?;
+    let pause =
+        (attempt.code || attempt.card.is_some()).then(|| ctx.pace.again(now.since(over)))?;
     pause.map(|pause| now + pause)
 }
 
 /// Whether the call that makes the trade may still be under way.
 fn is_in_flight(attempt: &Attempt) -> bool {
-    attempt.state == AttemptState::Sent && Timestamp::now() < attempt.sent_at + IN_FLIGHT
+    let calls = attempt.state == AttemptState::Sent || attempt.is_charging();
+    calls && Timestamp::now() < last_call(attempt) + IN_FLIGHT
+}
+
+/// When the call that makes the trade was last made.
+fn last_call(attempt: &Attempt) -> Timestamp {
+    attempt.card.as_ref().and_then(|card| card.sent_at).unwrap_or(attempt.sent_at)
 }

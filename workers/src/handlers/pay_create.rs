@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use providers::payment::{Call, Created, Order, Payer, Presentation, ProviderError};
+use providers::payment::{Call, Card, Created, Order, Payer, Presentation, ProviderError};
 use schemas::{
     BillRecord, Channel, Job, JobError, Scene, Timestamp,
     bill::{Attempt, AttemptState, BillRefusal, Offer, Source},
@@ -33,6 +33,10 @@ const OFFER_LIFE: Duration = Duration::from_mins(110);
 
 /// The same for the address of a page for phones at WeChat Pay.
 const H5_LIFE: Duration = Duration::from_mins(4);
+
+/// How long a code that was sent by text message stands for the next call: after that the holder may
+/// ask for another one. UnionPay's codes live longer.
+const TEXT_CODE_LIFE: Duration = Duration::from_mins(1);
 
 /// How long the first look at a trade waits for a moment of calm at most.
 const UNFOLLOWED: Duration = Duration::from_millis(30);
@@ -116,13 +120,20 @@ async fn resume(
     match (attempt.state, &attempt.offer) {
         (AttemptState::Open, Some(offer)) => {
             bill.may_pay(Timestamp::now()).map_err(refused)?;
-            look_at_trade(ctx, &bill.id, &attempt, Some(0)).await?;
+            if !attempt.is_uncharged() {
+                look_at_trade(ctx, &bill.id, &attempt, Some(0)).await?;
+            }
             return Ok(answer(order, &attempt, offer));
         }
         (AttemptState::Paid, _) => return Err(refused(BillRefusal::Paid)),
         (AttemptState::Closed, _) => return Err(JobError::Rejected("attempt_closed")),
         (AttemptState::Refused, _) => return Err(JobError::Rejected("provider_refused")),
         (AttemptState::Sent | AttemptState::Open, _) => {}
+    }
+    if attempt.is_uncharged() {
+        // There is no trade to ask for: another code takes the place of the first one.
+        bill.may_pay(Timestamp::now()).map_err(refused)?;
+        return create(ctx, order, bill, &attempt).await;
     }
     let (bill, standing) = ask(ctx, bill, &attempt).await?;
     match standing {
@@ -164,6 +175,9 @@ async fn create(
 ) -> Result<PayOffer, JobError> {
     let answered = Notify::new();
     let follow = async {
+        if attempt.is_uncharged() {
+            return Ok(());
+        }
         tokio::select! {
             () = ctx.calm.wait(UNFOLLOWED) => {}
             () = answered.notified() => {}
@@ -227,6 +241,8 @@ fn trade_order(
             Payer::new(opened.expose_secret())
         }
     };
+    let card = order.card.as_ref().map(|card| Card::open(&ctx.till.sealer, card)).transpose();
+    let card = card.map_err(|_| JobError::again("the card's seal cannot be opened"))?;
     Ok(Order {
         trade: trade_ref(bill, attempt),
         scene: attempt.scene,
@@ -238,6 +254,7 @@ fn trade_order(
         return_url: Some(ctx.till.return_url()),
         payer_ip: order.payer_ip,
         payer,
+        card,
     })
 }
 
@@ -250,8 +267,11 @@ async fn offer(
     created: Created,
 ) -> Result<PayOffer, JobError> {
     let now = Timestamp::now();
-    let h5 = (attempt.channel, attempt.scene) == (Channel::WeChatPay, Scene::H5);
-    let life = if h5 { H5_LIFE } else { OFFER_LIFE };
+    let life = match (attempt.channel, attempt.scene) {
+        _ if attempt.card.is_some() => TEXT_CODE_LIFE,
+        (Channel::WeChatPay, Scene::H5) => H5_LIFE,
+        _ => OFFER_LIFE,
+    };
     let offer = Offer {
         reply: created.client,
         wrapped: created.wrapped,

@@ -21,7 +21,11 @@ impl Handler for PayQuery {
     async fn run(ctx: &Context, look: &PayLook) -> Result<PayStanding, JobError> {
         let mut bill = load(ctx, &look.sn).await?;
         for attempt in wanted(&bill, look) {
-            bill = look_at(ctx, bill, &attempt, look.look).await?;
+            bill = if attempt.is_uncharged() {
+                drop_card(ctx, bill, &attempt).await?
+            } else {
+                look_at(ctx, bill, &attempt, look.look).await?
+            };
         }
         Ok(PayStanding { sn: bill.id, status: bill.status })
     }
@@ -40,6 +44,18 @@ fn wanted(bill: &BillRecord, look: &PayLook) -> Vec<Attempt> {
     }
     let named = |attempt: &&Attempt| look.attempt.is_none_or(|one| one == attempt.number);
     bill.payable().filter(named).cloned().collect()
+}
+
+/// No provider knows of a card that was not charged; a bill that is paid needs it no more.
+async fn drop_card(
+    ctx: &Context,
+    bill: BillRecord,
+    attempt: &Attempt,
+) -> Result<BillRecord, JobError> {
+    if bill.payment().is_none() {
+        return Ok(bill);
+    }
+    close(ctx, bill, attempt.number, Source::Answer).await
 }
 
 async fn look_at(

@@ -136,6 +136,7 @@ mod tests {
             code: true,
             app: "shop".to_owned(),
             account: None,
+            card: None,
         };
         let bill = BillRecord::open(new, BillSn::generate(now), now);
         let bill = bill.begin_attempt(&way, 0, now).expect("an attempt");

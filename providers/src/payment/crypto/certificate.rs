@@ -7,7 +7,7 @@ use x509_parser::{
     x509::{AttributeTypeAndValue, X509Name},
 };
 
-use super::{VerifyingKey, hex_lower, pem_blocks};
+use super::{EncryptingKey, VerifyingKey, hex_lower, pem_blocks};
 
 /// Why a certificate is not trusted.
 #[derive(Debug, Clone, Copy, thiserror::Error, PartialEq, Eq)]
@@ -121,6 +121,11 @@ impl Certificate {
     /// Its key, to judge signatures.
     pub(crate) fn verifying_key(&self) -> Result<VerifyingKey, CertificateError> {
         VerifyingKey::of_der(&self.public_key).map_err(|_| CertificateError::Unreadable)
+    }
+
+    /// Its key, to encrypt for whom it names.
+    pub(crate) fn encrypting_key(&self) -> Result<EncryptingKey, CertificateError> {
+        EncryptingKey::of_der(&self.public_key).map_err(|_| CertificateError::Unreadable)
     }
 
     /// The last second it is valid, in seconds since 1970.

@@ -15,7 +15,7 @@ pub(crate) use self::{
     digest::{hex_lower, hmac_sha256_hex, md5_hex, sha1_hex, sha256_hex, sm3_hex},
     pem::{key_der, pem_blocks, to_pem},
     pkcs12::{KeyAndCertificates, open_pkcs12},
-    rsa::{SigningKey, VerifyingKey},
+    rsa::{EncryptingKey, OpeningKey, SigningKey, VerifyingKey},
     symmetric::{open_cbc, open_gcm, seal_cbc, unpad_ecb},
 };
 

@@ -1,10 +1,13 @@
-//! RSA keys: PKCS#1 v1.5 signatures.
+//! RSA keys: PKCS#1 v1.5 signatures, and encryption where a protocol asks for it.
 
 use std::{fmt, sync::Arc};
 
 use aws_lc_rs::{
     rand::SystemRandom,
-    rsa::KeyPair as RsaKeyPair,
+    rsa::{
+        KeyPair as RsaKeyPair, Pkcs1PrivateDecryptingKey, Pkcs1PublicEncryptingKey,
+        PrivateDecryptingKey, PublicEncryptingKey,
+    },
     signature::{
         KeyPair as _, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_2048_8192_SHA384,
         RSA_PKCS1_2048_8192_SHA512, RSA_PKCS1_SHA256,
@@ -106,5 +109,65 @@ impl VerifyingKey {
 impl fmt::Debug for VerifyingKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("VerifyingKey(…)")
+    }
+}
+
+/// A public key that encrypts with PKCS#1 v1.5 padding. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct EncryptingKey(Arc<Pkcs1PublicEncryptingKey>);
+
+impl EncryptingKey {
+    /// The key in SPKI.
+    pub(super) fn of_der(der: &[u8]) -> Result<Self, &'static str> {
+        let key = PublicEncryptingKey::from_der(der).map_err(|_| "not an RSA public key")?;
+        let key = Pkcs1PublicEncryptingKey::new(key);
+        Ok(Self(Arc::new(key.map_err(|_| "not an RSA public key of 2048 to 8192 bits")?)))
+    }
+
+    /// `text` encrypted, in base64; another text each time.
+    ///
+    /// # Errors
+    ///
+    /// When `text` is longer than the key takes, 245 bytes at 2048 bits.
+    pub(crate) fn encrypt(&self, text: &str) -> Result<String, &'static str> {
+        let mut sealed = vec![0; self.0.ciphertext_size()];
+        let written = self.0.encrypt(text.as_bytes(), &mut sealed).map_err(|_| "cannot encrypt")?;
+        Ok(STANDARD.encode(written))
+    }
+}
+
+impl fmt::Debug for EncryptingKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("EncryptingKey(…)")
+    }
+}
+
+/// A private key that opens what was encrypted with PKCS#1 v1.5 padding. Cheap to clone; never
+/// prints.
+///
+/// That padding tells an attacker who can ask often enough what a text says (Bleichenbacher), so
+/// nothing but a message whose signature was verified is opened, and no failure is told.
+#[derive(Clone)]
+pub(crate) struct OpeningKey(Arc<Pkcs1PrivateDecryptingKey>);
+
+impl OpeningKey {
+    /// The key in PKCS#8; nothing for other forms.
+    pub(crate) fn of_der(der: &[u8]) -> Option<Self> {
+        let key = PrivateDecryptingKey::from_pkcs8(der).ok()?;
+        Some(Self(Arc::new(Pkcs1PrivateDecryptingKey::new(key).ok()?)))
+    }
+
+    /// The text that was encrypted as `sealed` (base64); nothing for anything else.
+    pub(crate) fn open(&self, sealed: &str) -> Option<String> {
+        let sealed = STANDARD.decode(sealed).ok()?;
+        let mut plain = vec![0; self.0.min_output_size()];
+        let plain = self.0.decrypt(&sealed, &mut plain).ok()?;
+        String::from_utf8(plain.to_vec()).ok()
+    }
+}
+
+impl fmt::Debug for OpeningKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("OpeningKey(…)")
     }
 }

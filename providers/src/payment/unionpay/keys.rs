@@ -9,7 +9,7 @@ use super::{
 };
 use crate::payment::{
     Mode, Source, UnionPaySettings, UnionPaySigning,
-    crypto::{Certificate, SigningKey, open_pkcs12},
+    crypto::{Certificate, OpeningKey, SigningKey, key_der, open_pkcs12},
     kept::{Account, Kept},
 };
 
@@ -20,10 +20,21 @@ pub(super) struct Keys {
     pub(super) trust: Option<Trust>,
 }
 
+impl Keys {
+    /// Opens what UnionPay encrypts for the merchant.
+    pub(super) const fn opening(&self) -> Option<&OpeningKey> {
+        match &self.signing {
+            Signing::Rsa { opening, .. } => opening.as_ref(),
+            Signing::Keyed { .. } => None,
+        }
+    }
+}
+
 /// How messages are signed.
 pub(super) enum Signing {
-    /// With the merchant's key, whose certificate is named by its serial number.
-    Rsa { key: SigningKey, certificate_id: String },
+    /// With the merchant's key, whose certificate is named by its serial number. What UnionPay encrypts
+    /// for the merchant is opened with the same key, unless it is kept in PKCS#1.
+    Rsa { key: SigningKey, certificate_id: String, opening: Option<OpeningKey> },
     /// With a shared key.
     Keyed { hash: Hash, key: SecretString },
 }
@@ -76,7 +87,7 @@ fn owner(settings: &UnionPaySettings) -> Result<&str, String> {
 }
 
 fn signing(account: &Account, settings: &UnionPaySigning) -> Result<Signing, String> {
-    let (key, certificate) = match settings {
+    let (der, certificate) = match settings {
         UnionPaySigning::Pfx { file, password } => {
             let file = file.bytes().map_err(|error| format!("signing.pfx.file: {error}"))?;
             let password = named("signing.pfx.password", password)?;
@@ -85,13 +96,13 @@ fn signing(account: &Account, settings: &UnionPaySigning) -> Result<Signing, Str
             let key = SigningKey::of_der(&opened.key);
             let key = key.map_err(|error| format!("signing.pfx: {error}"))?;
             let own = opened.chain.into_iter().find(|certificate| key.belongs_to(certificate));
-            (key, own.ok_or("signing.pfx: the key is not that of a certificate in it")?)
+            (opened.key, own.ok_or("signing.pfx: the key is not that of a certificate in it")?)
         }
         UnionPaySigning::Pem { private_key, certificate: source } => {
             let key = named("signing.pem.private_key", private_key)?;
-            let key = SigningKey::read(key.expose_secret());
-            let key = key.map_err(|error| format!("signing.pem.private_key: {error}"))?;
-            (key, certificate("signing.pem.certificate", source)?)
+            let der = key_der(key.expose_secret(), &["PRIVATE KEY", "RSA PRIVATE KEY"]);
+            let der = der.map_err(|error| format!("signing.pem.private_key: {error}"))?;
+            (der, certificate("signing.pem.certificate", source)?)
         }
         UnionPaySigning::Sha256 { key } => {
             return Ok(Signing::Keyed {
@@ -103,13 +114,15 @@ fn signing(account: &Account, settings: &UnionPaySigning) -> Result<Signing, Str
             return Ok(Signing::Keyed { hash: Hash::Sm3, key: named("signing.sm3.key", key)? });
         }
     };
+    let key = SigningKey::of_der(&der).map_err(|error| format!("signing: {error}"))?;
     if !key.belongs_to(&certificate) {
         return Err("signing: the key is not the certificate's".to_owned());
     }
     let valid = certificate.check_time(Timestamp::now());
     valid.map_err(|error| format!("signing: {error}"))?;
     account.show_expiry("merchant", certificate.not_after());
-    Ok(Signing::Rsa { key, certificate_id: certificate.serial_decimal().to_owned() })
+    let certificate_id = certificate.serial_decimal().to_owned();
+    Ok(Signing::Rsa { key, certificate_id, opening: OpeningKey::of_der(&der) })
 }
 
 fn certificate(name: &str, source: &Source) -> Result<Certificate, String> {

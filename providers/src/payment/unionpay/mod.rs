@@ -4,6 +4,8 @@
 //! confirmed by a query, because the notice itself asks for that.
 
 mod bill;
+mod card;
+mod encryption;
 mod keys;
 mod notify;
 mod outcome;
@@ -20,6 +22,7 @@ use serde_json::json;
 use url::Url;
 
 use self::{
+    encryption::Encryption,
     keys::Keys,
     outcome::{Seen, outcome},
     sign::{VERSION, sign, verify},
@@ -56,8 +59,10 @@ pub(super) struct UnionPay {
     files: Reachable,
     front_url: Option<String>,
     fee_basis_points: Option<u32>,
+    cards: bool,
     transport: Transport,
     keys: Kept<Keys>,
+    encryption: Encryption,
 }
 
 impl UnionPay {
@@ -75,8 +80,10 @@ impl UnionPay {
             files: place(&settings.file_endpoint, FILES)?,
             front_url: settings.front_url.clone(),
             fee_basis_points: settings.fee_basis_points,
+            cards: settings.cards,
             transport: Transport::new(client, &settings.reach, Channel::UnionPay, &settings.name),
             keys: keys::open(&account, settings)?,
+            encryption: Encryption::default(),
             account,
         })
     }
@@ -98,6 +105,9 @@ impl UnionPay {
         order: &Order,
         call: &mut Call,
     ) -> Result<Created, ProviderError> {
+        if let Some(card) = &order.card {
+            return self.text_code(order, card, call).await;
+        }
         match (order.scene, order.presentation) {
             (Scene::Native, Presentation::Code) => self.code(order, call).await,
             (Scene::Native, Presentation::Page) => self.page(order, "07"),

@@ -4,6 +4,7 @@ use schemas::{ProviderKey, Timestamp};
 
 use super::{
     UnionPay,
+    card::CARD_BUSINESS,
     sign::verify,
     trade::{payment, refund_state},
 };
@@ -33,6 +34,10 @@ fn news(fields: &Fields) -> Result<Notice, NotifyError> {
     let news = match part("txnType") {
         "01" if matches!(code, "00" | "A6") => {
             News::Trade { key, state: TradeState::Paid(payment(fields).map_err(unusable)?) }
+        }
+        // Of a card that was charged, failures are told as well.
+        "01" if fields.is("bizType", CARD_BUSINESS) => {
+            News::Trade { key, state: TradeState::NotPaid }
         }
         "04" | "31" => {
             let state = refund_state(code, fields).map_err(unusable)?;

@@ -42,7 +42,7 @@ pub(super) fn signed_text(fields: &Fields, empty: Empty) -> String {
 pub(super) fn sign(fields: &mut Fields, keys: &Keys) -> Result<(), ProviderError> {
     fields.set("signMethod", keys.signing.method());
     let signature = match &keys.signing {
-        Signing::Rsa { key, certificate_id } => {
+        Signing::Rsa { key, certificate_id, .. } => {
             fields.set("certId", certificate_id);
             let digest = sha256_hex(signed_text(fields, Empty::Drop).as_bytes());
             let signature = key.sign(digest.as_bytes());

@@ -2,7 +2,7 @@
 
 use schemas::{Fen, Timestamp};
 
-use super::{BACK, QUERY, UnionPay, outcome::of_code};
+use super::{BACK, QUERY, UnionPay, card::CARD_BUSINESS, outcome::of_code};
 use crate::payment::{
     Call, Payment, ProviderError, Refund, RefundOrder, RefundRef, RefundState, TradeRef,
     TradeState, beijing,
@@ -86,9 +86,16 @@ fn trade_state(answer: &Fields) -> Result<TradeState, ProviderError> {
     Ok(match answer.need("origRespCode")? {
         "00" | "A6" => TradeState::Paid(payment(answer)?),
         "03" | "04" | "05" => TradeState::Paying,
+        // A card was charged by one call of the merchant's, and nobody can try again.
+        code if answer.is("bizType", CARD_BUSINESS) && is_refusal(code) => TradeState::Closed,
         // Whatever else it says is provisional until the trade expires.
         _ => TradeState::NotPaid,
     })
+}
+
+fn is_refusal(code: &str) -> bool {
+    let outcome = of_code(Operation::Create, code);
+    matches!(outcome, Outcome::Failed(ProviderError::Refused(_)))
 }
 
 /// The payment of which a signed message speaks.
@@ -142,6 +149,22 @@ fn amount(text: &str) -> Result<Fen, ProviderError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_refused_charge_is_final_and_a_page_is_not() {
+        let cases = [
+            ("card, wrong code", "000301", "71", TradeState::Closed),
+            ("card, no balance", "000301", "64", TradeState::Closed),
+            ("card, under way", "000301", "05", TradeState::Paying),
+            ("card, not decided", "000301", "01", TradeState::NotPaid),
+            ("card, another number", "000301", "12", TradeState::NotPaid),
+            ("page, the payer may try again", "000201", "64", TradeState::NotPaid),
+        ];
+        for (name, business, code, expected) in cases {
+            let answer = Fields::of([("bizType", business), ("origRespCode", code)]);
+            assert_eq!(trade_state(&answer), Ok(expected), "{name}");
+        }
+    }
 
     #[test]
     fn a_payment_is_dated_when_it_was_made_and_not_when_it_was_ordered() {

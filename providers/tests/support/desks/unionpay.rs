@@ -61,6 +61,7 @@ impl Desk for UnionPay {
             middle_certificate: Some(source("middle_certificate")),
             certificate_owner: None,
             fee_basis_points: None,
+            cards: false,
         };
         PaymentSettings { unionpay: vec![unionpay], ..Default::default() }
     }

@@ -40,6 +40,7 @@ fn open() -> BillRecord {
         code: true,
         app: "shop".to_owned(),
         account: None,
+        card: None,
     };
     bill.begin_attempt(&way, 0, noon()).unwrap()
 }
