@@ -5,17 +5,18 @@ use std::time::Duration;
 use api::{Api, auth::TokenKey};
 use metrics_exporter_prometheus::PrometheusBuilder;
 use providers::{
-    payment::{Gateways, PaymentSettings},
+    payment::{Card, Gateways, PaymentSettings},
     seal::Sealer,
     till::Till,
 };
 use schemas::{
     BillRecord, BillSn, Channel, Currency, Fen, Job, JobRecord, Queue, Scene, Timestamp,
     bill::{ClosingReason, NewBill},
+    card::{CardNumber, SEALED_TEXT_CODE, SealedCard},
     job::NewJob,
     kinds::{
-        PayClose, PayCreate, PayQuery, PayRefund, pay_close::PayClosing, pay_create::PayOrder,
-        pay_query::PayLook, pay_refund::RefundWish,
+        PayCharge, PayClose, PayCreate, PayQuery, PayRefund, pay_charge::CardCharge,
+        pay_close::PayClosing, pay_create::PayOrder, pay_query::PayLook, pay_refund::RefundWish,
     },
     message::Beside,
 };
@@ -48,6 +49,9 @@ impl Drop for Simulated {
 
 /// One way of paying, by its account.
 pub type Way = (Channel, Scene, &'static str);
+
+/// How cards without the provider's page are paid.
+const CARD_WAY: Way = (Channel::UnionPay, Scene::Native, "web");
 
 /// What is owed on the bills of tests.
 ///
@@ -179,6 +183,42 @@ impl Simulated {
         self.submit::<PayCreate>(&order(seen, way), None, way.0, beside.as_ref()).await
     }
 
+    /// Submits a job that has a code sent for the bill to the holder of a card.
+    ///
+    /// # Panics
+    ///
+    /// When the store does not answer.
+    pub async fn send_code(&self, sn: &BillSn) -> JobRecord {
+        let bill = self.read(sn).await;
+        let card = Some(self.card());
+        let mut order = PayOrder { code: false, card, ..order(&bill, CARD_WAY) };
+        order.ordinal = bill.ordinal_for(&order.way(), Timestamp::now());
+        let unique_key = Some(order.unique_key());
+        self.submit::<PayCreate>(&order, unique_key, Channel::UnionPay, None).await
+    }
+
+    /// Submits a job that charges the card with the right code, if one was sent.
+    ///
+    /// # Panics
+    ///
+    /// When the store does not answer.
+    pub async fn charge(&self, sn: &BillSn) -> Option<JobRecord> {
+        let bill = self.read(sn).await;
+        let card = self.card();
+        let attempt = bill.chargeable(&card.digest)?.number;
+        let code = self.rig.till.sealer.seal(SEALED_TEXT_CODE, "111111").expect("sealed");
+        let charge = CardCharge { sn: sn.clone(), attempt, card, code };
+        let unique_key = Some(charge.unique_key());
+        Some(self.submit::<PayCharge>(&charge, unique_key, Channel::UnionPay, None).await)
+    }
+
+    /// A card of the simulator's that is open and always pays.
+    fn card(&self) -> SealedCard {
+        let number = CardNumber::read("6216261000000000018").expect("a card");
+        let card = Card::new(number, Some("13552535506".into()));
+        card.seal(&self.rig.till.sealer).expect("sealed")
+    }
+
     /// Submits a job that pays `amount` back.
     pub async fn refund(&self, sn: &BillSn, amount: Fen, channel: Channel) -> JobRecord {
         let wish = RefundWish { sn: sn.clone(), amount, reason: "test".to_owned(), held: None };
@@ -240,6 +280,7 @@ fn order(bill: &BillRecord, (channel, scene, app): Way) -> PayOrder {
         ordinal: 0,
         payer: None,
         payer_ip: None,
+        card: None,
     };
     order.ordinal = bill.ordinal_for(&order.way(), Timestamp::now());
     order

@@ -66,6 +66,7 @@ fn order() -> Order {
         return_url: None,
         payer_ip: None,
         payer: None,
+        card: None,
     }
 }
 

@@ -70,6 +70,7 @@ impl Stage {
             code: true,
             app: "official_account".to_owned(),
             account: None,
+            card: None,
         };
         let bill = BillRecord::open(new, BillSn::generate(noon), noon);
         let paid = Paid { transaction_id: "4200".to_owned(), amount: bill.amount, at: noon };

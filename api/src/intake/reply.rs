@@ -219,7 +219,11 @@ impl<T: ParseFromJSON + ToJSON + Send + Sync> MadeReply<T> {
 
 /// The error that tells how `job` ended, or `None` when it succeeded or has not ended.
 fn problem_of(job: &JobRecord) -> Option<ApiError> {
+    let refused_as = |code: &str| job.error.as_ref().is_some_and(|error| error.code == code);
     let (code, message) = match job.state {
+        JobState::Failed if refused_as("invalid_vcode") => {
+            (ErrorCode::InvalidVcode, "The code is wrong. Have another one sent.")
+        }
         JobState::Failed => (ErrorCode::JobFailed, "The work was refused."),
         JobState::Cancelled => (ErrorCode::JobCancelled, "The work was cancelled."),
         JobState::Dead => (ErrorCode::JobDead, "The work could not be done."),

@@ -27,7 +27,8 @@ use crate::{
         access::{self, routed},
     },
     routes::{
-        AccountApi, ApnsTokenApi, BindingApi, JobApi, PayApi, PushApi, UNBUILT, UserImageApi,
+        AccountApi, ApnsTokenApi, BindingApi, CardApi, JobApi, PayApi, PushApi, UNBUILT,
+        UserImageApi,
     },
 };
 
@@ -38,8 +39,14 @@ pub(super) const OPENAPI_PATH: &str = "/api/openapi.json";
 pub(super) const DOCS_PATH: &str = "/api/docs/";
 
 /// Every operation.
-pub(super) type Operations =
-    (OAuthApi, AccountApi, UserImageApi, (ApnsTokenApi, PushApi), (PayApi, BindingApi), JobApi);
+pub(super) type Operations = (
+    OAuthApi,
+    AccountApi,
+    UserImageApi,
+    (ApnsTokenApi, PushApi),
+    (PayApi, CardApi, BindingApi),
+    JobApi,
+);
 
 /// Those of the OAuth2 server.
 pub(super) type OAuthApi = (TokenApi, AuthorizeApi, RevokeApi, IntrospectApi, DiscoveryApi);

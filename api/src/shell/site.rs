@@ -19,8 +19,8 @@ use crate::{
         RevokeApi, TokenApi, metadata,
     },
     routes::{
-        AccountApi, ApnsTokenApi, BindingApi, JobApi, Media, Notify, PayApi, PushApi, UserImageApi,
-        unbuilt,
+        AccountApi, ApnsTokenApi, BindingApi, CardApi, JobApi, Media, Notify, PayApi, PushApi,
+        UserImageApi, unbuilt,
     },
     state::AppState,
 };
@@ -68,7 +68,7 @@ impl Site {
             AccountApi(state.clone()),
             UserImageApi::new(state.clone()),
             (ApnsTokenApi::new(state.clone()), PushApi::new(state.clone())),
-            (PayApi::new(state.clone()), BindingApi(state.clone())),
+            (PayApi::new(state.clone()), CardApi(state.clone()), BindingApi(state.clone())),
             JobApi::new(state.clone()),
         );
         let media = Route::new().at("/media/:uid/UserImage/:file", Media::new(state.clone()));

@@ -25,6 +25,7 @@ fn by_code() -> Way {
         code: true,
         app: "official_account".to_owned(),
         account: None,
+        card: None,
     }
 }
 
@@ -318,8 +319,11 @@ async fn a_forged_notice_changes_nothing_and_calls_that_are_not_built_say_so() {
     error("read", read, 405, "METHOD_NOT_ALLOWED").await;
     assert_eq!(app.store.jobs.count(&JobFilter::default(), 10).await.unwrap(), 0);
 
-    let card = app.post("/api/pay/account/open_query/", &json!({}), &app.ada).await;
-    error("cards", card, 501, "NOT_IMPLEMENTED").await;
+    let kept = app.post("/api/pay/account/", &json!({}), &app.ada).await;
+    error("kept cards", kept, 501, "NOT_IMPLEMENTED").await;
+    let card = json!({ "account_no": "6216261000000000018" });
+    let card = app.post("/api/pay/account/open_query/", &card, &app.ada).await;
+    error("an account that takes no cards", card, 400, "VALIDATION_EXCEPTION").await;
     let known = app.read("/api/pay/weixin/check-app-id/?app_id=wx2421b1c4370ec43b", &app.ada).await;
     assert_eq!(known, json!({ "success": true, "data": null }));
     let unknown = app.read("/api/pay/weixin/check-app-id/?app_id=wx0", &app.ada).await;

@@ -55,6 +55,7 @@ pub(crate) fn paid_bill() -> BillRecord {
         code: true,
         app: "official_account".to_owned(),
         account: None,
+        card: None,
     };
     let bill = BillRecord::open(new, BillSn::generate(now), now);
     let bill = bill.begin_attempt(&way, 0, now).unwrap().begin_attempt(&way, 1, now).unwrap();

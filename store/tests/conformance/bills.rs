@@ -25,6 +25,7 @@ fn way() -> Way {
         code: false,
         app: "official_account".to_owned(),
         account: None,
+        card: None,
     }
 }
 

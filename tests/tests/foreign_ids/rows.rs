@@ -109,6 +109,31 @@ pub(crate) const ROWS: &[(&str, Row)] = &[
         }),
     ),
     (
+        "POST /api/pay/account/open_query/",
+        Row::Nobodys("about a card; whoever holds it opens it with its bank, not here"),
+    ),
+    (
+        "POST /api/pay/account/open_card_front/",
+        Row::Nobodys("about a card; whoever holds it opens it with its bank, not here"),
+    ),
+    (
+        "POST /api/pay/order/{sn}/send_vcode/",
+        Row::NotFound(|ada| {
+            let card = json!({ "account_no": "6216261000000000018", "phone": "13552535506" });
+            vec![call(&ada.bill.id, "").json(card)]
+        }),
+    ),
+    (
+        "POST /api/pay/order/{sn}/unpay/",
+        Row::NotFound(|ada| {
+            let payment = json!({
+                "pay_method": 0, "end_type": 0, "vcode": "111111",
+                "account_no": "6216261000000000018",
+            });
+            vec![call(&ada.bill.id, "").json(payment)]
+        }),
+    ),
+    (
         "POST /api/pay/order/{sn}/refresh_order_status/",
         Row::NotFound(|ada| vec![call(&ada.bill.id, "")]),
     ),

@@ -27,7 +27,7 @@ async fn told(events: &mut Receiver<Event>, id: JobId) -> JobRecord {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_told_before_the_end_where_no_call_waits() {
     let lane = Lane::start().await;
-    for road in &ROADS {
+    for road in ROADS.iter().filter(|road| !road.by_card) {
         let mut events = lane.at.rig.broker.events();
         let sn = lane.at.bill().await;
         let seen = lane.at.read(&sn).await;
@@ -52,7 +52,7 @@ async fn what_a_payer_is_told_stands_when_the_worker_dies_right_after() {
     println!("FEAT_TEST_SEED={seed}");
     let mut random = StdRng::seed_from_u64(seed);
     let lane = Lane::start().await;
-    for road in &ROADS {
+    for road in ROADS.iter().filter(|road| !road.by_card) {
         let trouble = ("none", Trouble::Nothing);
         let plan = Plan { road, point: Point::Answered, trouble, stage: Stage::Create, seed };
         let mut events = lane.at.rig.broker.events();

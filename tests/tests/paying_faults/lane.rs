@@ -80,7 +80,7 @@ impl Lane {
             return;
         }
         if let Some(point) = plan.point.name() {
-            self.worker.arm(Doom { point, kinds: stage.kinds() });
+            self.worker.arm(Doom { point, kinds: stage.kinds(plan.road) });
         } else {
             let life = Duration::from_millis(random.random_range(0..ANYWHERE_MS));
             self.worker.kill_after(life);
@@ -124,7 +124,8 @@ impl Lane {
     /// Waits until nothing is under way any more but looks that are scheduled.
     pub(crate) async fn all_jobs_end(&self) {
         let states = [JobState::Queued, JobState::Running, JobState::Waiting, JobState::Unknown];
-        let kinds = ["pay.create", "pay.refund", "pay.notify", "pay.close"].map(str::to_owned);
+        let kinds = ["pay.create", "pay.charge", "pay.refund", "pay.notify", "pay.close"];
+        let kinds = kinds.map(str::to_owned);
         for owner in [owner(), UserId::FEAT] {
             let filter = JobFilter {
                 owner: Some(owner),

@@ -14,6 +14,8 @@ pub(crate) struct Road {
     pub(crate) refund: &'static str,
     pub(crate) close: &'static str,
     pub(crate) notice: &'static str,
+    /// A card is charged by Feat's own call, with no payer at the provider.
+    pub(crate) by_card: bool,
 }
 
 impl Road {
@@ -22,10 +24,16 @@ impl Road {
     pub(crate) fn has_keys(&self) -> bool {
         self.name != "WeChat v2"
     }
+
+    /// Whether workers come to `point` on it. A charge begins with its own save, and is told at its
+    /// end.
+    pub(crate) const fn has(&self, point: Point) -> bool {
+        !self.by_card || !matches!(point, Point::Prepared | Point::Answered)
+    }
 }
 
 /// Every way.
-pub(crate) const ROADS: [Road; 4] = [
+pub(crate) const ROADS: [Road; 5] = [
     Road {
         name: "WeChat v2",
         way: (Channel::WeChatPay, Scene::Native, "official_account"),
@@ -33,6 +41,7 @@ pub(crate) const ROADS: [Road; 4] = [
         refund: "wechat.v2.refund",
         close: "wechat.v2.closeorder",
         notice: "wechat.v2.notify.pay",
+        by_card: false,
     },
     Road {
         name: "WeChat v3",
@@ -41,6 +50,7 @@ pub(crate) const ROADS: [Road; 4] = [
         refund: "wechat.v3.refund",
         close: "wechat.v3.close",
         notice: "wechat.v3.notify.pay",
+        by_card: false,
     },
     Road {
         name: "Alipay",
@@ -49,6 +59,7 @@ pub(crate) const ROADS: [Road; 4] = [
         refund: "alipay.trade.refund",
         close: "alipay.trade.close",
         notice: "alipay.notify.pay",
+        by_card: false,
     },
     Road {
         name: "UnionPay",
@@ -57,6 +68,16 @@ pub(crate) const ROADS: [Road; 4] = [
         refund: "unionpay.back.refund",
         close: "",
         notice: "unionpay.notify.pay",
+        by_card: false,
+    },
+    Road {
+        name: "UnionPay card",
+        way: (Channel::UnionPay, Scene::Native, "web"),
+        create: "unionpay.back.card_pay",
+        refund: "unionpay.back.refund",
+        close: "",
+        notice: "unionpay.notify.pay",
+        by_card: true,
     },
 ];
 
@@ -153,8 +174,9 @@ pub(crate) enum Stage {
 
 impl Stage {
     /// The kinds of jobs that work on it.
-    pub(crate) const fn kinds(self) -> &'static [&'static str] {
+    pub(crate) const fn kinds(self, road: &Road) -> &'static [&'static str] {
         match self {
+            Self::Create if road.by_card => &["pay.charge"],
             Self::Create => &["pay.create"],
             Self::Hear => &["pay.notify", "pay.query"],
             Self::Refund => &["pay.refund"],
@@ -202,7 +224,7 @@ fn plan(
     trouble: &(&'static str, Trouble),
     random: &mut StdRng,
 ) -> Option<Plan> {
-    if trouble.1 == Trouble::KeysRotate && !road.has_keys() {
+    if !road.has(point) || (trouble.1 == Trouble::KeysRotate && !road.has_keys()) {
         return None;
     }
     let only_creates = matches!(point, Point::Prepared | Point::Answered);

@@ -1,18 +1,15 @@
 //! The life of one bill while a plan comes to pass.
 
 use rand::{RngExt, SeedableRng, rngs::StdRng};
-use schemas::{BillRecord, BillSn, Fen, JobState, bill::RefundState};
+use schemas::{BillRecord, BillSn, Fen, JobRecord, JobState, bill::RefundState};
 use sim::PayError;
 use std::time::Duration;
-use tests::{
-    eventually,
-    simulated::{Way, amount},
-};
+use tests::{eventually, simulated::amount};
 use tokio::time::Instant;
 
 use crate::{
     lane::{Lane, PATIENCE},
-    plan::{Plan, ROADS, Stage, Trouble},
+    plan::{Plan, ROADS, Road, Stage, Trouble},
 };
 
 /// How often a client asks whether the bill is paid.
@@ -43,17 +40,24 @@ impl Walk<'_> {
     }
 
     async fn paid_and_paid_back(&mut self) {
-        self.prepare(Stage::Create);
-        let mut keys = vec![self.begin(self.plan.road.way).await];
-        if self.plan.trouble.1 == Trouble::PaidTwice {
-            let other = ROADS.iter().find(|road| road.way.0 != self.plan.road.way.0);
-            keys.push(self.begin(other.expect("three channels").way).await);
+        let road = self.plan.road;
+        let other = ROADS.iter().find(|other| other.way.0 != road.way.0).expect("three channels");
+        let twice = self.plan.trouble.1 == Trouble::PaidTwice;
+        let mut wanted = 1;
+        if road.by_card {
+            self.pay_by_card(twice.then_some(other)).await;
+        } else {
+            self.prepare(Stage::Create);
+            let mut keys = vec![self.begin(road).await];
+            if twice {
+                keys.push(self.begin(other).await);
+            }
+            self.prepare(Stage::Hear);
+            for key in &keys {
+                self.approve(key);
+            }
+            wanted = keys.len();
         }
-        self.prepare(Stage::Hear);
-        for key in &keys {
-            self.approve(key);
-        }
-        let wanted = keys.len();
         let paid = |bill: &BillRecord| bill.payment().is_some() && bill.payments.len() >= wanted;
         self.becomes("paid", paid).await;
 
@@ -67,9 +71,30 @@ impl Walk<'_> {
         self.becomes("sure of its refunds", sure).await;
     }
 
+    /// A card pays in Feat's own call; an `other` payer pays while that is on its way, if they still
+    /// can.
+    async fn pay_by_card(&mut self, other: Option<&Road>) {
+        let Some(other) = other else {
+            self.prepare(Stage::Create);
+            self.begin(self.plan.road).await;
+            self.prepare(Stage::Hear);
+            return;
+        };
+        let key = self.begin(other).await;
+        let code = self.lane.at.send_code(&self.sn).await;
+        self.lane.ended(&code, &self.name()).await;
+        self.prepare(Stage::Create);
+        let charge = self.lane.at.charge(&self.sn).await.expect("a code was sent");
+        match self.lane.at.sim.approve(&key) {
+            Ok(_) | Err(PayError::Closed) => {}
+            Err(error) => panic!("{}: the payer cannot pay {key}: {error}", self.name()),
+        }
+        self.lane.ended(&charge, &self.name()).await;
+    }
+
     /// The provider takes the payment although it has closed the trade.
     async fn paid_after_close(&mut self) {
-        let key = self.begin(self.plan.road.way).await;
+        let key = self.begin(self.plan.road).await;
         self.open_page(&key).await;
         self.prepare(Stage::Close);
         let job = self.lane.at.close(&self.sn, self.plan.road.way.0).await;
@@ -80,18 +105,16 @@ impl Walk<'_> {
     /// The client never got what it could pay with, and the payer pays all the same.
     async fn paid_after_it_was_given_up(&mut self) {
         self.prepare(Stage::Create);
-        let job = self.lane.at.pay(&self.sn, self.plan.road.way).await;
-        self.lane.ended(&job, &self.name()).await;
+        self.try_to_pay(self.plan.road).await;
         let bill = self.lane.at.read(&self.sn).await;
         self.approve(bill.attempts[0].key.as_str());
         self.becomes("told of the payment", |bill| bill.payment().is_some()).await;
     }
 
     /// Calls to pay until the client has something to pay with; gives the number of the trade.
-    async fn begin(&self, way: Way) -> String {
+    async fn begin(&self, road: &Road) -> String {
         for _ in 0..8 {
-            let job = self.lane.at.pay(&self.sn, way).await;
-            let job = self.lane.ended(&job, &self.name()).await;
+            let job = self.try_to_pay(road).await;
             let bill = self.lane.at.read(&self.sn).await;
             let attempt = bill.attempts.last().expect("an attempt");
             if job.state == JobState::Succeeded || bill.payment().is_some() {
@@ -101,6 +124,19 @@ impl Walk<'_> {
             assert_eq!(code, "attempt_closed", "{}", self.name());
         }
         panic!("{}: it cannot be paid", self.name());
+    }
+
+    /// What one call to pay comes to: of a card the charge, if a code could be sent.
+    async fn try_to_pay(&self, road: &Road) -> JobRecord {
+        let at = &self.lane.at;
+        if !road.by_card {
+            return self.lane.ended(&at.pay(&self.sn, road.way).await, &self.name()).await;
+        }
+        let code = self.lane.ended(&at.send_code(&self.sn).await, &self.name()).await;
+        match at.charge(&self.sn).await {
+            Some(charge) => self.lane.ended(&charge, &self.name()).await,
+            None => code,
+        }
     }
 
     /// The payer pays, if that has not happened already.

@@ -119,5 +119,6 @@ fn unionpay(url: String, merchant: &sim::Merchant, way: Way) -> UnionPaySettings
         middle_certificate: Some(both(&own.middle_certificate, &own.next_middle_certificate)),
         certificate_owner: None,
         fee_basis_points: None,
+        cards: true,
     }
 }

@@ -4,6 +4,7 @@
 
 mod accounts;
 mod bills;
+mod cards;
 mod rotation;
 mod shop;
 

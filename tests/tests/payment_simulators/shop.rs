@@ -141,6 +141,7 @@ impl Shop {
             return_url: Some("https://shop.example.test/back".to_owned()),
             payer_ip: Some("192.0.2.7".parse().unwrap()),
             payer: Payer::new("oUpF8uMuAJO_M2pxb1Q9zNjWeS6o"),
+            card: None,
         }
     }
 

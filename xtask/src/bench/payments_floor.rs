@@ -329,5 +329,6 @@ fn order(bill: &BillRecord) -> PayOrder {
         ordinal: 0,
         payer: None,
         payer_ip: None,
+        card: None,
     }
 }

@@ -8,6 +8,8 @@ mod bind_shapes;
 mod binding;
 mod browser;
 mod call;
+mod card;
+mod card_shapes;
 mod create;
 mod list;
 mod notify;
@@ -33,6 +35,7 @@ use serde_json::{Value, json};
 
 pub(crate) use self::{
     binding::BindingApi,
+    card::CardApi,
     notify::{NOTIFY_PATH, Notify},
     unbuilt::{UNBUILT, unbuilt},
 };

@@ -113,6 +113,7 @@ pub(super) fn conflict(refusal: BillRefusal) -> ApiError {
         BillRefusal::NotPaid => "The bill is not paid.",
         BillRefusal::ExceedsPaid => "The refunds would exceed what was paid.",
         BillRefusal::TooManyRefunds => "The bill has seen too many refunds.",
+        BillRefusal::Charging => "A card is being charged.",
         BillRefusal::Unheard | BillRefusal::StillOpen | BillRefusal::Ended => {
             "The bill does not allow it."
         }
@@ -154,6 +155,7 @@ fn read(state: &AppState, sn: BillSn, body: &JsonBody<Payment>) -> Result<PayOrd
         ordinal: 0,
         payer: payer(state, gateway, scene, extra)?,
         payer_ip: None,
+        card: None,
     })
 }
 

@@ -1,0 +1,301 @@
+//! UnionPay's cards without its page: whether a card is open, the page that opens it, the code by text
+//! message, and the payment.
+//!
+//! A card's number is sealed before anything is recorded; no log, record or reply has it in clear.
+
+use poem::{Request, web::Data};
+use poem_openapi::{
+    OpenApi,
+    param::{Header, Path},
+};
+use providers::payment::{Card, Gateway};
+use schemas::{
+    BillRecord, Channel, ErrorCode, Queue, Scene, Timestamp,
+    bill::Attempt,
+    card::{CardNumber, SEALED_TEXT_CODE, SealedCard},
+    job::NewJob,
+    kinds::{
+        PayCardLook, PayCardOpen, PayCharge, PayCreate,
+        pay_card_look::{CardQuestion, CardStanding},
+        pay_card_open::CardPage,
+        pay_charge::CardCharge,
+        pay_create::{PayOffer, PayOrder},
+    },
+};
+use secrecy::SecretString;
+use serde_json::{Value, json};
+
+use super::{
+    call::Call,
+    card_shapes::{CardNamed, CardOpening, CardOwner, CardPayment, CodeSent, CodeWish},
+    order, own,
+};
+use crate::{
+    auth::{Bearer, Caller},
+    error::ApiError,
+    intake::ResultReply,
+    routes::{json_body::JsonBody, path_id::BillPathId},
+    state::{AppState, RequestContext},
+    view::{Area, Bill, Resource},
+};
+
+/// What the fingerprint of a request about a card is made for.
+const REQUEST: &str = "card request";
+
+/// The calls about cards.
+pub(crate) struct CardApi(pub(crate) AppState);
+
+#[OpenApi(prefix_path = "/api/pay", tag = "Area::Payments")]
+impl CardApi {
+    /// Ask whether a UnionPay card is open for payments
+    ///
+    /// 400 `SERVICE_NOT_OPEN` when its holder has to open it first.
+    #[oai(path = "/account/open_query", method = "post", operation_id = "query_card")]
+    async fn open_query(
+        &self,
+        Bearer(caller): Bearer,
+        body: JsonBody<CardNamed>,
+        /// `wait=N` holds the request for up to N seconds until the work is done (RFC 7240).
+        #[oai(name = "Prefer")]
+        _prefer: Header<Option<String>>,
+        Data(context): Data<&RequestContext>,
+        request: &Request,
+    ) -> Result<ResultReply<Resource<CardOwner>>, ApiError> {
+        let question = question(&self.0, &body)?;
+        let call = self.call(&caller, context, request, &body)?;
+        let mut job =
+            NewJob::of::<PayCardLook>(caller.user, &question).map_err(ApiError::internal)?;
+        job.queue = Some(Queue::of_channel(Channel::UnionPay));
+        call.run(&self.0, job, async |output| {
+            let standing: CardStanding =
+                serde_json::from_value(output).map_err(ApiError::internal)?;
+            if !standing.open {
+                let text = "The card's holder has to open it first.";
+                return Err(ApiError::of(ErrorCode::ServiceNotOpen, text));
+            }
+            Ok(json!({ "data": { "consumer_info": { "phone_no": standing.phone_no } } }))
+        })
+        .await
+    }
+
+    /// Get the page on which a card's holder opens it
+    ///
+    /// Show `template` in a browser: it goes on to UnionPay by itself. Afterwards ask again whether
+    /// the card is open.
+    #[oai(path = "/account/open_card_front", method = "post", operation_id = "open_card")]
+    async fn open_card(
+        &self,
+        Bearer(caller): Bearer,
+        body: JsonBody<CardNamed>,
+        /// `wait=N` holds the request for up to N seconds until the work is done (RFC 7240).
+        #[oai(name = "Prefer")]
+        _prefer: Header<Option<String>>,
+        Data(context): Data<&RequestContext>,
+        request: &Request,
+    ) -> Result<ResultReply<Resource<CardOpening>>, ApiError> {
+        let question = question(&self.0, &body)?;
+        let call = self.call(&caller, context, request, &body)?;
+        let mut job =
+            NewJob::of::<PayCardOpen>(caller.user, &question).map_err(ApiError::internal)?;
+        job.queue = Some(Queue::of_channel(Channel::UnionPay));
+        call.run(&self.0, job, async |output| {
+            let page: CardPage = serde_json::from_value(output).map_err(ApiError::internal)?;
+            Ok(json!({ "data": { "template": page.template } }))
+        })
+        .await
+    }
+
+    /// Send a card's holder the code that pays a bill
+    ///
+    /// Within a minute the same call sends no other code. A new code takes the place of the one
+    /// before.
+    #[oai(path = "/order/:sn/send_vcode", method = "post", operation_id = "send_card_code")]
+    #[expect(clippy::too_many_arguments, reason = "one for each part of the request")]
+    async fn send_code(
+        &self,
+        Bearer(caller): Bearer,
+        sn: Path<BillPathId>,
+        body: JsonBody<CodeWish>,
+        /// `wait=N` holds the request for up to N seconds until the work is done (RFC 7240).
+        #[oai(name = "Prefer")]
+        _prefer: Header<Option<String>>,
+        /// The caller's own name for this request: 1 to 255 visible ASCII characters.
+        #[oai(name = "Idempotency-Key")]
+        _key: Header<Option<String>>,
+        Data(context): Data<&RequestContext>,
+        request: &Request,
+    ) -> Result<ResultReply<Resource<CodeSent>>, ApiError> {
+        let call = self.call(&caller, context, request, &body)?;
+        let bill = own(&self.0, caller.user, &sn.0.get()?).await?;
+        let order = code_order(&self.0, &bill, &body)?;
+        let now = Timestamp::now();
+        let begun = bill.attempt_by(&order.way(), order.ordinal).is_some();
+        let payable = if begun { bill.may_pay(now) } else { bill.may_begin(now) };
+        if let Err(refusal) = payable.and_then(|()| bill.may_charge())
+            && call.earlier(&self.0).await?.is_none()
+        {
+            return Err(order::conflict(refusal));
+        }
+        let mut job = NewJob::of::<PayCreate>(caller.user, &order).map_err(ApiError::internal)?;
+        job.unique_key = Some(order.unique_key());
+        job.queue = Some(Queue::of_channel(Channel::UnionPay));
+        call.carrying(&bill)
+            .run(&self.0, job, async |output| {
+                let offer: PayOffer = serde_json::from_value(output).map_err(ApiError::internal)?;
+                Ok(json!({ "data": offer.reply }))
+            })
+            .await
+    }
+
+    /// Pay a bill by card, with the code that its holder got
+    ///
+    /// 400 `INVALID_VCODE` when the code is wrong: have another one sent. A payment that the bank
+    /// has not decided yet leaves the bill as it was: refresh it until it is paid.
+    #[oai(path = "/order/:sn/unpay", method = "post", operation_id = "pay_order_by_card")]
+    #[expect(clippy::too_many_arguments, reason = "one for each part of the request")]
+    async fn pay(
+        &self,
+        Bearer(caller): Bearer,
+        sn: Path<BillPathId>,
+        body: JsonBody<CardPayment>,
+        /// `wait=N` holds the request for up to N seconds until the work is done (RFC 7240).
+        #[oai(name = "Prefer")]
+        _prefer: Header<Option<String>>,
+        /// The caller's own name for this request: 1 to 255 visible ASCII characters.
+        #[oai(name = "Idempotency-Key")]
+        _key: Header<Option<String>>,
+        Data(context): Data<&RequestContext>,
+        request: &Request,
+    ) -> Result<ResultReply<Resource<Bill>>, ApiError> {
+        let call = self.call(&caller, context, request, &body)?;
+        let bill = own(&self.0, caller.user, &sn.0.get()?).await?;
+        let (card, code) = read_payment(&self.0, &body)?;
+        let replayed = call.earlier(&self.0).await?.is_some();
+        let attempt = chargeable(&bill, &card.digest, replayed)?.number;
+        let charge = CardCharge { sn: bill.id.clone(), attempt, card, code };
+        let mut job = NewJob::of::<PayCharge>(caller.user, &charge).map_err(ApiError::internal)?;
+        job.unique_key = Some(charge.unique_key());
+        job.queue = Some(Queue::of_channel(Channel::UnionPay));
+        call.run_for_bill(&self.0, job, &bill.id).await
+    }
+}
+
+impl CardApi {
+    fn call<T>(
+        &self,
+        caller: &Caller,
+        context: &RequestContext,
+        request: &Request,
+        body: &JsonBody<T>,
+    ) -> Result<Call, ApiError> {
+        // The fingerprint of a request is kept, and a plain one of so few digits gives them away.
+        let raw = String::from_utf8_lossy(body.raw());
+        let digest = self.0.till.sealer.digest(REQUEST, &raw);
+        Call::of(&self.0, caller.user, context, request, digest.as_bytes())
+    }
+}
+
+/// The account that charges cards.
+fn charger(state: &AppState) -> Result<&Gateway, ApiError> {
+    let taking = state.till.gateways.iter().find(|gateway| gateway.takes_cards());
+    let text = "Cards are not taken here.";
+    taking.ok_or_else(|| ApiError::invalid("account_no", text))
+}
+
+/// The card that `body` names, with `phone` where the call asks for it.
+fn card<T>(
+    state: &AppState,
+    body: &JsonBody<T>,
+    phone: Option<SecretString>,
+) -> Result<SealedCard, ApiError> {
+    if body.get("account_no").is_none() && body.get("account_id").is_some() {
+        return Err(ApiError::invalid("account_id", "There is no such account."));
+    }
+    let number = body.required("account_no")?.as_str().unwrap_or_default();
+    let number = CardNumber::read(number);
+    let number = number.map_err(|_| ApiError::invalid("account_no", "Send 13 to 19 digits."))?;
+    Card::new(number, phone).seal(&state.till.sealer).map_err(ApiError::internal)
+}
+
+fn question(state: &AppState, body: &JsonBody<CardNamed>) -> Result<CardQuestion, ApiError> {
+    let card = card(state, body, None)?;
+    Ok(CardQuestion { app: charger(state)?.name().to_owned(), card })
+}
+
+/// The order that has a code sent.
+fn code_order(
+    state: &AppState,
+    bill: &BillRecord,
+    body: &JsonBody<CodeWish>,
+) -> Result<PayOrder, ApiError> {
+    let phone = match body.get("phone").map(Value::as_str) {
+        // A card that is named by its number needs it; one that is not there is said first.
+        None if body.get("account_no").is_some() => {
+            return Err(ApiError::invalid("phone", "This field is required."));
+        }
+        None => None,
+        Some(phone) => {
+            let digits = phone.filter(|phone| {
+                (6..=20).contains(&phone.len()) && phone.bytes().all(|byte| byte.is_ascii_digit())
+            });
+            let digits = digits.ok_or_else(|| ApiError::invalid("phone", "Send 6 to 20 digits."));
+            Some(SecretString::from(digits?))
+        }
+    };
+    let card = card(state, body, phone)?;
+    let mut order = PayOrder {
+        sn: bill.id.clone(),
+        channel: Channel::UnionPay,
+        scene: Scene::Native,
+        code: false,
+        app: charger(state)?.name().to_owned(),
+        ordinal: 0,
+        payer: None,
+        payer_ip: None,
+        card: Some(card),
+    };
+    order.ordinal = bill.ordinal_for(&order.way(), Timestamp::now());
+    Ok(order)
+}
+
+/// The card, and the code that came to its holder, sealed.
+fn read_payment(
+    state: &AppState,
+    body: &JsonBody<CardPayment>,
+) -> Result<(SealedCard, String), ApiError> {
+    for (name, wanted) in [("pay_method", Channel::UnionPay.number()), ("end_type", 0)] {
+        if body.required(name)?.as_i64() != Some(wanted) {
+            return Err(ApiError::invalid(name, format!("Send {wanted}.")));
+        }
+    }
+    let code = body.required("vcode")?.as_str();
+    let code =
+        code.filter(|code| code.len() == 6 && code.bytes().all(|byte| byte.is_ascii_digit()));
+    let code = code.ok_or_else(|| ApiError::invalid("vcode", "Send six digits."))?;
+    let card = card(state, body, None)?;
+    let code = state.till.sealer.seal(SEALED_TEXT_CODE, code).map_err(ApiError::internal)?;
+    Ok((card, code))
+}
+
+/// The attempt of the card with `digest` that a code was sent for, or that is being charged already.
+/// A repeated request may mean one that has ended.
+fn chargeable<'a>(
+    bill: &'a BillRecord,
+    digest: &str,
+    replayed: bool,
+) -> Result<&'a Attempt, ApiError> {
+    let latest = bill
+        .attempts
+        .iter()
+        .rfind(|attempt| attempt.card.is_some() && attempt.payer.as_deref() == Some(digest));
+    if let Some(attempt) = latest
+        && (replayed || attempt.is_charging())
+    {
+        return Ok(attempt);
+    }
+    bill.may_pay(Timestamp::now()).and_then(|()| bill.may_charge()).map_err(order::conflict)?;
+    bill.chargeable(digest).ok_or_else(|| {
+        let error = ApiError::of(ErrorCode::Conflict, "Have a code sent first.");
+        error.with_data(json!({ "reason": "no_code" }))
+    })
+}
