@@ -56,6 +56,37 @@ async fn walk(name: &str, wish: &Value, pays: Pays, points: [&str; 2]) {
     assert_eq!(moved, [(Effect::Paid, 1250), (Effect::Refunded, 250)], "{name}");
 }
 
+/// Charges a card with a kill in the charge.
+async fn walk_by_card(point: &str) {
+    let shop = Shop::open().await;
+    let sn = shop.bill().await;
+    let worker = shop.cluster.worker(None).await;
+    let card = json!({ "account_no": "6216261000000000018", "phone": "13552535506" });
+    let (status, reply) = shop.post(&format!("{ORDERS}{sn}/send_vcode/"), &card).await;
+    assert_eq!(status, 200, "{point}: {reply}");
+    drop(worker);
+
+    let charge = json!({
+        "pay_method": 0, "end_type": 0, "vcode": "111111", "account_no": card["account_no"],
+    });
+    let charged = killed_at(&shop, point, &format!("{ORDERS}{sn}/unpay/"), &charge).await;
+    assert_eq!(charged["status"], "succeeded", "{point}: {charged}");
+    shop.bill_becomes(&sn, "paid", |bill| bill["status"] == 200).await;
+    let ledger = shop.sim.ledger();
+    let moved: Vec<_> = ledger.entries.iter().map(|one| (one.effect, one.amount)).collect();
+    assert_eq!(moved, [(Effect::Paid, 1250)], "{point}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_process_charges_no_card_twice() {
+    tokio::join!(
+        walk_by_card("worker.before_call"),
+        walk_by_card("worker.in_effect"),
+        walk_by_card("worker.after_effect"),
+        walk_by_card("worker.after_settle"),
+    );
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_process_moves_no_money_twice() {
     let code = json!({ "presentation": "code" });

@@ -56,6 +56,7 @@ fn order() -> Order {
             key: "20261124000000000001".parse().expect("key"),
             begun_at: now,
             transaction_id: None,
+            card: false,
         },
         scene: Scene::Native,
         presentation: Presentation::Code,

@@ -21,6 +21,8 @@ pub struct TradeRef {
     /// The provider's own number, as soon as a query or a notice told it. UnionPay needs it to
     /// refund; the others prefer it.
     pub transaction_id: Option<String>,
+    /// Whether a card was charged without the provider's page: UnionPay keeps those apart.
+    pub card: bool,
 }
 
 /// Names one refund at the provider.

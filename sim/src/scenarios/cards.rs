@@ -36,6 +36,15 @@ fn give_back(world: &World, kind: &str, order: &str, original: &str, fen: &str) 
     request
 }
 
+/// What a question about the transaction is answered within another business.
+async fn told_of_business(world: &World, of: &Fields, business: &str) -> Fields {
+    let mut question = fields([("txnType", "00"), ("txnSubType", "00"), ("bizType", business)]);
+    for name in ["orderId", "txnTime"] {
+        question.insert(name.to_owned(), of[name].clone());
+    }
+    world.unionpay("/gateway/api/queryTrans.do", question).await
+}
+
 /// What an answer says of the holder, which the merchant's key alone opens.
 fn told_holder(world: &World, info: &str) -> String {
     let holder = String::from_utf8(BASE64_STANDARD.decode(info).unwrap()).unwrap();
@@ -84,6 +93,8 @@ async fn a_card_is_opened_and_pays_and_is_paid_back() {
         let names = ["bizType", "queryId", "accNo", "payCardType"].map(|name| told[name].as_str());
         assert_eq!(names, ["000301", &paid["queryId"], "6221********0000", "02"]);
     }
+    let elsewhere = told_of_business(&world, &payment, "000000").await;
+    assert_eq!(elsewhere["respCode"], "34", "cards are asked for among cards");
 
     let refund = give_back(&world, "04", "20261124R001", &paid["queryId"], "300");
     let mut foreign = refund.clone();

@@ -48,17 +48,27 @@ pub(super) fn query(call: &Call<'_>) -> Result<Done, Fail> {
     } else {
         book.by_key(Provider::UnionPay, mer_id, &key)
     };
-    if let Some(trade) = trade {
+    if let Some(trade) = trade
+        && is_of_business(call, &trade.facts)
+    {
         let fields = of_trade(trade, call.act, now);
         return Ok(Done { fields, trade: Some(trade.id) });
     }
-    if let Some((trade, refund)) = book.refund(Provider::UnionPay, mer_id, &key) {
+    if let Some((trade, refund)) = book.refund(Provider::UnionPay, mer_id, &key)
+        && is_of_business(call, &refund.facts)
+    {
         return Ok(Done { fields: of_refund(trade, refund), trade: Some(trade.id) });
     }
     if let Some((fields, code)) = call.sim.cards.opening(mer_id, &key, now) {
         return Ok(Done { fields: answer(fields, code), trade: None });
     }
     Err(Fail::new("34", "no such transaction[orderId]"))
+}
+
+/// Cards without redirect are a business of their own: only who asks there is told of them.
+fn is_of_business(call: &Call<'_>, facts: &Fields) -> bool {
+    let asked = call.field("bizType") == "000301";
+    asked == facts.get("bizType").is_some_and(|business| business == "000301")
 }
 
 fn of_trade(trade: &Trade, act: Option<&Act>, now: DateTime<Utc>) -> Fields {

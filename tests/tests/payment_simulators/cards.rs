@@ -35,7 +35,8 @@ impl Shop {
     /// Has a code sent for a new order.
     async fn with_code(&self, key: &str, test: &TestCard) -> Order {
         let order = self.order(key, Scene::Native, Presentation::Page);
-        let order = Order { card: Some(card(test)), ..order };
+        let mut order = Order { card: Some(card(test)), ..order };
+        order.trade.card = true;
         let created = self.create(&order).await;
         assert_eq!(created.client["payment"]["id"], key);
         order

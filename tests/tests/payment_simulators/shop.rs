@@ -131,6 +131,7 @@ impl Shop {
                 key: key.parse().unwrap(),
                 begun_at: self.now(),
                 transaction_id: None,
+                card: false,
             },
             scene,
             presentation,

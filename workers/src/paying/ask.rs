@@ -58,6 +58,7 @@ pub(crate) fn trade_ref(bill: &BillRecord, attempt: &Attempt) -> TradeRef {
         key: attempt.key.clone(),
         begun_at: attempt.sent_at,
         transaction_id: payment.map(|payment| payment.transaction_id.clone()),
+        card: attempt.card.is_some(),
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! Their numbers, telephone numbers and codes leave this process encrypted or not at all.
 
+use std::time::Duration;
+
 use base64::{Engine, engine::general_purpose::STANDARD};
 use secrecy::ExposeSecret;
 use serde_json::json;
@@ -21,7 +23,7 @@ pub(super) const CARD_BUSINESS: &str = "000301";
 const NOT_OPEN: &str = "77";
 
 /// How long the page that opens a card can be used.
-const PAGE_LIFE: std::time::Duration = std::time::Duration::from_mins(15);
+const PAGE_LIFE: Duration = Duration::from_mins(15);
 
 /// Longest text of a telephone number that is shown.
 const MAX_PHONE: usize = 20;

@@ -29,7 +29,8 @@ impl UnionPay {
         trade: &TradeRef,
         call: &mut Call,
     ) -> Result<Fields, Outcome> {
-        let fields = self.common(&trade.key, trade.begun_at, ("00", "00", "000000"));
+        let business = if trade.card { CARD_BUSINESS } else { "000000" };
+        let fields = self.common(&trade.key, trade.begun_at, ("00", "00", business));
         self.ask((operation, QUERY, &trade.key), fields, call).await
     }
 
@@ -68,8 +69,12 @@ impl UnionPay {
         refund: &RefundRef,
         call: &mut Call,
     ) -> Result<Refund, ProviderError> {
-        let itself =
-            TradeRef { key: refund.key.clone(), begun_at: refund.begun_at, transaction_id: None };
+        let itself = TradeRef {
+            key: refund.key.clone(),
+            begun_at: refund.begun_at,
+            transaction_id: None,
+            card: refund.trade.card,
+        };
         match self.look_up(Operation::QueryRefund, &itself, call).await {
             Ok(answer) => {
                 let state = refund_state(answer.need("origRespCode")?, &answer)?;
