@@ -50,7 +50,7 @@ error_codes! {
     WxBindFirst = (400, "WX_BIND_FIRST"),
     /// The card's holder has to open it for payments first.
     ServiceNotOpen = (400, "SERVICE_NOT_OPEN"),
-    /// The code from the text message is wrong: have another one sent.
+    /// The code from the text message is wrong or too old: have another one sent.
     InvalidVcode = (400, "INVALID_VCODE"),
     /// The request's content is wrong; `data` names the fields.
     Validation = (400, "VALIDATION_EXCEPTION"),

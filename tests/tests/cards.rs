@@ -2,14 +2,17 @@
 
 #![expect(clippy::expect_used, reason = "a panic is how a test fails")]
 
+use std::time::Duration;
+
 use futures::future::join_all;
 use reqwest::StatusCode;
 use schemas::{
-    BillRecord, BillSn, BillStatus,
+    BillRecord, BillSn, BillStatus, Timestamp,
     bill::{AttemptState, RefundState},
 };
 use serde_json::{Value, json};
 use sim::{Act, Effect, Fault, TEST_CARDS};
+use store::Save;
 use tests::{
     desk::{Desk, Person},
     rig::Engine,
@@ -228,6 +231,34 @@ async fn a_charge_whose_answer_is_lost_is_asked_for_and_never_repeated() {
         );
         at.desk.at.bill_becomes(&sn, "paid", |bill| bill.status == BillStatus::Paid).await;
         assert_eq!(at.paid(&sn), 1, "{name}");
+    }
+    at.desk.worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_is_charged_by_a_consent_of_long_ago() {
+    let at = Counter::open(Engine::Embedded).await;
+    let long_ago = Timestamp::now() - Duration::from_mins(25);
+    for charged in [false, true] {
+        let sn = at.bill().await;
+        assert_eq!(at.send_code(&sn, GOOD).await.0, StatusCode::OK);
+        let mut bill = at.read(&sn).await;
+        // As if the worker had been without its provider since then.
+        bill.attempts[0].sent_at = long_ago;
+        bill.attempts[0].offer.as_mut().expect("offer").at = long_ago;
+        let bill = if charged {
+            bill.charge(1, long_ago).expect("charged")
+        } else {
+            bill.version += 1;
+            bill
+        };
+        assert_eq!(at.desk.at.rig.store.bills.save(&bill).await, Ok(Save::Stored));
+
+        let (status, body) = at.unpay(&sn, GOOD, CODE).await;
+        assert_eq!((status, &body["code"]), (StatusCode::BAD_REQUEST, &json!("INVALID_VCODE")));
+        assert_eq!(body["data"]["job"]["error"]["code"], json!("code_expired"), "{charged}");
+        assert_eq!(at.read(&sn).await.attempts[0].state, AttemptState::Closed, "{charged}");
+        assert_eq!(at.paid(&sn), 0, "{charged}");
     }
     at.desk.worker.stop().await;
 }

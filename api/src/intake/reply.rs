@@ -221,8 +221,8 @@ impl<T: ParseFromJSON + ToJSON + Send + Sync> MadeReply<T> {
 fn problem_of(job: &JobRecord) -> Option<ApiError> {
     let refused_as = |code: &str| job.error.as_ref().is_some_and(|error| error.code == code);
     let (code, message) = match job.state {
-        JobState::Failed if refused_as("invalid_vcode") => {
-            (ErrorCode::InvalidVcode, "The code is wrong. Have another one sent.")
+        JobState::Failed if refused_as("invalid_vcode") || refused_as("code_expired") => {
+            (ErrorCode::InvalidVcode, "The code is wrong or too old. Have another one sent.")
         }
         JobState::Failed => (ErrorCode::JobFailed, "The work was refused."),
         JobState::Cancelled => (ErrorCode::JobCancelled, "The work was cancelled."),

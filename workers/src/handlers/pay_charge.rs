@@ -23,6 +23,10 @@ use crate::{
 /// not arrived.
 const ON_ITS_WAY: Duration = Duration::from_mins(10);
 
+/// How long the holder's consent stands, from the moment their code was sent: after that nothing is
+/// charged any more, however long the provider was away.
+const CONSENT_LIFE: Duration = Duration::from_mins(10);
+
 /// What UnionPay answers when the code is wrong.
 const WRONG_CODE: &str = "71";
 
@@ -31,7 +35,7 @@ impl Handler for PayCharge {
         let bill = load(ctx, &wish.sn).await?;
         let attempt = attempt_of(&bill, wish)?;
         match attempt.state {
-            AttemptState::Open if attempt.is_uncharged() => charge(ctx, wish, bill).await,
+            AttemptState::Open if attempt.is_uncharged() => charge(ctx, wish, bill, &attempt).await,
             AttemptState::Open => resume(ctx, wish, bill, &attempt).await,
             _ => conclude(ctx, &bill, wish),
         }
@@ -68,7 +72,7 @@ async fn resume(
 ) -> Result<PayStanding, JobError> {
     match ask(ctx, bill, attempt).await? {
         // It never arrived. The same number again charges once, also when it arrives late.
-        (bill, Standing::NotFound) => charge(ctx, wish, bill).await,
+        (bill, Standing::NotFound) => charge(ctx, wish, bill, attempt).await,
         (bill, Standing::Paid | Standing::Closed) => conclude(ctx, &bill, wish),
         (_, Standing::Open | Standing::Paying) => Err(still_unknown(ctx, attempt)),
     }
@@ -95,7 +99,11 @@ async fn charge(
     ctx: &Context,
     wish: &CardCharge,
     bill: BillRecord,
+    attempt: &Attempt,
 ) -> Result<PayStanding, JobError> {
+    if !is_consented(attempt, Timestamp::now()) {
+        return expire(ctx, bill, attempt).await;
+    }
     let (bill, ()) = change(ctx, bill, |bill| {
         let charged =
             bill.charge(wish.attempt, Timestamp::now()).map_err(|refusal| match refusal {
@@ -158,6 +166,24 @@ async fn confirm(
         return Ok(PayStanding { sn: bill.id, status: bill.status });
     }
     conclude(ctx, &bill, wish)
+}
+
+fn is_consented(attempt: &Attempt, now: Timestamp) -> bool {
+    attempt.offer.as_ref().is_some_and(|sent| now < sent.at + CONSENT_LIFE)
+}
+
+/// Gives up an attempt whose consent is too old, and of which its provider knows nothing.
+async fn expire(
+    ctx: &Context,
+    bill: BillRecord,
+    attempt: &Attempt,
+) -> Result<PayStanding, JobError> {
+    let last = attempt.card.as_ref().and_then(|card| card.sent_at);
+    if last.is_some_and(|last| Timestamp::now() < last + ON_ITS_WAY) {
+        return Err(still_unknown(ctx, attempt));
+    }
+    close(ctx, bill, attempt.number, Source::Query).await?;
+    Err(JobError::Rejected("code_expired"))
 }
 
 /// Whether an earlier call, of which nothing was heard, may still be on its way: a refusal of the one
