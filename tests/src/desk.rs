@@ -121,6 +121,23 @@ impl Desk {
         told(self.send(request.header("prefer", "wait=20"), person, true).await).await
     }
 
+    /// The same with an `Idempotency-Key`.
+    ///
+    /// # Panics
+    ///
+    /// When something does not answer.
+    pub async fn post_as(
+        &self,
+        key: &str,
+        path: &str,
+        body: &Value,
+        person: &Person,
+    ) -> (StatusCode, Value) {
+        let request = self.http.post(format!("{}{path}", self.at.url)).json(body);
+        let request = request.header("prefer", "wait=20").header("idempotency-key", key);
+        told(self.send(request, person, true).await).await
+    }
+
     /// Sends it from the person's browser; with `signed_in` as its page does.
     async fn send(&self, request: RequestBuilder, person: &Person, signed_in: bool) -> Response {
         let cookie = person.cookie.lock().expect("cookie").clone();

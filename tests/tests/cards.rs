@@ -2,8 +2,9 @@
 
 #![expect(clippy::expect_used, reason = "a panic is how a test fails")]
 
-use std::time::Duration;
+use std::{fmt::Write, time::Duration};
 
+use aws_lc_rs::digest::{Context, SHA256};
 use futures::future::join_all;
 use reqwest::StatusCode;
 use schemas::{
@@ -186,6 +187,44 @@ async fn a_code_is_sent_once_a_minute_and_fifty_payments_charge_once() {
     }
     assert_eq!((at.paid(&sn), at.read(&sn).await.status), (1, BillStatus::Paid));
     at.desk.worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_stands_for_one_payment_and_gives_nothing_away() {
+    let at = Counter::open(Engine::Embedded).await;
+    let sn = at.bill().await;
+    assert_eq!(at.send_code(&sn, GOOD).await.0, StatusCode::OK);
+    let path = format!("/api/pay/order/{sn}/unpay/");
+    let payment =
+        |code: &str| json!({ "pay_method": 0, "end_type": 0, "vcode": code, "account_no": GOOD });
+    let paid = at.desk.post_as("k1", &path, &payment(CODE), &at.ada).await;
+    assert_eq!((paid.0, &paid.1["data"]["status"]), (StatusCode::OK, &json!(200)), "{paid:?}");
+    let again = at.desk.post_as("k1", &path, &payment(CODE), &at.ada).await;
+    assert_eq!(again, paid, "although the bill is paid");
+    let (status, body) = at.desk.post_as("k1", &path, &payment("222222"), &at.ada).await;
+    let reused = (StatusCode::UNPROCESSABLE_ENTITY, &json!("IDEMPOTENCY_KEY_REUSED"));
+    assert_eq!((status, &body["code"]), reused);
+    assert_eq!(at.paid(&sn), 1);
+
+    // Whoever has the store cannot try codes against what is kept of the request.
+    let job = at.desk.at.rig.store.jobs.by_idempotency_key(at.ada.id, "k1").await.expect("store");
+    let kept = job.expect("the job").idempotency.expect("the key").fingerprint;
+    assert_ne!(kept, fingerprint(&path, payment(CODE).to_string().as_bytes()));
+    at.desk.worker.stop().await;
+}
+
+/// The fingerprint of a call that has nothing to hide.
+fn fingerprint(path: &str, body: &[u8]) -> String {
+    let mut context = Context::new(&SHA256);
+    for part in [b"POST".as_slice(), path.as_bytes(), body] {
+        context.update(&part.len().to_be_bytes());
+        context.update(part);
+    }
+    let digest = context.finish();
+    digest.as_ref().iter().fold(String::new(), |mut hex, byte| {
+        write!(hex, "{byte:02x}").expect("a text");
+        hex
+    })
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

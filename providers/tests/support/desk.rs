@@ -69,12 +69,7 @@ pub(crate) fn begun_at() -> Timestamp {
 }
 
 pub(crate) fn trade() -> TradeRef {
-    TradeRef {
-        key: KEY.parse().unwrap(),
-        begun_at: begun_at(),
-        transaction_id: None,
-        card: false,
-    }
+    TradeRef { key: KEY.parse().unwrap(), begun_at: begun_at(), transaction_id: None, card: false }
 }
 
 pub(crate) fn order(scene: Scene, presentation: Presentation) -> Order {
