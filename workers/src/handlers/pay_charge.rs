@@ -14,7 +14,7 @@ use crate::{
     fault,
     handler::{Context, Handler, Undo},
     paying::{
-        Standing, Step, ask_again, change, close, load, look_at_trade, provider, question_failed,
+        Standing, Step, ask_again, ask_for_trade, change, close, load, look_at_trade, provider, question_failed,
         refused, take_in_trade, trade_ref,
     },
 };
@@ -70,7 +70,7 @@ async fn resume(
     bill: BillRecord,
     attempt: &Attempt,
 ) -> Result<PayStanding, JobError> {
-    match ask(ctx, bill, attempt).await? {
+    match ask_for_trade(ctx, bill, attempt).await? {
         // It never arrived. The same number again charges once, also when it arrives late.
         (bill, Standing::NotFound) => charge(ctx, wish, bill, attempt).await,
         (bill, Standing::Paid | Standing::Closed) => conclude(ctx, &bill, wish),
@@ -78,21 +78,6 @@ async fn resume(
     }
 }
 
-async fn ask(
-    ctx: &Context,
-    bill: BillRecord,
-    attempt: &Attempt,
-) -> Result<(BillRecord, Standing), JobError> {
-    let at = provider(ctx, attempt.channel, &attempt.app)?;
-    let mut call = Call::default();
-    let state = at.gateway.query(&trade_ref(&bill, attempt), &mut call).await;
-    at.note(call);
-    let state = state.map_err(|error| match error {
-        ProviderError::OutcomeUnknown(_) => still_unknown(ctx, attempt),
-        error => question_failed(error),
-    })?;
-    take_in_trade(ctx, bill, attempt.number, &state, Source::Query).await
-}
 
 /// Says in the bill that the card is charged, and charges it.
 async fn charge(
@@ -131,7 +116,7 @@ async fn charge(
             conclude(ctx, &bill, wish)
         }
         // The number is known already: what the provider says of the trade decides.
-        Err(ProviderError::Conflict(_)) => match ask(ctx, bill, &attempt).await? {
+        Err(ProviderError::Conflict(_)) => match ask_for_trade(ctx, bill, &attempt).await? {
             (bill, Standing::Paid | Standing::Closed) => conclude(ctx, &bill, wish),
             _ => Err(still_unknown(ctx, &attempt)),
         },

@@ -19,8 +19,8 @@ use crate::{
     fault,
     handler::{Context, Handler, Undo},
     paying::{
-        Standing, Step, ask_again, change, close, load, look_at_trade, provider, question_failed,
-        refused, take_in_trade, trade_ref,
+        Standing, Step, ask_again, ask_for_trade, change, close, load, look_at_trade, provider, question_failed,
+        refused, trade_ref,
     },
 };
 
@@ -135,7 +135,7 @@ async fn resume(
         bill.may_pay(Timestamp::now()).map_err(refused)?;
         return create(ctx, order, bill, &attempt).await;
     }
-    let (bill, standing) = ask(ctx, bill, &attempt).await?;
+    let (bill, standing) = ask_for_trade(ctx, bill, &attempt).await?;
     match standing {
         Standing::Paid => Err(refused(BillRefusal::Paid)),
         Standing::Closed => Err(JobError::Rejected("attempt_closed")),
@@ -149,21 +149,6 @@ async fn resume(
     }
 }
 
-async fn ask(
-    ctx: &Context,
-    bill: BillRecord,
-    attempt: &Attempt,
-) -> Result<(BillRecord, Standing), JobError> {
-    let at = provider(ctx, attempt.channel, &attempt.app)?;
-    let mut call = Call::default();
-    let state = at.gateway.query(&trade_ref(&bill, attempt), &mut call).await;
-    at.note(call);
-    let state = state.map_err(|error| match error {
-        ProviderError::OutcomeUnknown(_) => ask_again(ctx, format!("trade {}", attempt.key)),
-        error => question_failed(error),
-    })?;
-    take_in_trade(ctx, bill, attempt.number, &state, Source::Query).await
-}
 
 /// Makes the trade, and sees to it that somebody looks at it again. The payer waits for the sum of
 /// all that is done, so the first look is scheduled while the provider works, in a moment of calm.
@@ -325,7 +310,7 @@ async fn settle_conflict(
     bill: BillRecord,
     attempt: &Attempt,
 ) -> Result<PayOffer, JobError> {
-    let (bill, standing) = ask(ctx, bill, attempt).await?;
+    let (bill, standing) = ask_for_trade(ctx, bill, attempt).await?;
     match standing {
         Standing::Paid => Err(refused(BillRefusal::Paid)),
         Standing::Closed => Err(JobError::Rejected("attempt_closed")),

@@ -1,12 +1,13 @@
 //! Brings what a provider said into the bill.
 
-use providers::payment::{self, TradeState};
+use providers::payment::{self, Call, ProviderError, TradeState};
 use schemas::{
     BillRecord, JobError, Timestamp,
-    bill::{BillRefusal, Paid, PaymentNews, RefundNews, RefundState, Source, Surplus},
+    bill::{Attempt, BillRefusal, Paid, PaymentNews, RefundNews, RefundState, Source, Surplus},
 };
 
 use super::{
+    ask::{ask_again, provider, question_failed, trade_ref},
     bills::{Step, change},
     counters::{self, RefundTrouble},
 };
@@ -39,6 +40,28 @@ pub(crate) enum Heard {
     Surplus(Surplus),
     /// A provider contradicts itself. People should hear of it.
     Contradiction,
+}
+
+/// Asks how `attempt` stands at its provider, and takes that in, before anything is done again.
+///
+/// # Errors
+///
+/// [`JobError::Unknown`] when no usable answer came; others as [`take_in_trade`] and
+/// [`question_failed`].
+pub(crate) async fn ask_for_trade(
+    ctx: &Context,
+    bill: BillRecord,
+    attempt: &Attempt,
+) -> Result<(BillRecord, Standing), JobError> {
+    let at = provider(ctx, attempt.channel, &attempt.app)?;
+    let mut call = Call::default();
+    let state = at.gateway.query(&trade_ref(&bill, attempt), &mut call).await;
+    at.note(call);
+    let state = state.map_err(|error| match error {
+        ProviderError::OutcomeUnknown(_) => ask_again(ctx, format!("trade {}", attempt.key)),
+        error => question_failed(error),
+    })?;
+    take_in_trade(ctx, bill, attempt.number, &state, Source::Query).await
 }
 
 /// Takes in how attempt `number` stands at its provider.
