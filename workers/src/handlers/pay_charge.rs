@@ -14,8 +14,8 @@ use crate::{
     fault,
     handler::{Context, Handler, Undo},
     paying::{
-        Standing, Step, ask_again, ask_for_trade, change, close, load, look_at_trade, provider, question_failed,
-        refused, take_in_trade, trade_ref,
+        Standing, Step, ask_again, ask_for_trade, change, close, load, look_at_trade, provider,
+        question_failed, refused, take_in_trade, trade_ref,
     },
 };
 
@@ -77,7 +77,6 @@ async fn resume(
         (_, Standing::Open | Standing::Paying) => Err(still_unknown(ctx, attempt)),
     }
 }
-
 
 /// Says in the bill that the card is charged, and charges it.
 async fn charge(

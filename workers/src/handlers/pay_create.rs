@@ -19,8 +19,8 @@ use crate::{
     fault,
     handler::{Context, Handler, Undo},
     paying::{
-        Standing, Step, ask_again, ask_for_trade, change, close, load, look_at_trade, provider, question_failed,
-        refused, trade_ref,
+        Standing, Step, ask_again, ask_for_trade, change, close, load, look_at_trade, provider,
+        question_failed, refused, trade_ref,
     },
 };
 
@@ -148,7 +148,6 @@ async fn resume(
         }
     }
 }
-
 
 /// Makes the trade, and sees to it that somebody looks at it again. The payer waits for the sum of
 /// all that is done, so the first look is scheduled while the provider works, in a moment of calm.
