@@ -147,7 +147,7 @@ impl ApiError {
         error
     }
 
-    /// Replaces `data`, which is an object or null.
+    /// Replaces `data`: an object or null, but for [`ErrorCode::AccountInactive`].
     #[must_use]
     pub fn with_data(mut self, data: Value) -> Self {
         self.data = data;

@@ -50,6 +50,10 @@ error_codes! {
     WxBindFirst = (400, "WX_BIND_FIRST"),
     /// The card's holder has to open it for payments first.
     ServiceNotOpen = (400, "SERVICE_NOT_OPEN"),
+    /// The card's holder has to open it first; `data` is a page of HTML for that.
+    AccountInactive = (400, "ACCOUNT_INACTIVE"),
+    /// The bank knows the card's holder by another telephone number.
+    InconsistentPhone = (400, "INCONSISTENT_PHONE"),
     /// The code from the text message is wrong or too old: have another one sent.
     InvalidVcode = (400, "INVALID_VCODE"),
     /// The request's content is wrong; `data` names the fields.

@@ -98,6 +98,10 @@ numeric_id! {
     /// One registered device token.
     PushTokenId
 }
+numeric_id! {
+    /// One account that a user pays with or is paid to; it names something to its owner alone.
+    AccountId
+}
 
 impl JobId {
     /// When the id was made, to the millisecond and by the clock of the process that made it.
@@ -130,6 +134,12 @@ impl<'de> Deserialize<'de> for ImageId {
 }
 
 impl<'de> Deserialize<'de> for PushTokenId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Self::new(i64::deserialize(deserializer)?).ok_or_else(|| de::Error::custom(InvalidId))
+    }
+}
+
+impl<'de> Deserialize<'de> for AccountId {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         Self::new(i64::deserialize(deserializer)?).ok_or_else(|| de::Error::custom(InvalidId))
     }

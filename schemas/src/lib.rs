@@ -35,6 +35,7 @@ pub mod redirect;
 pub mod schedule;
 pub mod scope;
 pub mod time;
+pub mod wallet;
 pub mod webhook;
 
 pub use apns::{ApnsEnvironment, BundleId, DeviceToken};
@@ -43,7 +44,8 @@ pub use book_day::BookDay;
 pub use error_code::ErrorCode;
 pub use event::Event;
 pub use id::{
-    AuditId, ClientId, DeviceId, ImageId, JobId, KeyId, PushId, PushTokenId, SessionId, UserId,
+    AccountId, AuditId, ClientId, DeviceId, ImageId, JobId, KeyId, PushId, PushTokenId, SessionId,
+    UserId,
 };
 pub use job::{Job, JobError, JobRecord, JobSpec, JobState, RetryPolicy, Verdict};
 pub use money::{Currency, Fen};

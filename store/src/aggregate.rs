@@ -12,6 +12,7 @@ use schemas::{
     guess::GuessRecord,
     image::ImageRecord,
     matching::{MatchPage, MatchReport},
+    wallet::WalletRecord,
 };
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -110,6 +111,7 @@ pub(crate) const COLLECTIONS: &[&Collection] = &[
     &BILLS,
     &BINDINGS,
     &BIND_STATES,
+    &WALLETS,
     &MATCH_REPORTS,
     &MATCH_PAGES,
     &USERS,
@@ -176,6 +178,8 @@ static BIND_STATES: Collection = Collection {
     id: IdKind::Text,
     indexes: &[Index::on("expires_at", &[("expires_at", Ascending)])],
 };
+
+static WALLETS: Collection = Collection { name: "wallets", id: IdKind::Number, indexes: &[] };
 
 static MATCH_REPORTS: Collection = Collection {
     name: "match_reports",
@@ -266,6 +270,7 @@ aggregates! {
     BillRecord in BILLS as |one| Key::owned(&one.id, one.owner);
     BindingRecord in BINDINGS as |one| Key::owned(one.id.as_str(), one.owner);
     BindStateRecord in BIND_STATES as |one| Key::owned(one.id.as_str(), one.owner);
+    WalletRecord in WALLETS as |one| Key::of(one.id);
     MatchReport in MATCH_REPORTS as |one| Key::of(one.id.as_str());
     MatchPage in MATCH_PAGES as |one| Key::of(one.id.as_str());
     UserRecord in USERS as |one| Key::of(one.id);

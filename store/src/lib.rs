@@ -38,6 +38,7 @@ mod repository;
 mod samples;
 mod sessions;
 mod users;
+mod wallets;
 
 use std::path::Path;
 
@@ -61,6 +62,7 @@ pub use push_tokens::{Judged, PushTokenFilter, PushTokens, Registered};
 pub use pushes::Pushes;
 pub use sessions::Sessions;
 pub use users::Users;
+pub use wallets::Wallets;
 
 use engine::{Engine, Mongo, Sqlite, Stay, Tempo, is_owned};
 
@@ -111,6 +113,8 @@ pub struct Store {
     pub bills: Bills,
     /// Accounts of users at providers.
     pub bindings: Bindings,
+    /// What users keep for paying and being paid.
+    pub wallets: Wallets,
     /// What came of matching the providers' bills.
     pub matches: Matches,
     /// People who can sign in.
@@ -200,6 +204,7 @@ impl Store {
             images: Images::over(&engine),
             bills: Bills::over(&engine),
             bindings: Bindings::over(&engine),
+            wallets: Wallets::over(&engine),
             matches: Matches::over(&engine),
             users: Users::over(&engine),
             clients: Clients::over(&engine),
@@ -246,6 +251,7 @@ impl Store {
         self.images.close().await;
         self.bills.close().await;
         self.bindings.close().await;
+        self.wallets.close().await;
         self.matches.close().await;
         self.users.close().await;
         self.clients.close().await;

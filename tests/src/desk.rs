@@ -2,9 +2,10 @@
 
 use std::{sync::Mutex, time::Duration};
 
-use reqwest::{RequestBuilder, Response, StatusCode, redirect::Policy};
+use reqwest::{Method, RequestBuilder, Response, StatusCode, redirect::Policy};
 use schemas::{
-    Scopes, Timestamp, UserId, account::UserRecord, api_key::KeyRecord, profile::Profile,
+    Channel, Scopes, Timestamp, UserId, account::UserRecord, api_key::KeyRecord,
+    binding::BindingRecord, profile::Profile,
 };
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -136,6 +137,40 @@ impl Desk {
         let request = self.http.post(format!("{}{path}", self.at.url)).json(body);
         let request = request.header("prefer", "wait=20").header("idempotency-key", key);
         told(self.send(request, person, true).await).await
+    }
+
+    /// Sends `body` in the name of the person, and waits for nothing.
+    ///
+    /// # Panics
+    ///
+    /// When something does not answer.
+    pub async fn call(
+        &self,
+        (method, path): (Method, &str),
+        body: &Value,
+        person: &Person,
+    ) -> Response {
+        let request = self.http.request(method, format!("{}{path}", self.at.url)).json(body);
+        self.send(request, person, true).await
+    }
+
+    /// Binds the WeChat account of the simulators' person to `person`, by a code under `app`.
+    ///
+    /// # Panics
+    ///
+    /// When it is not bound.
+    pub async fn bind_wechat(&self, person: &Person, app: &str) -> BindingRecord {
+        let gateway = self.at.rig.till.gateway(Channel::WeChatPay, app).expect("app");
+        let page = gateway.consent_url(&self.at.url, None).expect("an app with a secret");
+        let scanned = self.allow(&page, "/_sim/wechat-consent").await;
+        let code = Url::parse(&scanned).expect("address");
+        let code =
+            code.query_pairs().find(|(name, _)| name == "code").expect("code").1.into_owned();
+        let body = json!({ "code": code, "wx_app_type": app });
+        let (status, body) = self.post("/api/user/profile/wechat-binding/", &body, person).await;
+        assert_eq!(status, StatusCode::OK, "{body}");
+        let bound = self.at.rig.store.bindings.get(person.id, Channel::WeChatPay).await;
+        bound.expect("store").expect("bound")
     }
 
     /// Sends it from the person's browser; with `signed_in` as its page does.

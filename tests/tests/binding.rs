@@ -254,20 +254,6 @@ async fn scanned_to_unbind(desk: &Desk, person: &Person) -> String {
     desk.allow(&page, "/_sim/wechat-consent").await
 }
 
-/// Binds the WeChat account of the simulators' person to `person`, by a code.
-async fn bind_wechat(desk: &Desk, person: &Person, app: &str) -> BindingRecord {
-    let gateway = desk.at.rig.till.gateway(Channel::WeChatPay, app).expect("app");
-    let page = gateway.consent_url(&desk.at.url, None).expect("an app with a secret");
-    let scanned = desk.allow(&page, "/_sim/wechat-consent").await;
-    let code = Url::parse(&scanned).expect("address");
-    let code = code.query_pairs().find(|(name, _)| name == "code").expect("code").1.into_owned();
-    let body = json!({ "code": code, "wx_app_type": app });
-    let (status, body) = desk.post("/api/user/profile/wechat-binding/", &body, person).await;
-    assert_eq!(status, StatusCode::OK, "{body}");
-    let bound = desk.at.rig.store.bindings.get(person.id, Channel::WeChatPay).await;
-    bound.expect("store").expect("bound")
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn wechat_is_unbound_by_the_person_whose_account_it_is() {
     let desk = Desk::open(Engine::Distributed).await;
@@ -276,8 +262,8 @@ async fn wechat_is_unbound_by_the_person_whose_account_it_is() {
     let (status, body) = desk.get(WECHAT_UNBIND, &ada).await;
     assert_eq!((status, &body["code"]), (StatusCode::BAD_REQUEST, &json!("WX_BIND_FIRST")));
     assert_eq!(body["data"], json!(null), "nothing to scan that would bind");
-    let bound = bind_wechat(&desk, &ada, "official_account").await;
-    bind_wechat(&desk, &bob, "official_account").await;
+    let bound = desk.bind_wechat(&ada, "official_account").await;
+    desk.bind_wechat(&bob, "official_account").await;
 
     let page = desk.come_back(&scanned_to_unbind(&desk, &ada).await, &phone).await;
     let page = page.text().await.expect("page");
@@ -305,7 +291,7 @@ async fn wechat_is_unbound_by_the_person_whose_account_it_is() {
     assert_eq!(desk.get(WECHAT_INFO, &bob).await.0, StatusCode::OK, "another user stays");
 
     // The id of an app for telephones is another one; the id that both share tells who it is.
-    bind_wechat(&desk, &ada, "feat_ios_app").await;
+    desk.bind_wechat(&ada, "feat_ios_app").await;
     assert_eq!(unbound(&desk, &ada, &phone).await, desk.at.url);
     assert_eq!(desk.get(WECHAT_INFO, &ada).await.0, StatusCode::BAD_REQUEST);
 

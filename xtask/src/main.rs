@@ -27,6 +27,8 @@ enum Command {
     Schemas(command::schemas::Arguments),
     /// Check that every crate uses only what deny.toml lets it
     Boundaries(command::boundaries::Arguments),
+    /// Format every Rust file, also those that only a macro declares
+    Fmt,
     /// Check formatting, lints, documentation, written schemas and dependencies
     Ci(command::ci::Arguments),
 }
@@ -40,6 +42,7 @@ async fn main() -> ExitCode {
         Command::Bench(arguments) => bench::run(arguments).await,
         Command::Schemas(arguments) => command::schemas::run(arguments).await,
         Command::Boundaries(arguments) => command::boundaries::run(&arguments),
+        Command::Fmt => command::ci::format().await,
         Command::Ci(arguments) => command::ci::run(arguments).await,
     };
     outcome.unwrap_or_else(|error| {

@@ -18,7 +18,9 @@ pub(crate) use account::AccountApi;
 pub(crate) use apns_token::ApnsTokenApi;
 pub(crate) use job::JobApi;
 pub(crate) use media::Media;
-pub(crate) use pay::{BindingApi, CardApi, NOTIFY_PATH, Notify, PayApi, UNBUILT, unbuilt};
+pub(crate) use pay::{
+    BindingApi, CardApi, NOTIFY_PATH, Notify, PayApi, UNBUILT, WalletApi, unbuilt,
+};
 pub(crate) use push::{MAX_PUSH_BODY, PUSH_PATH, PushApi};
 pub use push::{read_order, resolve};
 pub(crate) use user_image::UserImageApi;

@@ -6,7 +6,7 @@ use poem_openapi::{
     registry::{MetaSchema, MetaSchemaRef},
     types::{ParseFromParameter, ParseResult, Type},
 };
-use schemas::{BillSn, DeviceToken, ImageId, JobId, PushId};
+use schemas::{AccountId, BillSn, DeviceToken, ImageId, JobId, PushId};
 
 use crate::error::ApiError;
 
@@ -60,6 +60,10 @@ macro_rules! path_id {
 path_id! {
     /// A picture.
     ImagePathId(ImageId) = "integer", "int64"
+}
+path_id! {
+    /// An account that a user keeps.
+    AccountPathId(AccountId) = "integer", "int64"
 }
 path_id! {
     /// A job.

@@ -28,7 +28,7 @@ use crate::{
     },
     routes::{
         AccountApi, ApnsTokenApi, BindingApi, CardApi, JobApi, PayApi, PushApi, UNBUILT,
-        UserImageApi,
+        UserImageApi, WalletApi,
     },
 };
 
@@ -44,7 +44,7 @@ pub(super) type Operations = (
     AccountApi,
     UserImageApi,
     (ApnsTokenApi, PushApi),
-    (PayApi, CardApi, BindingApi),
+    (PayApi, CardApi, WalletApi, BindingApi),
     JobApi,
 );
 

@@ -20,7 +20,7 @@ use crate::{
     },
     routes::{
         AccountApi, ApnsTokenApi, BindingApi, CardApi, JobApi, Media, Notify, PayApi, PushApi,
-        UserImageApi, unbuilt,
+        UserImageApi, WalletApi, unbuilt,
     },
     state::AppState,
 };
@@ -68,7 +68,12 @@ impl Site {
             AccountApi(state.clone()),
             UserImageApi::new(state.clone()),
             (ApnsTokenApi::new(state.clone()), PushApi::new(state.clone())),
-            (PayApi::new(state.clone()), CardApi(state.clone()), BindingApi(state.clone())),
+            (
+                PayApi::new(state.clone()),
+                CardApi(state.clone()),
+                WalletApi(state.clone()),
+                BindingApi(state.clone()),
+            ),
             JobApi::new(state.clone()),
         );
         let media = Route::new().at("/media/:uid/UserImage/:file", Media::new(state.clone()));

@@ -319,8 +319,8 @@ async fn a_forged_notice_changes_nothing_and_calls_that_are_not_built_say_so() {
     error("read", read, 405, "METHOD_NOT_ALLOWED").await;
     assert_eq!(app.store.jobs.count(&JobFilter::default(), 10).await.unwrap(), 0);
 
-    let kept = app.post("/api/pay/account/", &json!({}), &app.ada).await;
-    error("kept cards", kept, 501, "NOT_IMPLEMENTED").await;
+    let password = app.post("/api/pay/payment/change-password/", &json!({}), &app.ada).await;
+    error("a password for paying", password, 501, "NOT_IMPLEMENTED").await;
     let card = json!({ "account_no": "6216261000000000018" });
     let card = app.post("/api/pay/account/open_query/", &card, &app.ada).await;
     error("an account that takes no cards", card, 400, "VALIDATION_EXCEPTION").await;

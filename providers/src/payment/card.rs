@@ -80,6 +80,42 @@ pub enum CardState {
     NotOpen,
 }
 
+impl CardState {
+    /// Whether the provider may know the card's holder by the telephone number of `card`: as far as
+    /// it shows one.
+    #[must_use]
+    pub fn fits(&self, card: &Card) -> bool {
+        let (Self::Open(Some(shown)), Some(phone)) = (self, &card.phone) else { return true };
+        let (shown, phone) = (shown.as_bytes(), phone.expose_secret().as_bytes());
+        let same = |(shown, told): (&u8, &u8)| *shown == b'*' || shown == told;
+        let first = || shown.iter().zip(phone).take(3).all(same);
+        let last = || shown.iter().rev().zip(phone.iter().rev()).take(4).all(same);
+        first() && last()
+    }
+}
+
+/// The code that shows whose a card is.
+#[derive(Debug, Clone)]
+pub struct CardProof {
+    /// The card, with the number and the time under which the code was sent.
+    pub asked: CardAsk,
+    /// The code.
+    pub code: SecretString,
+}
+
+/// What the provider says to a code that was tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProofState {
+    /// It is the right one.
+    Proven,
+    /// It is wrong or too old.
+    WrongCode,
+    /// The provider does not take this card.
+    Refused,
+    /// It was never tried.
+    Untried,
+}
+
 /// A card to be charged.
 #[derive(Debug, Clone)]
 pub struct Charge {
@@ -100,6 +136,25 @@ mod tests {
     #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
     use super::*;
+
+    #[test]
+    fn a_phone_is_compared_as_far_as_it_is_shown() {
+        let cases = [
+            (Some("135****5506"), "13552535506", true),
+            (Some("135****5506"), "13600005506", false),
+            (Some("135****5506"), "13552535507", false),
+            (Some("135*5506"), "13552535506", true),
+            (Some("135****55**"), "13552535599", true),
+            (Some("*******5506"), "18100005506", true),
+            (None, "18100000000", true),
+        ];
+        for (shown, phone, fits) in cases {
+            let number = CardNumber::read("6216261000000000018").unwrap();
+            let card = Card::new(number, Some(phone.into()));
+            let state = CardState::Open(shown.map(str::to_owned));
+            assert_eq!(state.fits(&card), fits, "{shown:?} {phone}");
+        }
+    }
 
     #[test]
     fn a_sealed_card_shows_its_mask_alone_and_opens_with_its_key() {

@@ -37,7 +37,7 @@ mod wechat_pay;
 
 pub use self::{
     call::{Call, DEFAULT_TIMEOUT, Exchange, Field, MAX_EXCHANGES, Purpose, Trail},
-    card::{Card, CardAsk, CardState, Charge},
+    card::{Card, CardAsk, CardProof, CardState, Charge, ProofState},
     error::ProviderError,
     gateway::{Gateway, Gateways},
     notice::{MAX_NOTICE_BYTES, Notice, NoticeAnswer, NotifyError, RawNotify, RawReply},

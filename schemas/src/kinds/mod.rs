@@ -11,6 +11,8 @@ macro_rules! for_each_job {
             pay_bill_match::PayBillMatch,
             pay_bill_round::PayBillRound,
             pay_bind::PayBind,
+            pay_card_code::PayCardCode,
+            pay_card_keep::PayCardKeep,
             pay_card_look::PayCardLook,
             pay_card_open::PayCardOpen,
             pay_charge::PayCharge,

@@ -18,6 +18,7 @@ mod push_tokens;
 mod pushes;
 mod refreshes;
 mod sample;
+mod wallets;
 
 use place::{Engine, Place};
 
@@ -89,6 +90,8 @@ on_both_engines! {
     bindings::an_account_is_one_for_each_user_and_provider,
     bindings::an_account_is_forgotten_as_it_was_seen,
     bindings::a_consent_is_used_once_and_forgotten_in_time,
+    wallets::a_wallet_is_its_owners_and_comes_back_as_it_was,
+    wallets::of_several_changes_of_one_wallet_one_is_saved,
     matches::a_report_is_replaced_as_a_whole,
     matches::old_reports_go_with_their_pages,
     matches::reports_are_found_by_their_day,

@@ -116,6 +116,27 @@ pub(crate) const ROWS: &[(&str, Row)] = &[
         "POST /api/pay/account/open_card_front/",
         Row::Nobodys("about a card; whoever holds it opens it with its bank, not here"),
     ),
+    ("GET /api/pay/account/", Row::OwnOnly(|ada| vec![call("", ada.query())])),
+    (
+        "POST /api/pay/account/",
+        Row::Nobodys("about a card; its holder shows a code, and the caller keeps it"),
+    ),
+    ("DELETE /api/pay/account/{id}/", Row::NotFound(|ada| vec![call(ada.account(), "")])),
+    ("POST /api/pay/account/default_receipt/", Row::NotFound(preference)),
+    ("POST /api/pay/account/default_payment/", Row::NotFound(preference)),
+    (
+        "POST /api/pay/account/bind-unpay-account/send-vcode/",
+        Row::Nobodys("about a card; whoever holds it gets the code"),
+    ),
+    (
+        "POST /api/pay/account/bind-unpay-account/",
+        Row::Nobodys("about a card; its holder shows a code, and the caller keeps it"),
+    ),
+    ("GET /api/pay/payment/", Row::OwnOnly(|ada| vec![call("", ada.query())])),
+    (
+        "PATCH /api/pay/payment/",
+        Row::OwnOnly(|ada| vec![call("", ada.query()).json(json!({ "currency": "CNY" }))]),
+    ),
     (
         "POST /api/pay/order/{sn}/send_vcode/",
         Row::NotFound(|ada| {
@@ -204,6 +225,10 @@ pub(crate) enum Body {
     None,
     Json(Value),
     Upload,
+}
+
+fn preference(ada: &Victim) -> Vec<Call> {
+    vec![call("", "").json(json!({ "account_id": ada.account() }))]
 }
 
 pub(crate) fn call(id: impl Display, query: impl Into<String>) -> Call {

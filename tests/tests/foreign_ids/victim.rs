@@ -4,22 +4,24 @@ use std::time::Duration;
 
 use api::auth::NewKey;
 use schemas::{
-    ApnsEnvironment, BillRecord, BillSn, Channel, Currency, Fen, ImageId, JobRecord, KeyId, PushId,
-    Scopes, SessionId, Timestamp, UserId,
+    AccountId, ApnsEnvironment, BillRecord, BillSn, Channel, Currency, Fen, ImageId, JobRecord,
+    KeyId, PushId, Scopes, SessionId, Timestamp, UserId,
     account::{ClientRecord, Grant, SessionRecord, UserRecord},
     api_key::KeyRecord,
     bill::NewBill,
     binding::BindingRecord,
+    card::SealedCard,
     image::{ImageFormat, ImageRecord},
     job::NewJob,
     kinds::{ImageDelete, image_delete::ImageDeletion, pay_create::SealedPayer},
     profile::Profile,
     push::{Audience, PushCampaign, Segment},
     push_token::{PushTokenRecord, Registration, SignedIn},
+    wallet::{KeptCard, WalletRecord},
 };
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
-use store::{Insert, Store};
+use store::{Insert, Save, Store};
 use tests::pushed::order;
 
 /// The first user, with one of everything.
@@ -33,6 +35,7 @@ pub(crate) struct Victim {
     pub(crate) bill: BillRecord,
     pub(crate) push: PushCampaign,
     pub(crate) device: PushTokenRecord,
+    pub(crate) wallet: WalletRecord,
 }
 
 impl Victim {
@@ -64,6 +67,8 @@ impl Victim {
             self.device.token.as_str().to_owned(),
             self.device.device_id.clone(),
             self.device.number.to_string(),
+            self.account().to_string(),
+            self.wallet.cards[0].card.shown.clone(),
         ]
     }
 
@@ -91,7 +96,14 @@ impl Victim {
         assert_eq!(store.push_tokens.insert(&device).await, Ok(Insert::Stored));
         let push = push(user.id);
         assert_eq!(store.pushes.insert(&push).await, Ok(Insert::Stored));
-        Self { user, image, hidden, job, session, key, bill, push, device }
+        let wallet = wallet(user.id);
+        assert_eq!(store.wallets.save(&wallet).await, Ok(Save::Stored));
+        Self { user, image, hidden, job, session, key, bill, push, device, wallet }
+    }
+
+    /// The card that the user keeps.
+    pub(crate) fn account(&self) -> AccountId {
+        self.wallet.cards[0].id
     }
 
     /// That everything is as it was.
@@ -108,6 +120,8 @@ impl Victim {
         assert_eq!(found.as_ref(), Some(&self.push), "{name}");
         let found = store.push_tokens.get(&self.device.app, &self.device.token).await;
         assert_eq!(found.expect("store").as_ref(), Some(&self.device), "{name}");
+        let found = store.wallets.get(self.user.id).await.expect("store");
+        assert_eq!(found, self.wallet, "{name}");
         let versions = (
             store.users.get(self.user.id).await.expect("store").map(|user| user.version),
             store.sessions.get(self.session.id).await.expect("store").map(|found| found.version),
@@ -115,6 +129,19 @@ impl Victim {
         );
         assert_eq!(versions, (Some(1), Some(1), Some(1)), "{name}");
     }
+}
+
+/// A wallet with one card.
+fn wallet(owner: UserId) -> WalletRecord {
+    let card = SealedCard {
+        digest: "d1".to_owned(),
+        shown: "621234*********4321".to_owned(),
+        number: "AAAA".to_owned(),
+        phone: Some("AAAA".to_owned()),
+    };
+    let proof = "0123456789abcdef".parse().expect("key");
+    let new = KeptCard { id: AccountId::generate(), card, proof, kept_at: Timestamp::now() };
+    WalletRecord::empty(owner).keep(new).expect("room")
 }
 
 pub(crate) fn user(username: &str) -> UserRecord {

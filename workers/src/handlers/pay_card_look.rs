@@ -2,7 +2,8 @@
 
 use providers::payment::{Call, Card, CardAsk, CardState, ProviderError};
 use schemas::{
-    Channel, JobError, ProviderKey, Timestamp,
+    Channel, JobError, JobId, ProviderKey, Timestamp,
+    card::SealedCard,
     kinds::{
         PayCardLook,
         pay_card_look::{CardQuestion, CardStanding},
@@ -34,13 +35,19 @@ impl Handler for PayCardLook {
 
 /// The question under the job's own number.
 pub(super) fn card_ask(ctx: &Context, question: &CardQuestion) -> Result<CardAsk, JobError> {
-    let key = ProviderKey::try_from(ctx.job.to_string().replace('-', ""));
-    let card = Card::open(&ctx.till.sealer, &question.card);
-    Ok(CardAsk {
-        key: key.map_err(JobError::again)?,
-        at: Timestamp::now(),
-        card: card.map_err(|_| JobError::Rejected("card_unreadable"))?,
-    })
+    let card = card(ctx, &question.card)?;
+    Ok(CardAsk { key: job_key(ctx.job)?, at: Timestamp::now(), card })
+}
+
+/// The card that was sealed in a payload.
+pub(super) fn card(ctx: &Context, sealed: &SealedCard) -> Result<Card, JobError> {
+    let card = Card::open(&ctx.till.sealer, sealed);
+    card.map_err(|_| JobError::Rejected("card_unreadable"))
+}
+
+/// A number that is `job`'s alone, for a provider.
+pub(super) fn job_key(job: JobId) -> Result<ProviderKey, JobError> {
+    ProviderKey::try_from(job.to_string().replace('-', "")).map_err(JobError::again)
 }
 
 /// A refusal is the provider's last word about a card.

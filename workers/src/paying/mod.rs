@@ -11,7 +11,7 @@ mod follow;
 mod news;
 
 pub(crate) use ask::{
-    ask_again, leave_to_operator, provider, question_failed, refund_ref, trade_ref,
+    Provider, ask_again, leave_to_operator, provider, question_failed, refund_ref, trade_ref,
 };
 pub(crate) use bills::{Step, change, load};
 pub(crate) use counters::{begin as begin_counters, foreign_notice};

@@ -45,6 +45,12 @@ pub(crate) async fn run(arguments: Arguments) -> Outcome {
     Ok(ExitCode::FAILURE)
 }
 
+/// `cargo xtask fmt`: writes what the first check asks for.
+pub(crate) async fn format() -> Outcome {
+    let mut interrupts = Interrupts::listen()?;
+    Ok(child::run(rustfmt().await?, &mut interrupts).await?.exit_code())
+}
+
 /// The checks, the quick ones first; without a command when the tool is not installed.
 async fn checks() -> Result<Vec<(&'static str, Option<Command>)>, Box<dyn std::error::Error>> {
     let clippy = ["clippy", "--workspace", "--all-targets", "--all-features", "--quiet"];
@@ -53,8 +59,10 @@ async fn checks() -> Result<Vec<(&'static str, Option<Command>)>, Box<dyn std::e
     let mut doc = cargo(&["doc", "--workspace", "--no-deps", "--quiet"]);
     doc.env("RUSTDOCFLAGS", "-D warnings");
     let deny = || cargo(&["deny", "--all-features", "check", "bans", "licenses", "sources"]);
+    let mut formatting = rustfmt().await?;
+    formatting.arg("--check");
     Ok(vec![
-        ("formatting", Some(rustfmt().await?)),
+        ("formatting (cargo xtask fmt)", Some(formatting)),
         ("clippy", Some(clippy)),
         ("documentation", Some(doc)),
         ("written schemas", Some(cargo(&["xtask", "schemas", "--check"]))),
@@ -75,6 +83,6 @@ async fn rustfmt() -> Result<Command, Box<dyn std::error::Error>> {
     let names = String::from_utf8(output.stdout)?;
     let names = names.split('\0').filter(|name| workspace::root().join(name).is_file());
     let mut rustfmt = Command::new("rustfmt");
-    rustfmt.args(["--check", "--edition", "2024"]).args(names).current_dir(workspace::root());
+    rustfmt.args(["--edition", "2024"]).args(names).current_dir(workspace::root());
     Ok(rustfmt)
 }

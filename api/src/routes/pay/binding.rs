@@ -323,6 +323,11 @@ pub(super) fn not_set_up(channel: Channel) -> ApiError {
     ApiError::of(ErrorCode::NotImplemented, text)
 }
 
+/// The name of the person at the provider; empty when the consent did not cover it.
+pub(super) fn nickname(state: &AppState, bound: &BindingRecord) -> String {
+    shown(state, bound).nickname
+}
+
 /// What the person shows of themselves; nothing of it is known with another key than it was sealed.
 fn shown(state: &AppState, bound: &BindingRecord) -> WechatAccount {
     let opened = bound.profile.as_ref().and_then(|profile| {

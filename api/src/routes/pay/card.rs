@@ -8,11 +8,10 @@ use poem_openapi::{
     OpenApi,
     param::{Header, Path},
 };
-use providers::payment::{Card, Gateway};
 use schemas::{
     BillRecord, Channel, ErrorCode, Queue, Scene, Timestamp,
     bill::Attempt,
-    card::{CardNumber, SEALED_TEXT_CODE, SealedCard},
+    card::SealedCard,
     job::NewJob,
     kinds::{
         PayCardLook, PayCardOpen, PayCharge, PayCreate,
@@ -22,25 +21,21 @@ use schemas::{
         pay_create::{PayOffer, PayOrder},
     },
 };
-use secrecy::SecretString;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{
-    call::Call,
+    card_fields::{charger, code, kept, named, phone, private_call},
     card_shapes::{CardNamed, CardOpening, CardOwner, CardPayment, CodeSent, CodeWish},
     order, own,
 };
 use crate::{
-    auth::{Bearer, Caller},
+    auth::Bearer,
     error::ApiError,
     intake::ResultReply,
     routes::{json_body::JsonBody, path_id::BillPathId},
     state::{AppState, RequestContext},
     view::{Area, Bill, Resource},
 };
-
-/// What the fingerprint of a request about a card is made for.
-const REQUEST: &str = "card request";
 
 /// The calls about cards.
 pub(crate) struct CardApi(pub(crate) AppState);
@@ -62,7 +57,7 @@ impl CardApi {
         request: &Request,
     ) -> Result<ResultReply<Resource<CardOwner>>, ApiError> {
         let question = question(&self.0, &body)?;
-        let call = self.call(&caller, context, request, &body)?;
+        let call = private_call(&self.0, &caller, context, request, &body)?;
         let mut job =
             NewJob::of::<PayCardLook>(caller.user, &question).map_err(ApiError::internal)?;
         job.queue = Some(Queue::of_channel(Channel::UnionPay));
@@ -94,7 +89,7 @@ impl CardApi {
         request: &Request,
     ) -> Result<ResultReply<Resource<CardOpening>>, ApiError> {
         let question = question(&self.0, &body)?;
-        let call = self.call(&caller, context, request, &body)?;
+        let call = private_call(&self.0, &caller, context, request, &body)?;
         let mut job =
             NewJob::of::<PayCardOpen>(caller.user, &question).map_err(ApiError::internal)?;
         job.queue = Some(Queue::of_channel(Channel::UnionPay));
@@ -125,9 +120,13 @@ impl CardApi {
         Data(context): Data<&RequestContext>,
         request: &Request,
     ) -> Result<ResultReply<Resource<CodeSent>>, ApiError> {
-        let call = self.call(&caller, context, request, &body)?;
+        let call = private_call(&self.0, &caller, context, request, &body)?;
         let bill = own(&self.0, caller.user, &sn.0.get()?).await?;
-        let order = code_order(&self.0, &bill, &body)?;
+        let card = match body.get("account_no") {
+            None => kept(&self.0, caller.user, &body).await?,
+            Some(_) => named(&self.0, &body, Some(phone(&body)?))?,
+        };
+        let order = code_order(&self.0, &bill, card)?;
         let now = Timestamp::now();
         let begun = bill.attempt_by(&order.way(), order.ordinal).is_some();
         let payable = if begun { bill.may_pay(now) } else { bill.may_begin(now) };
@@ -167,9 +166,13 @@ impl CardApi {
         Data(context): Data<&RequestContext>,
         request: &Request,
     ) -> Result<ResultReply<Resource<Bill>>, ApiError> {
-        let call = self.call(&caller, context, request, &body)?;
+        let call = private_call(&self.0, &caller, context, request, &body)?;
         let bill = own(&self.0, caller.user, &sn.0.get()?).await?;
-        let (card, code) = read_payment(&self.0, &body)?;
+        let code = read_payment(&self.0, &body)?;
+        let card = match body.get("account_no") {
+            None => kept(&self.0, caller.user, &body).await?,
+            Some(_) => named(&self.0, &body, None)?,
+        };
         let replayed = call.earlier(&self.0).await?.is_some();
         let attempt = chargeable(&bill, &card.digest, replayed)?.number;
         let charge = CardCharge { sn: bill.id.clone(), attempt, card, code };
@@ -180,69 +183,13 @@ impl CardApi {
     }
 }
 
-impl CardApi {
-    fn call<T>(
-        &self,
-        caller: &Caller,
-        context: &RequestContext,
-        request: &Request,
-        body: &JsonBody<T>,
-    ) -> Result<Call, ApiError> {
-        // The fingerprint of a request is kept, and a plain one of so few digits gives them away.
-        let raw = String::from_utf8_lossy(body.raw());
-        let digest = self.0.till.sealer.digest(REQUEST, &raw);
-        Call::of(&self.0, caller.user, context, request, digest.as_bytes())
-    }
-}
-
-/// The account that charges cards.
-fn charger(state: &AppState) -> Result<&Gateway, ApiError> {
-    let taking = state.till.gateways.iter().find(|gateway| gateway.takes_cards());
-    let text = "Cards are not taken here.";
-    taking.ok_or_else(|| ApiError::invalid("account_no", text))
-}
-
-/// The card that `body` names, with `phone` where the call asks for it.
-fn card<T>(
-    state: &AppState,
-    body: &JsonBody<T>,
-    phone: Option<SecretString>,
-) -> Result<SealedCard, ApiError> {
-    if body.get("account_no").is_none() && body.get("account_id").is_some() {
-        return Err(ApiError::invalid("account_id", "There is no such account."));
-    }
-    let number = body.required("account_no")?.as_str().unwrap_or_default();
-    let number = CardNumber::read(number);
-    let number = number.map_err(|_| ApiError::invalid("account_no", "Send 13 to 19 digits."))?;
-    Card::new(number, phone).seal(&state.till.sealer).map_err(ApiError::internal)
-}
-
 fn question(state: &AppState, body: &JsonBody<CardNamed>) -> Result<CardQuestion, ApiError> {
-    let card = card(state, body, None)?;
+    let card = named(state, body, None)?;
     Ok(CardQuestion { app: charger(state)?.name().to_owned(), card })
 }
 
-/// The order that has a code sent.
-fn code_order(
-    state: &AppState,
-    bill: &BillRecord,
-    body: &JsonBody<CodeWish>,
-) -> Result<PayOrder, ApiError> {
-    let phone = match body.get("phone").map(Value::as_str) {
-        // A card that is named by its number needs it; one that is not there is said first.
-        None if body.get("account_no").is_some() => {
-            return Err(ApiError::invalid("phone", "This field is required."));
-        }
-        None => None,
-        Some(phone) => {
-            let digits = phone.filter(|phone| {
-                (6..=20).contains(&phone.len()) && phone.bytes().all(|byte| byte.is_ascii_digit())
-            });
-            let digits = digits.ok_or_else(|| ApiError::invalid("phone", "Send 6 to 20 digits."));
-            Some(SecretString::from(digits?))
-        }
-    };
-    let card = card(state, body, phone)?;
+/// The order that has a code sent for `card`.
+fn code_order(state: &AppState, bill: &BillRecord, card: SealedCard) -> Result<PayOrder, ApiError> {
     let mut order = PayOrder {
         sn: bill.id.clone(),
         channel: Channel::UnionPay,
@@ -258,23 +205,14 @@ fn code_order(
     Ok(order)
 }
 
-/// The card, and the code that came to its holder, sealed.
-fn read_payment(
-    state: &AppState,
-    body: &JsonBody<CardPayment>,
-) -> Result<(SealedCard, String), ApiError> {
+/// The code that came to the card's holder, sealed.
+fn read_payment(state: &AppState, body: &JsonBody<CardPayment>) -> Result<String, ApiError> {
     for (name, wanted) in [("pay_method", Channel::UnionPay.number()), ("end_type", 0)] {
         if body.required(name)?.as_i64() != Some(wanted) {
             return Err(ApiError::invalid(name, format!("Send {wanted}.")));
         }
     }
-    let code = body.required("vcode")?.as_str();
-    let code =
-        code.filter(|code| code.len() == 6 && code.bytes().all(|byte| byte.is_ascii_digit()));
-    let code = code.ok_or_else(|| ApiError::invalid("vcode", "Send six digits."))?;
-    let card = card(state, body, None)?;
-    let code = state.till.sealer.seal(SEALED_TEXT_CODE, code).map_err(ApiError::internal)?;
-    Ok((card, code))
+    code(state, body)
 }
 
 /// The attempt of the card with `digest` that a code was sent for, or that is being charged already.

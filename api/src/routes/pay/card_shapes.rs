@@ -35,9 +35,10 @@ pub(super) struct CardOpening {
 pub(super) struct CodeWish {
     /// The card's number, 13 to 19 digits.
     pub(super) account_no: Option<String>,
-    /// Its holder's telephone number, 6 to 20 digits; the one that the bank knows.
+    /// Its holder's telephone number, 6 to 20 digits; the one that the bank knows. A kept card has its
+    /// own.
     pub(super) phone: Option<String>,
-    /// A card that was kept. This build keeps none: send the number.
+    /// A kept card, instead of the number.
     pub(super) account_id: Option<i64>,
 }
 
@@ -66,6 +67,6 @@ pub(super) struct CardPayment {
     pub(super) vcode: String,
     /// The card's number, the same that the code was sent for.
     pub(super) account_no: Option<String>,
-    /// A card that was kept. This build keeps none: send the number.
+    /// A kept card, instead of the number.
     pub(super) account_id: Option<i64>,
 }

@@ -9,6 +9,7 @@ mod binding;
 mod browser;
 mod call;
 mod card;
+mod card_fields;
 mod card_shapes;
 mod create;
 mod list;
@@ -18,6 +19,9 @@ mod qr;
 mod refund;
 mod shapes;
 mod unbuilt;
+mod wallet;
+mod wallet_accounts;
+mod wallet_shapes;
 
 use poem::{Body, Request, web::Data};
 use poem_openapi::{
@@ -38,6 +42,7 @@ pub(crate) use self::{
     card::CardApi,
     notify::{NOTIFY_PATH, Notify},
     unbuilt::{UNBUILT, unbuilt},
+    wallet::WalletApi,
 };
 use self::{
     call::Call,

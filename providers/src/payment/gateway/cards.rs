@@ -1,7 +1,9 @@
 //! Cards that are charged without the provider's page.
 
 use super::{Engine, Gateway};
-use crate::payment::{Call, CardAsk, CardState, Charge, ProviderError, unionpay::UnionPay};
+use crate::payment::{
+    Call, CardAsk, CardProof, CardState, Charge, ProofState, ProviderError, unionpay::UnionPay,
+};
 
 /// What an account says that takes no cards.
 pub(super) fn not_taken() -> ProviderError {
@@ -52,6 +54,45 @@ impl Gateway {
     ) -> Result<String, ProviderError> {
         let app = self.charger().ok_or_else(not_taken)?;
         app.card_page(asked, notify_url, return_url, call).await
+    }
+
+    /// Has the provider send the card's holder a code that [`Self::prove_card`] takes. Repeating a call
+    /// voids the code before.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::look_at_card`]; also [`ProviderError::Refused`] when the telephone number is not the
+    /// holder's.
+    pub async fn send_proof(&self, asked: &CardAsk, call: &mut Call) -> Result<(), ProviderError> {
+        self.charger().ok_or_else(not_taken)?.send_proof(asked, call).await
+    }
+
+    /// Tries the code. It moves no money: the card, which is open already, is opened once more with the
+    /// code.
+    ///
+    /// # Errors
+    ///
+    /// After [`ProviderError::OutcomeUnknown`] and [`ProviderError::Conflict`] only
+    /// [`Self::query_proof`] can tell; a code is tried once.
+    pub async fn prove_card(
+        &self,
+        proof: &CardProof,
+        call: &mut Call,
+    ) -> Result<ProofState, ProviderError> {
+        self.charger().ok_or_else(not_taken)?.prove_card(proof, call).await
+    }
+
+    /// What became of the code that was sent with `asked`. Safe at any time.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::look_at_card`]; [`ProviderError::OutcomeUnknown`] while it is not decided.
+    pub async fn query_proof(
+        &self,
+        asked: &CardAsk,
+        call: &mut Call,
+    ) -> Result<ProofState, ProviderError> {
+        self.charger().ok_or_else(not_taken)?.query_proof(asked, call).await
     }
 
     /// Charges the card. Success means that it was accepted; [`Self::query`] says what became of it.

@@ -8,9 +8,12 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use secrecy::ExposeSecret;
 use serde_json::json;
 
-use super::{BACK, FRONT, UnionPay, at, encryption::Sealing, sign::sign, text};
+use super::{
+    BACK, FRONT, QUERY, UnionPay, at, encryption::Sealing, sign::sign, text, trade::is_refusal,
+};
 use crate::payment::{
-    Call, Card, CardAsk, CardState, Charge, Created, Order, ProviderError, beijing,
+    Call, Card, CardAsk, CardProof, CardState, Charge, Created, Order, ProofState, ProviderError,
+    beijing,
     crypto::OpeningKey,
     fields::{Fields, form_page},
     operation::{Operation, Outcome},
@@ -21,6 +24,9 @@ pub(super) const CARD_BUSINESS: &str = "000301";
 
 /// The card was not opened by its holder.
 const NOT_OPEN: &str = "77";
+
+/// The code from the text message is wrong.
+const WRONG_CODE: &str = "71";
 
 /// How long the page that opens a card can be used.
 const PAGE_LIFE: Duration = Duration::from_mins(15);
@@ -46,10 +52,7 @@ impl UnionPay {
         let key = &order.trade.key;
         let mut fields = self.common(key, order.trade.begun_at, ("77", "02", CARD_BUSINESS));
         set_card(&mut fields, card, &sealing)?;
-        if let Some(phone) = &card.phone {
-            let sealed = sealing.seal(&format!("phoneNo={}", phone.expose_secret()))?;
-            fields.set("customerInfo", &customer(&format!("encryptedInfo={sealed}")));
-        }
+        set_customer(&mut fields, card, None, &sealing)?;
         fields.set("txnAmt", &order.amount.to_string());
         fields.set("currencyCode", "156");
         self.ask((Operation::Create, BACK, key), fields, call)
@@ -95,6 +98,57 @@ impl UnionPay {
         }
     }
 
+    /// Has UnionPay send the code of an opening: its number and time are those of [`Self::prove_card`].
+    pub(in crate::payment) async fn send_proof(
+        &self,
+        asked: &CardAsk,
+        call: &mut Call,
+    ) -> Result<(), ProviderError> {
+        let sealing = self.sealing(call).await?;
+        let mut fields = self.common(&asked.key, asked.at, ("77", "00", CARD_BUSINESS));
+        set_card(&mut fields, &asked.card, &sealing)?;
+        set_customer(&mut fields, &asked.card, None, &sealing)?;
+        let asked = (Operation::Create, BACK, &asked.key);
+        self.ask(asked, fields, call).await.map(drop).map_err(Outcome::into_error)
+    }
+
+    /// An opening by the merchant checks the code, and its answer is final.
+    pub(in crate::payment) async fn prove_card(
+        &self,
+        proof: &CardProof,
+        call: &mut Call,
+    ) -> Result<ProofState, ProviderError> {
+        let asked = &proof.asked;
+        let sealing = self.sealing(call).await?;
+        let mut fields = self.common(&asked.key, asked.at, ("79", "00", CARD_BUSINESS));
+        set_card(&mut fields, &asked.card, &sealing)?;
+        set_customer(&mut fields, &asked.card, Some(proof.code.expose_secret()), &sealing)?;
+        let answer = self.ask((Operation::Create, BACK, &asked.key), fields, call).await;
+        match answer.map_err(Outcome::into_error) {
+            Ok(_) => Ok(ProofState::Proven),
+            Err(ProviderError::Refused(code)) => Ok(refused_proof(&code)),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(in crate::payment) async fn query_proof(
+        &self,
+        asked: &CardAsk,
+        call: &mut Call,
+    ) -> Result<ProofState, ProviderError> {
+        let fields = self.common(&asked.key, asked.at, ("00", "00", CARD_BUSINESS));
+        let answer = match self.ask((Operation::Query, QUERY, &asked.key), fields, call).await {
+            Err(Outcome::NotFound) => return Ok(ProofState::Untried),
+            answer => answer.map_err(Outcome::into_error)?,
+        };
+        match answer.need("origRespCode")? {
+            // The number is that of the text message, too, of which this does not speak.
+            "00" if answer.is("activateStatus", "1") => Ok(ProofState::Proven),
+            code if is_refusal(code) => Ok(refused_proof(code)),
+            code => Err(ProviderError::unknown(code)),
+        }
+    }
+
     /// The form with which a browser comes to UnionPay's page for opening a card. Nothing about the
     /// card is sent from here.
     pub(in crate::payment) async fn card_page(
@@ -114,6 +168,28 @@ impl UnionPay {
         let action = at(&self.endpoint, FRONT)?;
         Ok(form_page(action.as_str(), fields.iter()))
     }
+}
+
+/// Says the telephone number of the holder, encrypted, and the code that they got.
+fn set_customer(
+    fields: &mut Fields,
+    card: &Card,
+    code: Option<&str>,
+    sealing: &Sealing,
+) -> Result<(), ProviderError> {
+    let mut members: Vec<String> = code.map(|code| format!("smsCode={code}")).into_iter().collect();
+    if let Some(phone) = &card.phone {
+        let sealed = sealing.seal(&format!("phoneNo={}", phone.expose_secret()))?;
+        members.push(format!("encryptedInfo={sealed}"));
+    }
+    if !members.is_empty() {
+        fields.set("customerInfo", &customer(&members.join("&")));
+    }
+    Ok(())
+}
+
+fn refused_proof(code: &str) -> ProofState {
+    if code == WRONG_CODE { ProofState::WrongCode } else { ProofState::Refused }
 }
 
 fn set_card(fields: &mut Fields, card: &Card, sealing: &Sealing) -> Result<(), ProviderError> {

@@ -98,7 +98,8 @@ fn trade_state(answer: &Fields) -> Result<TradeState, ProviderError> {
     })
 }
 
-fn is_refusal(code: &str) -> bool {
+/// Whether the code of a card's own call is its last word.
+pub(super) fn is_refusal(code: &str) -> bool {
     let outcome = of_code(Operation::Create, code);
     matches!(outcome, Outcome::Failed(ProviderError::Refused(_)))
 }
