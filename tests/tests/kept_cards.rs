@@ -159,6 +159,14 @@ async fn a_card_that_is_not_the_callers_to_keep_gets_no_code() {
     let (status, body) = at.send_code(OTHER).await;
     assert_eq!((status, &body["code"]), (StatusCode::BAD_REQUEST, &json!("INCONSISTENT_PHONE")));
     assert_eq!(at.messages().await, 0);
+    // UnionPay shows the number masked, and only it knows the rest.
+    let alike = json!({ "account_no": GOOD, "phone": "13500005506" });
+    let (status, body) = at.post(SEND, alike).await;
+    assert_eq!((status, &body["code"]), (StatusCode::UNPROCESSABLE_ENTITY, &json!("JOB_FAILED")));
+    assert_eq!(body["data"]["job"]["error"]["code"], json!("card_refused"), "{body}");
+    assert_eq!(at.messages().await, 1);
+    assert_eq!(at.send_code(GOOD).await.0, StatusCode::OK);
+    assert_eq!(at.messages().await, 2, "what was refused stands in nobody's way");
     let (status, body) = at.bind(CLOSED, CODE).await;
     assert_eq!((status, &body["data"]["reason"]), (StatusCode::CONFLICT, &json!("no_code")));
     at.desk.worker.stop().await;

@@ -4,18 +4,14 @@ use providers::payment::{Call, CardAsk, CardState};
 use schemas::{
     Channel, JobError, Timestamp,
     kinds::{PayCardCode, pay_card_code::CodeWay, pay_card_look::CardQuestion},
-    wallet::CodeAsked,
+    wallet::{CodeAsked, WalletRecord},
 };
-use store::Save;
 
 use super::pay_card_look::{card_ask, card_question_failed, job_key};
 use crate::{
-    handler::{Context, Handler, Undo, store_again},
-    paying::{Provider, provider},
+    handler::{Context, Handler, Undo},
+    paying::{Provider, change_wallet, provider, spend_code},
 };
-
-/// Times that a wallet is read again because somebody else saved it first.
-pub(super) const TRIES: usize = 8;
 
 impl Handler for PayCardCode {
     async fn run(ctx: &Context, question: &CardQuestion) -> Result<CodeWay, JobError> {
@@ -39,6 +35,10 @@ impl Handler for PayCardCode {
 
     async fn undo(_: &Context, _: &CardQuestion) -> Result<Undo, JobError> {
         Ok(Undo::Undone)
+    }
+
+    async fn give_up(ctx: &Context, _: &CardQuestion) -> Result<(), JobError> {
+        spend_code(ctx, &job_key(ctx.job)?).await
     }
 }
 
@@ -71,19 +71,15 @@ async fn page(
 /// Notes in the owner's wallet that this job has a code sent for the card, unless another one did so a
 /// moment ago: the code that counts.
 async fn note(ctx: &Context, card: &str) -> Result<CodeAsked, JobError> {
-    let key = job_key(ctx.job)?;
-    for _ in 0..TRIES {
-        let wallet = ctx.store.wallets.get(ctx.owner).await.map_err(store_again)?;
-        let now = Timestamp::now();
+    let (key, now) = (job_key(ctx.job)?, Timestamp::now());
+    let counts = |wallet: &WalletRecord| {
         let own = wallet.asked.as_ref().filter(|code| code.key == key);
-        if let Some(code) = own.or_else(|| wallet.recent(card, now)) {
-            return Ok(code.clone());
-        }
-        let code = CodeAsked { card: card.to_owned(), key: key.clone(), at: now, spent: false };
-        let saved = ctx.store.wallets.save(&wallet.ask(code.clone())).await;
-        if saved.map_err(store_again)? == Save::Stored {
-            return Ok(code);
-        }
-    }
-    Err(JobError::again("the wallet changes all the time"))
+        own.or_else(|| wallet.recent(card, now)).cloned()
+    };
+    let wallet = change_wallet(ctx, |wallet| {
+        let code = || CodeAsked { card: card.to_owned(), key: key.clone(), at: now, spent: false };
+        Ok(if counts(wallet).is_some() { None } else { Some(wallet.ask(code())) })
+    })
+    .await?;
+    counts(&wallet).ok_or_else(|| JobError::again("the code was not noted"))
 }

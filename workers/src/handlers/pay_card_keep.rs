@@ -1,5 +1,10 @@
 //! Keeps a card in its holder's wallet.
 
+use super::pay_card_look::{card, card_question_failed};
+use crate::{
+    handler::{Context, Handler, Undo, store_again},
+    paying::{change_wallet, provider, spend_code},
+};
 use providers::payment::{Call, CardAsk, CardProof, ProofState, ProviderError};
 use schemas::{
     AccountId, Channel, JobError, Timestamp,
@@ -8,17 +13,7 @@ use schemas::{
         PayCardKeep,
         pay_card_keep::{CardKept, CardProof as Wish},
     },
-    wallet::{KeptCard, WalletRecord},
-};
-use store::Save;
-
-use super::{
-    pay_card_code::TRIES,
-    pay_card_look::{card, card_question_failed},
-};
-use crate::{
-    handler::{Context, Handler, Undo, store_again},
-    paying::provider,
+    wallet::KeptCard,
 };
 
 impl Handler for PayCardKeep {
@@ -30,14 +25,18 @@ impl Handler for PayCardKeep {
         }
         match prove(ctx, wish).await? {
             ProofState::Proven => keep(ctx, wish).await,
-            ProofState::WrongCode => refuse(ctx, wish, "invalid_vcode").await,
-            ProofState::Refused => refuse(ctx, wish, "card_refused").await,
+            ProofState::WrongCode => Err(JobError::Rejected("invalid_vcode")),
+            ProofState::Refused => Err(JobError::Rejected("card_refused")),
             ProofState::Untried => Err(JobError::again("the code was not tried")),
         }
     }
 
     async fn undo(_: &Context, _: &Wish) -> Result<Undo, JobError> {
         Ok(Undo::Undone)
+    }
+
+    async fn give_up(ctx: &Context, wish: &Wish) -> Result<(), JobError> {
+        spend_code(ctx, &wish.key).await
     }
 }
 
@@ -68,29 +67,9 @@ async fn keep(ctx: &Context, wish: &Wish) -> Result<CardKept, JobError> {
         kept_at: Timestamp::now(),
     };
     let full = |_| JobError::Rejected("wallet_full");
-    let wallet = change(ctx, |wallet| wallet.keep(new.clone()).map(Some).map_err(full)).await?;
+    let wallet =
+        change_wallet(ctx, |wallet| wallet.keep(new.clone()).map(Some).map_err(full)).await?;
     let kept = wallet.proven_by(&wish.key);
     let kept = kept.ok_or_else(|| JobError::again("the card was not kept"))?;
     Ok(CardKept { id: kept.id })
-}
-
-/// The code does not count any more.
-async fn refuse(ctx: &Context, wish: &Wish, why: &'static str) -> Result<CardKept, JobError> {
-    change(ctx, |wallet| Ok(wallet.spend(&wish.key))).await?;
-    Err(JobError::Rejected(why))
-}
-
-/// Saves what `next` makes of the owner's wallet, if it makes anything, and gives the wallet back.
-async fn change(
-    ctx: &Context,
-    next: impl Fn(&WalletRecord) -> Result<Option<WalletRecord>, JobError>,
-) -> Result<WalletRecord, JobError> {
-    for _ in 0..TRIES {
-        let wallet = ctx.store.wallets.get(ctx.owner).await.map_err(store_again)?;
-        let Some(next) = next(&wallet)? else { return Ok(wallet) };
-        if ctx.store.wallets.save(&next).await.map_err(store_again)? == Save::Stored {
-            return Ok(next);
-        }
-    }
-    Err(JobError::again("the wallet changes all the time"))
 }

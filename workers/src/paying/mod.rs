@@ -9,6 +9,7 @@ mod bills;
 mod counters;
 mod follow;
 mod news;
+mod wallet;
 
 pub(crate) use ask::{
     Provider, ask_again, leave_to_operator, provider, question_failed, refund_ref, trade_ref,
@@ -20,3 +21,4 @@ pub(crate) use news::{
     Heard, Standing, ask_for_trade, close, contradicted, hear_of_refund, pay, refund_detail,
     refused, take_in_refund, take_in_trade,
 };
+pub(crate) use wallet::{change_wallet, spend_code};
