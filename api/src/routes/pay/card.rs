@@ -24,7 +24,7 @@ use schemas::{
 use serde_json::json;
 
 use super::{
-    card_fields::{charger, code, kept, named, phone, private_call},
+    card_fields::{charger, code, kept, named, no_code, phone, private_call},
     card_shapes::{CardNamed, CardOpening, CardOwner, CardPayment, CodeSent, CodeWish},
     order, own,
 };
@@ -232,8 +232,5 @@ fn chargeable<'a>(
         return Ok(attempt);
     }
     bill.may_pay(Timestamp::now()).and_then(|()| bill.may_charge()).map_err(order::conflict)?;
-    bill.chargeable(digest).ok_or_else(|| {
-        let error = ApiError::of(ErrorCode::Conflict, "Have a code sent first.");
-        error.with_data(json!({ "reason": "no_code" }))
-    })
+    bill.chargeable(digest).ok_or_else(no_code)
 }

@@ -3,10 +3,11 @@
 use poem::Request;
 use providers::payment::{Card, Gateway};
 use schemas::{
-    AccountId, UserId,
+    AccountId, ErrorCode, UserId,
     card::{CardNumber, SEALED_TEXT_CODE, SealedCard},
 };
 use secrecy::SecretString;
+use serde_json::json;
 
 use super::call::Call;
 use crate::{
@@ -84,4 +85,10 @@ pub(super) fn code<T>(state: &AppState, body: &JsonBody<T>) -> Result<String, Ap
         code.filter(|code| code.len() == 6 && code.bytes().all(|byte| byte.is_ascii_digit()));
     let code = code.ok_or_else(|| ApiError::invalid("vcode", "Send six digits."))?;
     state.till.sealer.seal(SEALED_TEXT_CODE, code).map_err(ApiError::internal)
+}
+
+/// No code counts for the card now.
+pub(super) fn no_code() -> ApiError {
+    let error = ApiError::of(ErrorCode::Conflict, "Have a code sent first.");
+    error.with_data(json!({ "reason": "no_code" }))
 }

@@ -24,7 +24,7 @@ use schemas::{
 use serde_json::{Value, json};
 
 use super::{
-    card_fields::{charger, code, named, phone, private_call},
+    card_fields::{charger, code, named, no_code, phone, private_call},
     wallet_accounts::{accounts, bound, change, shown},
     wallet_shapes::{
         Account, AccountChoice, Accounts, CardClaim, CodeOnItsWay, Forgotten, NewAccount,
@@ -285,11 +285,6 @@ fn code_reply(output: Value) -> Result<Value, ApiError> {
             Err(error.with_data(Value::String(template)))
         }
     }
-}
-
-fn no_code() -> ApiError {
-    let error = ApiError::of(ErrorCode::Conflict, "Have a code sent first.");
-    error.with_data(json!({ "reason": "no_code" }))
 }
 
 fn settings() -> Json<Resource<PaymentSettings>> {
