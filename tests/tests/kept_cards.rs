@@ -6,7 +6,11 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use reqwest::{Method, StatusCode};
-use schemas::{BillStatus, Timestamp, job::CallNote, wallet::WalletRecord};
+use schemas::{
+    AccountId, BillStatus, Timestamp,
+    job::CallNote,
+    wallet::{MAX_CARDS, WalletRecord},
+};
 use serde_json::{Value, json};
 use sim::{Act, Effect, Fault};
 use store::Save;
@@ -198,6 +202,41 @@ async fn a_code_is_tried_once_and_sent_once_a_minute() {
     assert_eq!(at.desk.at.rig.store.wallets.save(&wallet).await, Ok(Save::Stored));
     let (status, body) = at.bind(GOOD, CODE).await;
     assert_eq!((status, &body["data"]["reason"]), (StatusCode::CONFLICT, &json!("no_code")));
+    at.desk.worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_stands_for_one_try_although_its_code_is_spent() {
+    let at = Wallets::open(Engine::Embedded).await;
+    for code in [CODE, "654321"] {
+        assert_eq!(at.send_code(GOOD).await.0, StatusCode::OK);
+        let body = json!({ "account_no": GOOD, "phone": PHONE, "vcode": code });
+        let first = at.desk.post_as(code, BIND, &body, &at.ada).await;
+        let again = at.desk.post_as(code, BIND, &body, &at.ada).await;
+        assert_eq!(again, first);
+        let expected = if code == CODE { StatusCode::OK } else { StatusCode::BAD_REQUEST };
+        assert_eq!(first.0, expected, "{}", first.1);
+    }
+    at.desk.worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_wallet_has_no_code_sent_for_another_card() {
+    let at = Wallets::open(Engine::Embedded).await;
+    at.kept().await;
+    let kept = at.wallet().await;
+    let others = (0..MAX_CARDS).map(|number| {
+        let mut other = kept.cards[0].clone();
+        other.id = AccountId::generate();
+        other.card.digest = number.to_string();
+        other
+    });
+    let version = kept.version + 1;
+    let full = WalletRecord { version, cards: others.collect(), ..kept };
+    assert_eq!(at.desk.at.rig.store.wallets.save(&full).await, Ok(Save::Stored));
+    let (status, body) = at.send_code(GOOD).await;
+    assert_eq!((status, &body["data"]["reason"]), (StatusCode::CONFLICT, &json!("wallet_full")));
+    assert_eq!(at.messages().await, 1, "the one that kept the first card");
     at.desk.worker.stop().await;
 }
 

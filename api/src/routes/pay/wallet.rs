@@ -9,6 +9,7 @@ use poem_openapi::{
     OpenApi,
     param::{Header, Path},
     payload::Json,
+    types::ToJSON,
 };
 use schemas::{
     AccountId, Channel, Currency, ErrorCode, Queue, Timestamp, UserId,
@@ -25,7 +26,7 @@ use serde_json::{Value, json};
 
 use super::{
     card_fields::{charger, code, named, no_code, phone, private_call},
-    wallet_accounts::{accounts, bound, change, shown},
+    wallet_accounts::{accounts, bound, change},
     wallet_shapes::{
         Account, AccountChoice, Accounts, CardClaim, CodeOnItsWay, Forgotten, NewAccount,
         PaymentSettings,
@@ -242,7 +243,7 @@ impl WalletApi {
             let accounts = accounts(state, &wallet).await?;
             let account = accounts.iter().find(|account| account.id == kept.id.get());
             let account = account.ok_or_else(ApiError::not_found)?;
-            Ok(json!({ "data": shown(account) }))
+            Ok(json!({ "data": account.to_json() }))
         })
         .await
     }

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use schemas::{AccountId, Channel, UserId, wallet::WalletRecord};
-use serde_json::{Value, json};
 use store::Save;
 
 use super::{binding, wallet_shapes::Account};
@@ -11,17 +10,6 @@ use crate::{error::ApiError, state::AppState};
 
 /// Times that a wallet is read again because somebody else saved it first.
 const TRIES: usize = 8;
-
-/// The account as a reply shows it.
-pub(super) fn shown(account: &Account) -> Value {
-    json!({
-        "id": account.id,
-        "pay_method": account.pay_method,
-        "account_no": account.account_no,
-        "default_payment": account.default_payment,
-        "default_receipt": account.default_receipt,
-    })
-}
 
 /// Every account of the owner of `wallet`: the kept cards, then what is bound.
 pub(super) async fn accounts(
