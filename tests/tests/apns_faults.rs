@@ -77,9 +77,13 @@ async fn connections_that_are_cut_lose_no_push() {
 
     let _twice = account_for(&apple.sim, &fates);
     assert!(fates.values().any(|fate| fate.unknown > 0), "no answer was lost, nothing was tested");
-    // Two at first, and one in place of each that was cut: the last one perhaps only now.
+    // Two at first, and one in place of each that was cut: what is open carries all as long as it
+    // has room, so the last ones are made when more is under way than fits on one.
+    apple.sim.add_rule(Rule::always(Act::Delay { ms: 500 }));
+    let more_than_one_takes = apple.settings().in_flight + 100;
+    let more = u32::try_from(more_than_one_takes).unwrap();
     eventually("six connections", Duration::from_mins(1), async || {
-        campaign(&sender, 2, 2).await;
+        campaign(&sender, more, more_than_one_takes).await;
         (apple.sim.stats().connections >= 6).then_some(())
     })
     .await;
