@@ -194,7 +194,8 @@ impl Simulated {
         let mut order = PayOrder { code: false, card, ..order(&bill, CARD_WAY) };
         order.ordinal = bill.ordinal_for(&order.way(), Timestamp::now());
         let unique_key = Some(order.unique_key());
-        self.submit::<PayCreate>(&order, unique_key, Channel::UnionPay, None).await
+        let beside = Beside::of(&bill).map(|beside| beside.awaited(true));
+        self.submit::<PayCreate>(&order, unique_key, Channel::UnionPay, beside.as_ref()).await
     }
 
     /// Submits a job that charges the card with the right code, if one was sent.

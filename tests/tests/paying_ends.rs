@@ -179,6 +179,8 @@ async fn an_attempt_that_never_reached_its_provider_makes_way_for_the_next() {
     })
     .await;
     assert!(dead.attempts > 1 && dead.unknown_since.is_none(), "{dead:?}");
+    let hold = &at.read(&sn).await.attempts[0].hold;
+    assert!(hold.is_none(), "who has not reached the provider says so: {hold:?}");
     worker.stop().await;
 
     at.rig.till.gateways = all;
@@ -207,6 +209,8 @@ async fn an_attempt_that_reached_its_provider_is_left_to_the_closing_of_its_bill
     at.rig.in_state(job.id, JobState::Unknown).await;
     let bill = at.read(&sn).await;
     let since = Timestamp::now();
+    let until = bill.attempts[0].held_until().expect("the provider may have been reached");
+    assert!(until <= since, "the next question need not wait");
     let closing = Closing { reason: ClosingReason::Cancelled, since, done_at: None };
     alter(&at, &bill, |bill| bill.closing = Some(closing)).await;
     at.sim.clear_faults();

@@ -11,7 +11,9 @@ use std::{
 use broker::Broker;
 use providers::{blobs::Blobs, till::Till, webhook::Webhooks};
 use schemas::{
-    Job, JobError, JobId, JobRecord, JobState, Timestamp, UserId, job::CallNote, message::Beside,
+    Job, JobError, JobId, JobRecord, JobState, Timestamp, UserId,
+    job::{CallNote, Lease},
+    message::Beside,
 };
 use serde::de::DeserializeOwned;
 use store::{Store, StoreError};
@@ -44,10 +46,13 @@ pub trait Handler: Job {
     /// Whether [`Self::prepare`] does anything.
     const PREPARES: bool = false;
 
-    /// Does what a first run may do while its lease is still being saved, and leaves it for
-    /// [`Self::run`] with `Context::prepared`. The lease may turn out to be another's, so nothing
-    /// but reads and guarded saves, which any later run finds and goes on from; no effect outside.
-    /// Whatever fails here is left to the run.
+    /// Takes the work of a first run in hand by a guarded save of another aggregate, with
+    /// `Context::hold` in it, and leaves it for [`Self::run`] with `Context::prepared`. That save is
+    /// the run's lease: it can be made once, so nobody else runs the job before the hold ends, and
+    /// the job's own record is not saved before its end. A run that finds such a hold of an earlier
+    /// one says that the outcome is unknown, and waits for the hold's end.
+    ///
+    /// Whatever fails here is left to the run, which then has a lease of the job.
     #[must_use = "nothing happens before it is awaited"]
     fn prepare(_: &Context, _: &Self::Payload) -> impl Future<Output = ()> + Send {
         async {}
@@ -128,6 +133,8 @@ pub struct Context {
     pub(crate) gets_on: Notify,
     pub(crate) calls: Mutex<Vec<CallNote>>,
     pub(crate) prepared: Mutex<Option<Box<dyn Any + Send>>>,
+    /// What a prepared run holds its work with, in place of a lease of the job.
+    pub(crate) hold: Option<Lease>,
 }
 
 impl Context {
@@ -165,6 +172,7 @@ impl Context {
             gets_on: Notify::new(),
             calls: Mutex::default(),
             prepared: Mutex::default(),
+            hold: None,
         }
     }
 
@@ -202,6 +210,11 @@ impl Context {
     /// Leaves `what` for the run that is being prepared.
     pub(crate) fn prepared<T: Send + 'static>(&self, what: T) {
         *self.prepared.lock().unwrap_or_else(PoisonError::into_inner) = Some(Box::new(what));
+    }
+
+    /// Whether [`Handler::prepare`] left something for this run.
+    pub(crate) fn is_prepared(&self) -> bool {
+        self.prepared.lock().unwrap_or_else(PoisonError::into_inner).is_some()
     }
 
     /// What [`Handler::prepare`] left for this run, once.

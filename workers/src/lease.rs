@@ -1,7 +1,8 @@
 //! The right of one worker to run a job, kept while the run goes on.
 
-use schemas::{JobRecord, Timestamp};
+use schemas::{JobRecord, Timestamp, job::Lease};
 use store::Save;
+use tokio::time::timeout;
 
 use crate::{Shared, handler::Context};
 
@@ -64,6 +65,41 @@ pub(crate) async fn keep(shared: &Shared, job: &JobRecord, ctx: &Context) {
                 Err(error) => tracing::warn!(?error, "a lease could not be read"),
             },
             Err(error) => tracing::warn!(?error, "a lease could not be renewed"),
+        }
+    }
+}
+
+/// Takes `job` under a lease, for a run that goes on although it began with no more than `hold`, and
+/// keeps it. Returns only when somebody else has the job, or when the hold ended first: the run must
+/// stop.
+pub(crate) async fn follow(shared: &Shared, job: &JobRecord, hold: &Lease, ctx: &Context) {
+    let left = hold.until.since(Timestamp::now());
+    if let Ok(Some(claimed)) = timeout(left, claim_late(shared, job)).await {
+        keep(shared, &claimed, ctx).await;
+    }
+}
+
+/// The job under a lease, a third of a lease from now; `None` when somebody else has it.
+async fn claim_late(shared: &Shared, job: &JobRecord) -> Option<JobRecord> {
+    let settings = &shared.workers.settings;
+    let jobs = &shared.workers.store.jobs;
+    let mut job = job.clone();
+    loop {
+        tokio::time::sleep(settings.lease / 3).await;
+        let now = Timestamp::now();
+        let claimed = job.clone().claim(&settings.name, now + settings.lease, now).ok()?;
+        match jobs.save(&claimed).await {
+            Ok(Save::Stored) => return Some(claimed),
+            Ok(Save::Stale) => match jobs.get(job.id).await {
+                // By ourselves, when an answer was lost.
+                Ok(Some(current)) if holder(&current, &settings.name) == Holder::Us => {
+                    return Some(current);
+                }
+                Ok(Some(current)) if current.is_untried() => job = current,
+                Ok(_) => return None,
+                Err(error) => tracing::warn!(?error, "a job could not be read"),
+            },
+            Err(error) => tracing::warn!(?error, "a job could not be claimed"),
         }
     }
 }

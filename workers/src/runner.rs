@@ -1,6 +1,7 @@
 //! One delivery of one job: take it in hand, run it, settle it.
 
 use std::{
+    future::pending,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -8,7 +9,7 @@ use std::{
 use broker::Broker;
 use schemas::{
     Event, JobId, JobRecord, JobState, Queue, Timestamp, Verdict,
-    job::Claim,
+    job::{Claim, Lease},
     message::{Beside, Subject},
 };
 use store::{Save, StoreError, promptly};
@@ -24,7 +25,7 @@ use crate::{
     in_flight::InHand,
     lease::{self, Holder},
     patience::{NoAnswer, patiently},
-    registry::{Entry, Prepare},
+    registry::Entry,
     trace,
 };
 
@@ -179,46 +180,39 @@ impl Runner {
         let repeat = repeat || (asks && self.is_cancelled(job.id).await?);
         let claim = repeat || always;
 
-        let context = |job: &JobRecord, beside| {
-            let cancelled = in_hand.cancelled.clone();
-            Arc::new(Context { beside, ..Context::of(&self.0, job, claim, cancelled) })
-        };
         // What came along may be old, and only a first run finds out by itself.
-        let ctx = context(&job, beside.filter(|_| !repeat));
+        let beside = beside.filter(|_| !repeat);
+        let context = |job: &JobRecord, claimed| {
+            Context::of(&self.0, job, claimed, in_hand.cancelled.clone())
+        };
         if !claim {
-            return Ok((job, ctx));
+            let ctx = Context { beside, ..context(&job, false) };
+            return Ok((job, Arc::new(ctx)));
         }
-        if let Some(handler) = entry.prepare.filter(|_| !repeat)
-            && let Some(claimed) = self.claim_and_prepare(handler, entry, &job, &ctx).await?
-        {
-            hold.let_go();
-            return Ok((claimed, ctx));
+        if let Some(handler) = entry.prepare.filter(|_| !repeat) {
+            let ctx = Context { beside, hold: Some(self.hold()), ..context(&job, false) };
+            let ctx = Arc::new(ctx);
+            prepare(handler, &entry.spec, Arc::clone(&ctx), &job).await;
+            if ctx.is_prepared() {
+                return Ok((job, ctx));
+            }
         }
         let claimed = self.claim(job, again).await?;
         hold.let_go();
-        let ctx = context(&claimed, None);
-        Ok((claimed, ctx))
+        let ctx = context(&claimed, true);
+        Ok((claimed, Arc::new(ctx)))
+    }
+
+    /// What a first run holds its work with in place of a lease of its job.
+    fn hold(&self) -> Lease {
+        let settings = &self.0.workers.settings;
+        Lease { holder: settings.name.clone(), until: Timestamp::now() + settings.lease }
     }
 
     /// Whether the record holds a wish to cancel, for a message that is older than this process.
     async fn is_cancelled(&self, id: JobId) -> Result<bool, Leave> {
         let job = self.read(id).await?;
         if job.state.is_settled() { Err(CARED_FOR) } else { Ok(job.cancel_requested_at.is_some()) }
-    }
-
-    /// Takes a job that was never run under a lease, while its handler prepares the run. `None` when
-    /// its record is not as the message shows it: whoever runs it then finds what was prepared.
-    async fn claim_and_prepare(
-        &self,
-        handler: Prepare,
-        entry: Entry,
-        seen: &JobRecord,
-        ctx: &Arc<Context>,
-    ) -> Result<Option<JobRecord>, Leave> {
-        let claimed = self.claimed(seen.clone())?;
-        let prepared = prepare(handler, &entry.spec, Arc::clone(ctx), seen);
-        let (saved, ()) = tokio::join!(self.save(&claimed), prepared);
-        Ok((saved? == Save::Stored).then_some(claimed))
     }
 
     fn claimed(&self, job: JobRecord) -> Result<JobRecord, Leave> {
@@ -251,15 +245,16 @@ impl Runner {
     /// Runs the handler; `None` when the lease was lost meanwhile.
     async fn verdict(&self, entry: Entry, job: &JobRecord, ctx: Arc<Context>) -> Option<Verdict> {
         let run = guarded(entry, Arc::clone(&ctx), job);
-        if !ctx.claimed {
-            return tokio::select! {
-                verdict = run => Some(verdict),
-                () = self.0.cut_off.cancelled() => Some(self.interrupted()),
-            };
-        }
+        let lost = async {
+            match &ctx.hold {
+                _ if ctx.claimed => lease::keep(&self.0, job, &ctx).await,
+                Some(hold) => lease::follow(&self.0, job, hold, &ctx).await,
+                None => pending().await,
+            }
+        };
         tokio::select! {
             verdict = run => Some(verdict),
-            () = lease::keep(&self.0, job, &ctx) => None,
+            () = lost => None,
             () = self.0.cut_off.cancelled() => Some(self.interrupted()),
         }
     }
@@ -279,7 +274,7 @@ impl Runner {
     ) -> Result<&'static str, Leave> {
         let claimed = ctx.claimed;
         let calls = ctx.take_calls();
-        if verdict == Verdict::Interrupted && !claimed {
+        if verdict == Verdict::Interrupted && !claimed && ctx.hold.is_none() {
             // Nothing was saved, so nothing has to be taken back but the message.
             return Err(Leave(Answer::Requeue));
         }
@@ -287,7 +282,7 @@ impl Runner {
         let label = label(&verdict);
         tracing::Span::current().record("verdict", label);
         let jitter = rand::random();
-        let done = claimed && matches!(verdict, Verdict::Done(_));
+        let done = matches!(verdict, Verdict::Done(_));
         let stands = done && entry.answer_stands && ctx.is_awaited();
         let (mut current, mut answered) = (job, false);
         loop {
@@ -318,8 +313,10 @@ impl Runner {
             current = self.read(id).await?;
             let ours = match lease::holder(&current, me) {
                 Holder::Us => true,
-                // A repeatable effect that happened is recorded, whoever else is at it.
-                Holder::Nobody | Holder::Another => !claimed && matches!(verdict, Verdict::Done(_)),
+                // An effect that happened is recorded, whoever else is at it.
+                _ if done && !claimed => true,
+                Holder::Nobody => ctx.hold.is_some() && current.is_untried(),
+                Holder::Another => false,
             };
             if !ours {
                 return Err(CARED_FOR);

@@ -13,6 +13,7 @@
 
 mod charging;
 mod closing;
+mod holding;
 mod listing;
 mod paying;
 mod record;

@@ -143,6 +143,7 @@ impl BillRecord {
             key: self.id.attempt_key(number),
             sent_at: now,
             state: AttemptState::Sent,
+            hold: None,
             offer: None,
             refused: None,
         });
@@ -164,6 +165,7 @@ impl BillRecord {
         }
         payable?;
         attempt.state = AttemptState::Open;
+        attempt.hold = None;
         attempt.offer = Some(offer);
         Ok(self.changed(now))
     }
@@ -185,6 +187,7 @@ impl BillRecord {
             return Err(BillRefusal::Ended);
         }
         attempt.state = AttemptState::Refused;
+        attempt.hold = None;
         attempt.refused = Some(code.to_owned());
         self.note(Source::Answer, by, &format!("attempt {number} refused: {code}"), now);
         Ok(self.changed(now))

@@ -11,6 +11,7 @@ use super::{
 use crate::{
     book_day::BookDay,
     id::{JobId, UserId},
+    job::Lease,
     money::{Currency, Fen},
     payment::{Channel, ProviderKey, Scene},
     time::Timestamp,
@@ -106,6 +107,9 @@ pub struct Attempt {
     pub sent_at: Timestamp,
     /// Where it stands.
     pub state: AttemptState,
+    /// The worker that began it beside no lease of its job, until the provider has answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hold: Option<Lease>,
     /// What the client pays with; absent until the provider has answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub offer: Option<Offer>,

@@ -60,6 +60,13 @@ impl JobRecord {
         Ok(next)
     }
 
+    /// Whether it waits for its first run, as far as its record tells.
+    #[must_use]
+    pub fn is_untried(&self) -> bool {
+        let ended = self.attempts > 0 || self.crashes > 0 || self.unknown_since.is_some();
+        self.state == JobState::Queued && !ended
+    }
+
     /// Keeps the lease of `holder` until `until`, without an entry in the history.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ use schemas::{
         AttemptState, BillRefusal, ClosingReason, MAX_RENEWALS, NewBill, Offer, Paid, PaymentNews,
         RefundNews, RefundState, Source, Surplus, Way,
     },
+    job::Lease,
 };
 use serde_json::json;
 
@@ -297,4 +298,31 @@ fn a_refund_of_which_nothing_has_left_is_sent_as_of_now() {
         panic!("it moves");
     };
     assert_eq!(heard.send_refund(1, later), Err(BillRefusal::Ended));
+}
+
+#[test]
+fn a_hold_ends_with_what_its_run_tells() {
+    let now = Timestamp::now();
+    let until = now + Duration::from_secs(10);
+    let begun = || bill(now).begin_attempt(&native(), 0, now).unwrap();
+    let held = begun().held_by(Lease { holder: "one".to_owned(), until });
+    assert_eq!(held.version, begun().version, "one change with the attempt");
+    assert_eq!(held.attempts[0].held_until(), Some(until));
+    assert_eq!(begun().release_attempt(1, now), Err(BillRefusal::Ended), "nobody holds it");
+
+    let later = now + Duration::from_secs(1);
+    let cases = [
+        ("nothing was sent", held.clone().release_attempt(1, later), None),
+        ("something may have been", held.clone().doubt_attempt(1, later), Some(later)),
+        ("offered", held.clone().offer(1, offer(now), later), None),
+        ("refused", held.clone().refuse_attempt(1, "NO", "job", later), None),
+    ];
+    for (name, after, until) in cases {
+        let after = after.unwrap();
+        assert_eq!(after.version, held.version + 1, "{name}");
+        assert_eq!(after.attempts[0].held_until(), until, "{name}");
+        assert_eq!(after.attempts[0].hold.is_some(), until.is_some(), "{name}");
+    }
+    let closed = held.close_attempt(1, Source::Query, "job", later).unwrap();
+    assert_eq!(closed.attempts[0].held_until(), None, "there is nothing to do any more");
 }

@@ -84,7 +84,7 @@ pub(crate) const ROADS: [Road; 5] = [
 /// Where the worker dies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Point {
-    /// The attempt is in the bill, and the lease perhaps in the job.
+    /// The attempt is in the bill, held by the worker.
     Prepared,
     BeforeCall,
     AfterCall,

@@ -47,14 +47,16 @@ impl Handler for PayCreate {
 
     const PREPARES: bool = true;
 
-    /// Begins the attempt in the bill that came along: it is in the bill before the provider is
-    /// called, and that call waits for the lease as well.
+    /// Begins the attempt in the bill that came along, held by this worker: it is in the bill before
+    /// the provider is called.
     async fn prepare(ctx: &Context, order: &PayOrder) {
         let Some(bill) = ctx.beside::<BillRecord>() else { return };
         if bill.id != order.sn || bill.owner != ctx.owner || ctx.is_cancelled() {
             return;
         }
         let Ok(Step::Save(begun, true)) = begin(order, bill) else { return };
+        let Some(hold) = ctx.hold.clone() else { return };
+        let begun = begun.held_by(hold);
         if matches!(ctx.store.bills.save(&begun).await, Ok(Save::Stored)) {
             fault::point("worker.prepared", Self::KIND).await;
             ctx.prepared(begun);
@@ -92,7 +94,7 @@ impl Handler for PayCreate {
         }
         let bill = load(ctx, &order.sn).await?;
         let attempt = bill.attempt_by(&order.way(), order.ordinal);
-        let unsent = attempt.filter(|one| one.state == AttemptState::Sent);
+        let unsent = attempt.filter(|one| one.state == AttemptState::Sent && one.hold.is_none());
         match unsent.map(|attempt| attempt.number) {
             Some(number) => close(ctx, bill, number, Source::Answer).await.map(drop),
             None => Ok(()),
@@ -130,6 +132,7 @@ async fn resume(
         (AttemptState::Refused, _) => return Err(JobError::Rejected("provider_refused")),
         (AttemptState::Sent | AttemptState::Open, _) => {}
     }
+    wait_for_holder(ctx, &attempt)?;
     if attempt.is_uncharged() {
         // There is no trade to ask for: another code takes the place of the first one.
         bill.may_pay(Timestamp::now()).map_err(refused)?;
@@ -147,6 +150,17 @@ async fn resume(
             }
         }
     }
+}
+
+/// A run that held the attempt has not said how it ended: it may have reached the provider, which is
+/// noted before anything else is done, and it may go on until its hold ends.
+fn wait_for_holder(ctx: &Context, attempt: &Attempt) -> Result<(), JobError> {
+    let Some(until) = attempt.held_until() else { return Ok(()) };
+    let left = until.since(Timestamp::now());
+    if ctx.unknown_since.is_some() && left.is_zero() {
+        return Ok(());
+    }
+    Err(JobError::Unknown { ask: format!("trade {}", attempt.key), again: Some(left) })
 }
 
 /// Makes the trade, and sees to it that somebody looks at it again. The payer waits for the sum of
@@ -183,8 +197,12 @@ async fn create_trade(
     attempt: &Attempt,
     answered: &Notify,
 ) -> Result<PayOffer, JobError> {
-    let at = provider(ctx, attempt.channel, &attempt.app)?;
-    let trade = trade_order(ctx, order, &bill, attempt)?;
+    let ready = provider(ctx, attempt.channel, &attempt.app)
+        .and_then(|at| Ok((at, trade_order(ctx, order, &bill, attempt)?)));
+    let (at, trade) = match ready {
+        Ok(ready) => ready,
+        Err(error) => return Err(unsent(ctx, bill, attempt, error).await),
+    };
     let mut call = Call::default();
     fault::point("worker.before_call", PayCreate::KIND).await;
     let made = at.gateway.create(&trade, &mut call).await;
@@ -199,6 +217,9 @@ async fn create_trade(
         }
         Err(ProviderError::Conflict(_)) => settle_conflict(ctx, bill, attempt).await,
         Err(ProviderError::OutcomeUnknown(_)) => {
+            let number = attempt.number;
+            let doubt = |bill: BillRecord| bill.doubt_attempt(number, Timestamp::now());
+            let_go(ctx, bill, doubt).await;
             Err(ask_again(ctx, format!("trade {}", attempt.key)))
         }
         Err(
@@ -206,7 +227,30 @@ async fn create_trade(
             | ProviderError::Throttled(_)
             | ProviderError::NotSent { .. }
             | ProviderError::Misconfigured(_)),
-        ) => Err(question_failed(other)),
+        ) => Err(unsent(ctx, bill, attempt, question_failed(other)).await),
+    }
+}
+
+/// The provider was surely not reached: the next run may begin at once.
+async fn unsent(ctx: &Context, bill: BillRecord, attempt: &Attempt, error: JobError) -> JobError {
+    let number = attempt.number;
+    let_go(ctx, bill, |bill: BillRecord| bill.release_attempt(number, Timestamp::now())).await;
+    error
+}
+
+/// Ends this run's hold of an attempt. Should that not be saved, the next run waits until it ends by
+/// itself, and asks.
+async fn let_go(
+    ctx: &Context,
+    bill: BillRecord,
+    end: impl Fn(BillRecord) -> Result<BillRecord, BillRefusal>,
+) {
+    if ctx.hold.is_none() {
+        return;
+    }
+    let step = |bill| Ok(end(bill).map_or(Step::Keep(()), |next| Step::Save(next, ())));
+    if let Err(error) = change(ctx, bill, step).await {
+        tracing::warn!(%error, "an attempt is still held");
     }
 }
 

@@ -1,11 +1,10 @@
 //! What RabbitMQ and MongoDB need for one payment on this machine, with nothing of Feat around it.
 //!
 //! The steps that follow each other until a payer has something to pay with: the bill is read, the
-//! job inserted and sent over a quorum queue; its lease and the attempt in the bill are saved at
-//! the same time; the provider is waited for and the offer saved while the first look is inserted;
-//! then the news of it is sent, and afterwards the job's end is saved. The records, the indexes, the
-//! hints and the write concern are Feat's; only the trail of calls is missing in the job. Every
-//! client sends commands of its own.
+//! job inserted and sent over a quorum queue; the attempt is saved in the bill; the provider is
+//! waited for and the offer saved while the first look is inserted; then the news of it is sent, and
+//! afterwards the job's end is saved. The records, the indexes, the hints and the write concern are
+//! Feat's; only the trail of calls is missing in the job. Every client sends commands of its own.
 
 use std::{
     collections::HashMap,
@@ -31,7 +30,7 @@ use schemas::{
     BillRecord, BillSn, Channel as Provider, Currency, Fen, JobId, JobRecord, JobSpec, Scene,
     Timestamp, UserId, Verdict,
     bill::{NewBill, Offer},
-    job::NewJob,
+    job::{Lease, NewJob},
     kinds::{
         PayCreate, PayQuery,
         pay_create::{PayOffer, PayOrder},
@@ -53,7 +52,7 @@ const NEWS: &str = "payments-floor-news";
 const PREFETCH: u16 = 512;
 /// How long all clients together may take before the measurement is given up.
 const PATIENCE: Duration = Duration::from_mins(5);
-/// How long an offer and a lease last in the records.
+/// How long an offer and a hold last in the records.
 const LIFE: Duration = Duration::from_hours(1);
 
 /// How many pay what at a time.
@@ -231,9 +230,9 @@ impl Floor {
         let order = order(&bill);
         let (job, announced) = self.accept(&order).await?;
         let now = Timestamp::now();
-        let claimed = job.claim("floor", now + LIFE, now)?;
-        let begun = bill.begin_attempt(&order.way(), 0, now)?;
-        tokio::try_join!(self.save("jobs", &claimed), self.save("bills", &begun))?;
+        let hold = Lease { holder: "floor".to_owned(), until: now + LIFE };
+        let begun = bill.begin_attempt(&order.way(), 0, now)?.held_by(hold);
+        self.save("bills", &begun).await?;
 
         let reply = json!({ "code_url": "weixin://wxpay/bizpayurl/up?pr=NwY5Mz9&groupid=00" });
         let offered = async {
@@ -250,7 +249,7 @@ impl Floor {
         let output = PayOffer { sn: order.sn, attempt: 1, reply, wrapped: true };
         let verdict = Verdict::Done(serde_json::to_value(output)?);
         let spec = JobSpec::of::<PayCreate>();
-        let settled = claimed.settle(&spec, verdict, "floor", Timestamp::now(), 0.0)?;
+        let settled = job.settle(&spec, verdict, "floor", Timestamp::now(), 0.0)?;
         let body = serde_json::to_vec(&settled)?;
         let told = self.send(&self.news, NEWS, settled.id, &body).await?;
         Ok(Paid { provider, settled, sent: [announced, told] })
