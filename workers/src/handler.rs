@@ -39,8 +39,8 @@ pub trait Handler: Job {
         payload: &Self::Payload,
     ) -> impl Future<Output = Result<Self::Output, JobError>> + Send;
 
-    /// Whether what a run under a lease answers with success is stored by then, where later runs find
-    /// it: a caller that waits hears it before the job's end is saved.
+    /// Whether what a run answers with success is stored by then, where later runs find it: a caller
+    /// that waits hears it before the job's end is saved.
     const ANSWER_STANDS: bool = false;
 
     /// Whether [`Self::prepare`] does anything.
