@@ -22,9 +22,6 @@ const MAX_BYTES: usize = 8 * 1024 * 1024;
 /// Calls that make a batch a crowded one.
 const CROWD: usize = 8;
 
-/// Up to so many waiting calls are a small crowd: what one batch spares is not worth the wait.
-const SMALL_CROWD: usize = 32;
-
 tokio::task_local! {
     static PROMPT: ();
 }
@@ -42,22 +39,12 @@ pub(crate) struct Pace {
     pub(crate) flights: usize,
     /// How long a batch after a crowded one waits for more calls.
     pub(crate) breath: Duration,
-    /// Most calls of a batch from a small crowd that somebody waits for.
-    pub(crate) handful: usize,
-    /// Somebody waits for every call, not only for those made [`promptly`].
-    pub(crate) prompt: bool,
 }
 
 impl Pace {
-    /// `flights` batches at once, and `breath` after a crowded one; each takes all that waits.
+    /// `flights` batches at once, and `breath` after a crowded one.
     pub(crate) const fn of(flights: usize, breath: Duration) -> Self {
-        Self { flights, breath, handful: MAX_CALLS, prompt: false }
-    }
-
-    /// With `handful` calls at most in a batch from a small crowd; of those that are made promptly,
-    /// or of all when somebody waits for every call.
-    pub(crate) const fn by_handful(self, handful: usize, prompt: bool) -> Self {
-        Self { handful, prompt, ..self }
+        Self { flights, breath }
     }
 }
 
@@ -69,7 +56,6 @@ pub(crate) trait Item: Send + 'static {
 
 struct Call<I, O> {
     item: I,
-    prompt: bool,
     answer: oneshot::Sender<Result<O, StoreError>>,
 }
 
@@ -121,12 +107,11 @@ impl<I: Item, O: Send + 'static> Batcher<I, O> {
     /// [`StoreError::Busy`] when too many calls wait; else what the batch says.
     pub(crate) async fn call(&self, item: I) -> Result<O, StoreError> {
         let (answer, answered) = oneshot::channel();
-        let prompt = PROMPT.try_with(|()| ()).is_ok();
-        self.0.intake.try_send(Call { item, prompt, answer }).map_err(|refused| match refused {
+        self.0.intake.try_send(Call { item, answer }).map_err(|refused| match refused {
             mpsc::error::TrySendError::Full(_) => StoreError::Busy,
             mpsc::error::TrySendError::Closed(_) => StoreError::closed(),
         })?;
-        if prompt {
+        if PROMPT.try_with(|()| ()).is_ok() {
             self.0.signals.hurry.notify_one();
         }
         answered.await.unwrap_or_else(|_| {
@@ -167,7 +152,7 @@ async fn gather<I, O, F, Fut>(
         tokio::task::yield_now().await;
         // Who hurried until now goes with this batch.
         let _ = signals.hurry.notified().now_or_never();
-        let (items, answers) = fill(first, &mut calls, pace);
+        let (items, answers) = fill(first, &mut calls);
         crowded = items.len() >= CROWD;
         let flush = Arc::clone(&flush);
         tokio::spawn(async move {
@@ -198,13 +183,10 @@ type Answers<O> = Vec<oneshot::Sender<Result<O, StoreError>>>;
 fn fill<I: Item, O>(
     first: Call<I, O>,
     calls: &mut mpsc::Receiver<Call<I, O>>,
-    pace: Pace,
 ) -> (Vec<I>, Answers<O>) {
-    let handful = (first.prompt || pace.prompt) && calls.len() < SMALL_CROWD;
-    let most = if handful { pace.handful } else { MAX_CALLS };
     let mut bytes = first.item.bytes();
     let (mut items, mut answers) = (vec![first.item], vec![first.answer]);
-    while items.len() < most && bytes < MAX_BYTES {
+    while items.len() < MAX_CALLS && bytes < MAX_BYTES {
         let Ok(call) = calls.try_recv() else { break };
         bytes += call.item.bytes();
         items.push(call.item);
@@ -276,36 +258,5 @@ mod tests {
         let start = Instant::now();
         batcher.call(1).await.unwrap();
         assert!(start.elapsed() >= BREATH);
-    }
-
-    /// How many calls each batch had, of `count` that were made at the same moment.
-    async fn batches(count: u32, pace: Pace, prompt: bool) -> Vec<usize> {
-        let sizes = Arc::new(std::sync::Mutex::new(Vec::new()));
-        let batcher = Batcher::start(pace, {
-            let sizes = Arc::clone(&sizes);
-            move |items: Vec<u32>| {
-                sizes.lock().unwrap().push(items.len());
-                async move { items.into_iter().map(Ok).collect() }
-            }
-        });
-        let calls = (0..count).map(|n| {
-            let call = batcher.call(n);
-            async move { if prompt { promptly(call).await } else { call.await } }
-        });
-        let answers: Vec<u32> = join_all(calls).await.into_iter().map(Result::unwrap).collect();
-        assert_eq!(answers, (0..count).collect::<Vec<_>>());
-        sizes.lock().unwrap().clone()
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_small_crowd_that_somebody_waits_for_goes_by_the_handful() {
-        let all = Pace::of(1, Duration::ZERO);
-        let (prompt, always) = (all.by_handful(4, false), all.by_handful(4, true));
-
-        assert_eq!(batches(13, all, true).await, [13]);
-        assert_eq!(batches(13, prompt, false).await, [13]);
-        assert_eq!(batches(13, prompt, true).await, [4, 4, 4, 1]);
-        assert_eq!(batches(13, always, false).await, [4, 4, 4, 1]);
-        assert_eq!(batches(50, always, true).await, [50], "a large crowd");
     }
 }

@@ -55,7 +55,7 @@ macro_rules! on_engine {
 
 impl Engine {
     /// How batches of writes, and of reads, follow each other.
-    pub(crate) fn pace(&self) -> (Pace, Pace) {
+    pub(crate) const fn pace(&self) -> (Pace, Pace) {
         match self {
             Self::Mongo(mongo) => mongo.pace(),
             // One writer: a second batch of writes would only wait for the first.

@@ -34,10 +34,6 @@ const PING: Duration = Duration::from_secs(2);
 /// How long a close waits for the driver.
 const CLOSE: Duration = Duration::from_secs(5);
 
-/// Calls that a batch takes from a small crowd. Sixteen payers without a pause wait a fifth less
-/// than with batches of all that waits, and two calls a batch are no better (measured there, too).
-const HANDFUL: usize = 4;
-
 /// How long calls may wait for each other under load.
 ///
 /// A majority write costs the server about 0.7 ms of a core for the command, its journal and its
@@ -68,15 +64,12 @@ impl Mongo {
     }
 
     /// How batches of writes, and of reads, follow each other.
-    pub(super) fn pace(&self) -> (Pace, Pace) {
+    pub(super) const fn pace(&self) -> (Pace, Pace) {
         let (write, read) = match self.tempo {
             Tempo::Prompt => (Duration::from_millis(2), Duration::ZERO),
             Tempo::Bulk => (Duration::from_millis(15), Duration::from_millis(10)),
         };
-        let pace = |flights, breath| {
-            Pace::of(flights, breath).by_handful(HANDFUL, self.tempo == Tempo::Prompt)
-        };
-        (pace(1, write), pace(2, read))
+        (Pace::of(1, write), Pace::of(2, read))
     }
 
     pub(super) async fn insert(
