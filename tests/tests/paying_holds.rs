@@ -128,3 +128,20 @@ async fn a_first_run_that_a_shutdown_cuts_off_leaves_its_doubt() {
     succeeds_with_one_trade(&at, &job).await;
     worker.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_first_run_that_fails_says_so_over_what_else_was_saved() {
+    let at = Simulated::start(Engine::Embedded).await;
+    // It is not claimed before it ends.
+    let settings = Settings { lease: Duration::from_mins(1), ..quick() };
+    let worker = at.rig.worker_with(at.rig.broker.clone(), settings);
+    // Longer than a call to a provider may take.
+    let (job, _) = slow(&at, 6_000).await;
+    let key = Idempotency { key: "one".to_owned(), fingerprint: "f".repeat(64) };
+    change_job(&at, &job, |job| job.bind(key.clone(), Timestamp::now()).expect("no key yet")).await;
+
+    let ended = succeeds_with_one_trade(&at, &job).await;
+    let first = &ended.history[1];
+    assert_eq!(first.to, JobState::Unknown, "nobody had to send it again: {:?}", ended.history);
+    worker.stop().await;
+}

@@ -74,6 +74,9 @@ pub(crate) async fn keep(shared: &Shared, job: &JobRecord, ctx: &Context) {
 /// stop.
 pub(crate) async fn follow(shared: &Shared, job: &JobRecord, hold: &Lease, ctx: &Context) {
     let left = hold.until.since(Timestamp::now());
+    if left.is_zero() {
+        return;
+    }
     if let Ok(Some(claimed)) = timeout(left, claim_late(shared, job)).await {
         keep(shared, &claimed, ctx).await;
     }

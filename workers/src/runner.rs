@@ -149,7 +149,8 @@ impl Runner {
         let (job, ctx) = self.begin(entry, message, in_hand, hold).await?;
         let verdict = self.verdict(entry, &job, Arc::clone(&ctx)).await;
         let Some(verdict) = verdict else {
-            // The lease went to another worker, so the outcome is theirs to record.
+            // The lease went to another worker, so the outcome is theirs to record; or a hold ended,
+            // and the sweep finds the job.
             tracing::warn!("a run lost its lease");
             return Err(CARED_FOR);
         };
@@ -252,9 +253,11 @@ impl Runner {
                 None => pending().await,
             }
         };
+        // A hold that ended while it was being saved is seen before the run makes its first step.
         tokio::select! {
-            verdict = run => Some(verdict),
+            biased;
             () = lost => None,
+            verdict = run => Some(verdict),
             () = self.0.cut_off.cancelled() => Some(self.interrupted()),
         }
     }
