@@ -8,11 +8,13 @@
 //! - `auth`: who calls. `routes`: what can be called. `intake`: how a job is accepted.
 //! - `page`, `cookie`: what people's browsers get and bring.
 //! - `rates`: how much one caller may ask for. `places`: of how much at a time. `audit`: who did what.
-//! - `watch`: who waits for a job. `pictures`: what a picture must be. `view`: what is shown.
+//! - `door`: how calls begin that wait for their work. `watch`: who waits for a job.
+//! - `pictures`: what a picture must be. `view`: what is shown.
 
 mod audit;
 pub mod auth;
 mod cookie;
+mod door;
 pub mod error;
 pub mod fault;
 mod intake;

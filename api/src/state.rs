@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     audit::Audit,
     auth::Auth,
+    door::Door,
     pictures::Pictures,
     rates::{Meter, Rates},
     seen::Seen,
@@ -58,6 +59,7 @@ pub struct Services {
     pub(crate) pictures: Pictures,
     pub(crate) seen: Seen,
     pub(crate) watch: Watch,
+    pub(crate) door: Door,
     pub(crate) metrics: PrometheusHandle,
 }
 
@@ -86,6 +88,7 @@ impl AppState {
             pictures,
             seen: Seen::new(),
             watch,
+            door: Door::new(),
             metrics,
         }))
     }

@@ -62,7 +62,9 @@ async fn accept(
     beside: Option<Beside>,
     patient: bool,
 ) -> Result<(Accepted, Option<Watcher>), ApiError> {
+    let inside = if patient { state.door.enter().await } else { None };
     let accepted = record(state, new).await?;
+    drop(inside);
     let job = accepted.job();
     let wait = patient && !job.state.is_settled();
     let watcher = if wait { state.watch.of(job.owner, job.id) } else { None };
