@@ -82,8 +82,8 @@ mod tests {
         let door = Door::new();
         let waited = come_in(&door, 50, TURN * 100).await;
         let at_once = waited.iter().filter(|waited| waited.is_zero()).count();
-        // The one whose turn it is, and those for whom the line is too long.
-        assert_eq!(at_once, 1 + 50 - 1 - LINE);
+        // All but the line: the one whose turn it is, and those for whom it is too long.
+        assert_eq!(at_once, 50 - LINE);
         assert_eq!(come_in(&door, 2, WORK).await, [Duration::ZERO, WORK], "places are given back");
     }
 
