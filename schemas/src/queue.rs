@@ -23,6 +23,12 @@ pub enum Queue {
     Alipay,
     /// Calls to UnionPay.
     Unionpay,
+    /// Calls to WeChat Pay that nobody waits for: looks at open trades and refunds, bill files.
+    WechatPayChecks,
+    /// The same to Alipay.
+    AlipayChecks,
+    /// The same to UnionPay.
+    UnionpayChecks,
     /// Finding out who gets a push campaign.
     Push,
     /// Calls to Apple's push service.
@@ -35,13 +41,16 @@ pub enum Queue {
 
 impl Queue {
     /// Every queue, in the order in which they are declared and listed.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 13] = [
         Self::Images,
         Self::Maintenance,
         Self::Payments,
         Self::WechatPay,
         Self::Alipay,
         Self::Unionpay,
+        Self::WechatPayChecks,
+        Self::AlipayChecks,
+        Self::UnionpayChecks,
         Self::Push,
         Self::Apns,
         Self::PushTokens,
@@ -58,6 +67,16 @@ impl Queue {
         }
     }
 
+    /// The queue of calls to the provider `channel` that nobody waits for.
+    #[must_use]
+    pub const fn of_checks(channel: Channel) -> Self {
+        match channel {
+            Channel::UnionPay => Self::UnionpayChecks,
+            Channel::Alipay => Self::AlipayChecks,
+            Channel::WeChatPay => Self::WechatPayChecks,
+        }
+    }
+
     /// Whether somebody usually waits for its jobs: they are worked on without waiting for others
     /// to share the cost.
     #[must_use]
@@ -66,6 +85,9 @@ impl Queue {
             Self::Payments | Self::WechatPay | Self::Alipay | Self::Unionpay => true,
             Self::Images
             | Self::Maintenance
+            | Self::WechatPayChecks
+            | Self::AlipayChecks
+            | Self::UnionpayChecks
             | Self::Push
             | Self::Apns
             | Self::PushTokens
@@ -83,6 +105,9 @@ impl Queue {
             Self::WechatPay => "wechat_pay",
             Self::Alipay => "alipay",
             Self::Unionpay => "unionpay",
+            Self::WechatPayChecks => "wechat_pay_checks",
+            Self::AlipayChecks => "alipay_checks",
+            Self::UnionpayChecks => "unionpay_checks",
             Self::Push => "push",
             Self::Apns => "apns",
             Self::PushTokens => "push_tokens",
@@ -101,6 +126,9 @@ impl Queue {
             Self::WechatPay => "feat.wechat_pay.v1",
             Self::Alipay => "feat.alipay.v1",
             Self::Unionpay => "feat.unionpay.v1",
+            Self::WechatPayChecks => "feat.wechat_pay_checks.v1",
+            Self::AlipayChecks => "feat.alipay_checks.v1",
+            Self::UnionpayChecks => "feat.unionpay_checks.v1",
             Self::Push => "feat.push.v1",
             Self::Apns => "feat.apns.v1",
             Self::PushTokens => "feat.push_tokens.v1",
@@ -118,6 +146,9 @@ impl Queue {
             Self::WechatPay => "feat.wechat_pay.v1.parked",
             Self::Alipay => "feat.alipay.v1.parked",
             Self::Unionpay => "feat.unionpay.v1.parked",
+            Self::WechatPayChecks => "feat.wechat_pay_checks.v1.parked",
+            Self::AlipayChecks => "feat.alipay_checks.v1.parked",
+            Self::UnionpayChecks => "feat.unionpay_checks.v1.parked",
             Self::Push => "feat.push.v1.parked",
             Self::Apns => "feat.apns.v1.parked",
             Self::PushTokens => "feat.push_tokens.v1.parked",
@@ -142,6 +173,10 @@ mod tests {
             assert_eq!(serde_json::json!(queue), queue.name());
             assert_eq!(queue.broker_name(), format!("feat.{queue}.v1"));
             assert_eq!(queue.parked_name(), format!("{}.parked", queue.broker_name()));
+        }
+        for channel in [Channel::UnionPay, Channel::Alipay, Channel::WeChatPay] {
+            let (calls, checks) = (Queue::of_channel(channel), Queue::of_checks(channel));
+            assert_eq!(checks.name(), format!("{calls}_checks"));
         }
     }
 }

@@ -10,7 +10,7 @@ use providers::{
     till::Till,
 };
 use schemas::{
-    BillRecord, BillSn, Channel, Currency, Fen, Job, JobRecord, Queue, Scene, Timestamp,
+    BillRecord, BillSn, Channel, Currency, Fen, Job, JobRecord, Queue, Scene, Timestamp, UserId,
     bill::{ClosingReason, NewBill},
     card::{CardNumber, SEALED_TEXT_CODE, SealedCard},
     job::NewJob,
@@ -239,6 +239,14 @@ impl Simulated {
         self.submit::<PayClose>(&closing, unique_key, channel, None).await
     }
 
+    /// Submits the job that closes an overdue bill, as it was scheduled with the bill.
+    pub async fn overtime(&self, sn: &BillSn) -> JobRecord {
+        let closing = PayClosing { sn: sn.clone(), reason: ClosingReason::Overtime };
+        let mut new = NewJob::of::<PayClose>(UserId::FEAT, &closing).expect("payload");
+        new.unique_key = Some(closing.unique_key());
+        self.submit_new(new, None).await
+    }
+
     async fn submit<J: Job>(
         &self,
         payload: &J::Payload,
@@ -248,7 +256,12 @@ impl Simulated {
     ) -> JobRecord {
         let mut new = NewJob::of::<J>(owner(), payload).expect("payload");
         new.queue = Some(Queue::of_channel(channel));
-        new.unique_key.clone_from(&unique_key);
+        new.unique_key = unique_key;
+        self.submit_new(new, beside).await
+    }
+
+    async fn submit_new(&self, new: NewJob, beside: Option<&Beside>) -> JobRecord {
+        let unique_key = new.unique_key.clone();
         let job = JobRecord::accept(new, "api", Timestamp::now());
         if self.rig.store.jobs.insert(&job).await.expect("insert") == Insert::Stored {
             // A publication that fails is made good by the sweep.
@@ -256,7 +269,7 @@ impl Simulated {
             return job;
         }
         let key = unique_key.expect("a key");
-        let earlier = self.rig.store.jobs.by_unique_key(owner(), &key).await.expect("store");
+        let earlier = self.rig.store.jobs.by_unique_key(job.owner, &key).await.expect("store");
         earlier.expect("the job that holds the key")
     }
 

@@ -5,7 +5,9 @@
 use std::time::Duration;
 
 use futures::future::join_all;
-use schemas::{BillSn, BillStatus, Channel, JobRecord, JobState, Scene};
+use schemas::{
+    BillSn, BillStatus, Channel, JobRecord, JobState, Scene, kinds::pay_create::PayOrder,
+};
 use sim::{Act, Fault, Quotas, Settings};
 use store::Store;
 use tests::{
@@ -70,6 +72,77 @@ async fn a_provider_that_hangs_holds_only_its_own_jobs() {
     }
     println!("{} jobs done while {untouched} of {HANGING} wait for their turn", others.len());
     assert!(untouched > 0, "the others came after the jobs of the provider that hangs");
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn looks_at_trades_hold_up_no_payer() {
+    let at = Simulated::start(Engine::Embedded).await;
+    let hangs = Act::Late { ms: 60_000 };
+    at.sim.fault(Fault::times(u32::MAX, "alipay.trade.query", hangs)).expect("script");
+    let hanging = || at.sim.faults().iter().map(|script| script.applied as usize).sum::<usize>();
+    let mut settings = quick();
+    for queue in settings.queues.values_mut() {
+        (queue.concurrency, queue.prefetch) = (SLOTS, 8);
+    }
+    let worker = at.rig.worker_with(at.rig.broker.clone(), settings);
+    let pay = async |count| {
+        for job in pay_many(&at, ALIPAY, count).await {
+            assert_eq!(at.ended(&job).await.state, JobState::Succeeded);
+        }
+    };
+    // Nobody pays these, so the worker looks at each of them; the slots suffice for a few.
+    pay(HANGING).await;
+    eventually("looks that hang", Duration::from_mins(1), async || {
+        (hanging() >= SLOTS).then_some(())
+    })
+    .await;
+
+    pay(OTHERS).await;
+    println!("{OTHERS} trades were made while {} of {HANGING} looks had begun", hanging());
+    assert!(hanging() < HANGING, "the payers came after the looks");
+    worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn ends_of_bills_wait_only_for_their_own_provider() {
+    let at = Simulated::start(Engine::Embedded).await;
+    let mut settings = quick();
+    for queue in settings.queues.values_mut() {
+        (queue.concurrency, queue.prefetch) = (SLOTS, 8);
+    }
+    let worker = at.rig.worker_with(at.rig.broker.clone(), settings);
+    let made = async |way, count| {
+        let mut bills = Vec::new();
+        for job in pay_many(&at, way, count).await {
+            let job = at.ended(&job).await;
+            assert_eq!(job.state, JobState::Succeeded);
+            let order: PayOrder = serde_json::from_value(job.payload).expect("its payload");
+            bills.push(order.sn);
+        }
+        bills
+    };
+    let (overdue, paid) = (made(ALIPAY, HANGING).await, made(WECHAT, SLOTS).await);
+    for sn in &made(WECHAT, SLOTS).await {
+        at.overtime(sn).await;
+        at.bill_becomes(sn, "overdue", |bill| bill.status == BillStatus::Overtime).await;
+    }
+    let hangs = Act::Late { ms: 60_000 };
+    at.sim.fault(Fault::times(u32::MAX, "alipay.*", hangs)).expect("script");
+    let ends = join_all(overdue.iter().map(|sn| at.overtime(sn))).await;
+    for end in &ends {
+        let end = at.ended(end).await;
+        assert_eq!(end.state, JobState::Succeeded, "{:?}", end.error);
+    }
+    for sn in &paid {
+        let (_, taken) = notice(&at, at.read(sn).await.attempts[0].key.as_str()).await;
+        assert!(taken, "{sn}");
+        at.bill_becomes(sn, "paid", |bill| bill.status == BillStatus::Paid).await;
+    }
+    for sn in &overdue {
+        let status = at.read(sn).await.status;
+        assert_eq!(status, BillStatus::Created, "{sn}: its provider has not said a word");
+    }
     worker.stop().await;
 }
 

@@ -11,7 +11,7 @@ use std::{
 use broker::Broker;
 use providers::{blobs::Blobs, till::Till, webhook::Webhooks};
 use schemas::{
-    Job, JobError, JobId, JobRecord, JobState, Timestamp, UserId,
+    Job, JobError, JobId, JobRecord, JobState, Queue, Timestamp, UserId,
     job::{CallNote, Lease},
     message::Beside,
 };
@@ -104,6 +104,8 @@ pub struct Context {
     pub reports_kept: std::time::Duration,
     /// The job that runs.
     pub job: JobId,
+    /// The queue on which it came.
+    pub queue: Queue,
     /// Whose job it is.
     pub owner: UserId,
     /// Whether the job is held under a lease, so that nobody else runs or cancels it now.
@@ -161,6 +163,7 @@ impl Context {
             tokens: workers.settings.tokens,
             reports_kept: workers.settings.reports_kept,
             job: job.id,
+            queue: job.queue,
             owner: job.owner,
             claimed,
             retention: workers.settings.retention,

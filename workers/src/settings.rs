@@ -121,6 +121,8 @@ impl Default for Settings {
     fn default() -> Self {
         let few = QueueSettings { concurrency: 2, prefetch: 2 };
         let pay = QueueSettings { concurrency: 64, prefetch: 64 };
+        // Half of what a merchant account lets through at a time is left to those who wait.
+        let checks = QueueSettings { concurrency: 32, prefetch: 32 };
         // A job is some hundred pushes.
         let shards = QueueSettings { concurrency: 8, prefetch: 16 };
         Self {
@@ -132,6 +134,9 @@ impl Default for Settings {
                 (Queue::WechatPay, pay),
                 (Queue::Alipay, pay),
                 (Queue::Unionpay, pay),
+                (Queue::WechatPayChecks, checks),
+                (Queue::AlipayChecks, checks),
+                (Queue::UnionpayChecks, checks),
                 (Queue::Push, QueueSettings { concurrency: 4, prefetch: 4 }),
                 (Queue::Apns, shards),
                 (Queue::PushTokens, QueueSettings { concurrency: 128, prefetch: 256 }),

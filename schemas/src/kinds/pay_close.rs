@@ -49,4 +49,10 @@ impl PayClosing {
         };
         format!("{}:{}:{reason}", PayClose::KIND, self.sn)
     }
+
+    /// The key of the job that goes on with it in another `queue`, once.
+    #[must_use]
+    pub fn unique_key_in(&self, queue: Queue) -> String {
+        format!("{}:{queue}", self.unique_key())
+    }
 }

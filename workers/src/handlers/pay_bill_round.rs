@@ -75,7 +75,7 @@ async fn start(ctx: &Context, of: DayRef, is_asked: bool) -> Result<StartedMatch
     let daily = of.daily_key();
     let key = if is_asked { format!("{daily}:{}", ctx.job) } else { daily };
     new.unique_key = Some(key.clone());
-    new.queue = Some(Queue::of_channel(of.channel));
+    new.queue = Some(Queue::of_checks(of.channel));
     new.run_at = Some(Timestamp::now());
     let job = JobRecord::accept(new, &format!("job {}", ctx.job), Timestamp::now());
     if ctx.store.jobs.insert(&job).await.map_err(store_again)? == Insert::Stored {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use providers::payment::{Call, ProviderError};
 use schemas::{
-    BillRecord, Job, JobError, Timestamp,
+    BillRecord, Channel, Job, JobError, Timestamp,
     bill::{Attempt, AttemptState, BillRefusal, ClosingReason, Source},
     kinds::{PayClose, pay_close::PayClosing, pay_query::PayStanding},
 };
@@ -13,8 +13,8 @@ use crate::{
     fault,
     handler::{Context, Handler, Undo},
     paying::{
-        Standing, Step, ask_again, change, close, load, provider, question_failed, refused,
-        take_in_trade, trade_ref,
+        Standing, Step, ask_again, change, close, close_among_checks, load, provider,
+        question_failed, refused, take_in_trade, trade_ref,
     },
 };
 
@@ -43,6 +43,10 @@ impl Handler for PayClose {
         })
         .await?;
         let open: Vec<_> = bill.payable().cloned().collect();
+        if let Some(channel) = asks_elsewhere(ctx, closing, &open) {
+            close_among_checks(ctx, closing, channel).await?;
+            return Ok(PayStanding { sn: bill.id, status: bill.status });
+        }
         for attempt in open {
             if bill.payment().is_some() {
                 break;
@@ -57,6 +61,15 @@ impl Handler for PayClose {
         let clean = bill.closing.is_none() && ctx.unknown_since.is_none();
         Ok(if clean { Undo::Undone } else { Undo::TooLate })
     }
+}
+
+/// The provider on whose queue the attempts are to be closed instead: bills end without anybody
+/// waiting, on a queue where nobody else may have to wait for a provider. Of several the latest
+/// one's.
+fn asks_elsewhere(ctx: &Context, closing: &PayClosing, open: &[Attempt]) -> Option<Channel> {
+    let here = ctx.queue != PayClose::QUEUE || closing.reason != ClosingReason::Overtime;
+    let latest = open.iter().rev().find(|attempt| !attempt.is_uncharged());
+    latest.filter(|_| !here).map(|attempt| attempt.channel)
 }
 
 async fn finish(

@@ -1,4 +1,4 @@
-//! Jobs that follow from others: later looks.
+//! Jobs that follow from others: later looks, and what is left to a provider's own queue.
 //!
 //! Each has a key, so that it is there once however often it is asked for.
 
@@ -8,7 +8,10 @@ use schemas::{
     BillRecord, BillSn, Channel, JobError, JobRecord, Queue, Timestamp, UserId,
     bill::{Attempt, Refund},
     job::NewJob,
-    kinds::{PayQuery, PayRefundQuery, pay_query::PayLook, pay_refund_query::RefundLook},
+    kinds::{
+        PayClose, PayQuery, PayRefundQuery, pay_close::PayClosing, pay_query::PayLook,
+        pay_refund_query::RefundLook,
+    },
 };
 use store::Insert;
 
@@ -66,6 +69,21 @@ pub(crate) async fn look_at_refund(
     insert(ctx, job, attempt.channel, pause).await
 }
 
+/// Leaves the rest of `closing` to the checks of the provider `channel`.
+///
+/// # Errors
+///
+/// [`JobError::Again`] when the store does not answer.
+pub(crate) async fn close_among_checks(
+    ctx: &Context,
+    closing: &PayClosing,
+    channel: Channel,
+) -> Result<(), JobError> {
+    let mut job = NewJob::of::<PayClose>(ctx.owner, closing).map_err(JobError::again)?;
+    job.unique_key = Some(closing.unique_key_in(Queue::of_checks(channel)));
+    insert(ctx, job, channel, Duration::ZERO).await
+}
+
 /// `None` when there have been enough looks.
 fn pause(ctx: &Context, step: Option<u32>, most: u32) -> Option<Duration> {
     match step {
@@ -80,7 +98,7 @@ async fn insert(
     channel: Channel,
     pause: Duration,
 ) -> Result<(), JobError> {
-    job.queue = Some(Queue::of_channel(channel));
+    job.queue = Some(Queue::of_checks(channel));
     job.run_at = Some(Timestamp::now() + pause);
     let by = format!("job {}", ctx.job);
     let job = JobRecord::accept(job, &by, Timestamp::now());

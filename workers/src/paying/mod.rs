@@ -16,7 +16,7 @@ pub(crate) use ask::{
 };
 pub(crate) use bills::{Step, change, load};
 pub(crate) use counters::{begin as begin_counters, foreign_notice};
-pub(crate) use follow::{is_last_refund_look, look_at_refund, look_at_trade};
+pub(crate) use follow::{close_among_checks, is_last_refund_look, look_at_refund, look_at_trade};
 pub(crate) use news::{
     Heard, Standing, ask_for_trade, close, contradicted, hear_of_refund, pay, refund_detail,
     refused, take_in_refund, take_in_trade,
