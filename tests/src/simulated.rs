@@ -240,6 +240,10 @@ impl Simulated {
     }
 
     /// Submits the job that closes an overdue bill, as it was scheduled with the bill.
+    ///
+    /// # Panics
+    ///
+    /// When the store or the broker does not take it.
     pub async fn overtime(&self, sn: &BillSn) -> JobRecord {
         let closing = PayClosing { sn: sn.clone(), reason: ClosingReason::Overtime };
         let mut new = NewJob::of::<PayClose>(UserId::FEAT, &closing).expect("payload");
