@@ -1,7 +1,7 @@
 //! Bills through the simulated providers: how many, what Feat adds to a provider's own time, and
 //! what a provider that hangs costs the others.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use schemas::Queue;
 use serde_json::{Value, json};
@@ -23,6 +23,8 @@ const WAITED: usize = 1_600;
 /// Bills that they pay when they take their time, and how long that is at most.
 const PACED: usize = 400;
 const PAUSE: Duration = Duration::from_secs(1);
+/// How long after its trade was made a bill is first looked at.
+const LOOKED_AT_AFTER: Duration = Duration::from_secs(30);
 /// Bills that wait for a provider that hangs: more than it has slots.
 const HANGING: usize = 400;
 /// How long it hangs, in milliseconds.
@@ -31,6 +33,9 @@ const HANGS_MS: u64 = 60_000;
 const ANSWERS_MS: u64 = 100;
 
 const CREATE: &str = "pay.create";
+/// Calls of WeChat Pay.
+const ORDER: &str = "/pay/unifiedorder";
+const LOOK: &str = "/pay/orderquery";
 const WECHAT: (i64, i64) = (200, 0);
 /// With a code, for which Feat calls the provider.
 const ALIPAY: (i64, i64) = (100, 0);
@@ -44,6 +49,10 @@ const PACED_ADDED: Names = [
 const ADDED: Names = [
     "16 clients at once: added to the provider's time, p50",
     "16 clients at once: added to the provider's time, p99",
+];
+const LOOKED_AT: Names = [
+    "16 clients at once, beside looks at as many trades: added, p50",
+    "16 clients at once, beside looks at as many trades: added, p99",
 ];
 const PACED_FLOOR: Names = [
     "16 clients that pause: the same steps without Feat, p50",
@@ -111,17 +120,26 @@ impl Place<'_> {
     }
 
     /// From the request to its reply, less what the worker's call to the provider took on average:
-    /// of clients that pay one bill after the other, and of clients that pause in between. Beside it,
-    /// what the same steps take without Feat.
+    /// of clients that pause in between, of clients that pay one bill after the other, and of these
+    /// once more while the trades of the second round are looked at. Beside it, what the same steps
+    /// take without Feat.
     async fn added_time(&self) -> Result<Vec<Figure>, Fault> {
         let shop = self.shop("payments-wait", CLIENTS).await?;
         shop.let_answer_late("wechat.*", ANSWERS_MS).await?;
         self.progress.step(&format!("payments: {CLIENTS} clients wait for {PACED} replies"));
-        let (paced, _) = shop.waits(PACED, PAUSE).await?;
+        let paced = shop.waits(PACED, PAUSE).await?;
+        let looks_begin = Instant::now() + LOOKED_AT_AFTER;
         self.progress.step(&format!("payments: {CLIENTS} clients wait for {WAITED} replies"));
-        let (waited, provider) = shop.waits(WAITED, Duration::ZERO).await?;
-        let errors = paced.errors + waited.errors;
+        let waited = shop.waits(WAITED, Duration::ZERO).await?;
+        self.progress.step(&format!("payments: {WAITED} replies beside looks at trades"));
+        tokio::time::sleep_until(looks_begin.into()).await;
+        let (_, before) = shop.calls(LOOK).await?;
+        let beside = shop.waits(WAITED, Duration::ZERO).await?;
+        let (_, after) = shop.calls(LOOK).await?;
+        let (sum, calls) = shop.calls(ORDER).await?;
         drop(shop);
+        let provider = Duration::from_secs_f64(sum / calls.max(1.0));
+        let errors = paced.errors + waited.errors + beside.errors;
         let added = |report: Report| {
             report.times.iter().map(|time| time.saturating_sub(provider)).collect::<Vec<_>>()
         };
@@ -131,6 +149,8 @@ impl Place<'_> {
         let mut figures = Vec::new();
         figures.extend(within(spread(PACED_ADDED, added(paced))));
         figures.extend(within(spread(ADDED, added(waited))));
+        figures.extend(spread(LOOKED_AT, added(beside)));
+        figures.push(Figure::of("looks at trades meanwhile", after - before, ""));
         let paced = self.floor_of_payments("payments-floor-paced", PACED, PAUSE).await?;
         figures.extend(spread(PACED_FLOOR, paced));
         let floor = self.floor_of_payments("payments-floor", WAITED, Duration::ZERO).await?;
@@ -250,17 +270,19 @@ impl Shop {
         }
     }
 
-    /// Pays new bills and waits for each reply, with pauses of up to `pause`; and what the provider
-    /// took for an answer until now.
-    async fn waits(&self, bills: usize, pause: Duration) -> Result<(Report, Duration), Fault> {
+    /// Pays new bills and waits for each reply, with pauses of up to `pause`.
+    async fn waits(&self, bills: usize, pause: Duration) -> Result<Report, Fault> {
         let sns = self.bills(bills).await?;
         let load = Load { pause, ..self.load.clone() };
         let from = load.clone();
         let request = move |n: usize| pay(&from, &sns[n], WECHAT, &["prefer: wait=30"]);
-        let report = load.each(bills, 200, request, |_| Some(()), &mut Vec::new()).await;
-        let name = "feat_payment_call_seconds";
-        let (sum, calls) = self.worker.summary(name, "/pay/unifiedorder").await?;
-        Ok((report, Duration::from_secs_f64(sum / calls.max(1.0))))
+        Ok(load.each(bills, 200, request, |_| Some(()), &mut Vec::new()).await)
+    }
+
+    /// How many seconds the worker's calls of WeChat Pay's `path` took until now in all, and how
+    /// many they were.
+    async fn calls(&self, path: &str) -> Result<(f64, f64), Fault> {
+        self.worker.summary("feat_payment_call_seconds", path).await
     }
 
     async fn let_answer_late(&self, call: &str, ms: u64) -> Result<(), Fault> {
