@@ -23,7 +23,8 @@ pub enum Queue {
     Alipay,
     /// Calls to UnionPay.
     Unionpay,
-    /// Calls to WeChat Pay that nobody waits for: looks at open trades and refunds, bill files.
+    /// Calls to WeChat Pay that nobody waits for: looks at open trades and refunds, bill files, ends of
+    /// bills that nobody paid.
     WechatPayChecks,
     /// The same to Alipay.
     AlipayChecks,

@@ -67,9 +67,14 @@ impl Handler for PayClose {
 /// waiting, on a queue where nobody else may have to wait for a provider. Of several the latest
 /// one's.
 fn asks_elsewhere(ctx: &Context, closing: &PayClosing, open: &[Attempt]) -> Option<Channel> {
-    let here = ctx.queue != PayClose::QUEUE || closing.reason != ClosingReason::Overtime;
-    let latest = open.iter().rev().find(|attempt| !attempt.is_uncharged());
-    latest.filter(|_| !here).map(|attempt| attempt.channel)
+    if closing.reason != ClosingReason::Overtime {
+        return None;
+    }
+    if ctx.queue != PayClose::QUEUE {
+        return None;
+    }
+    let latest = open.iter().rev().find(|attempt| !attempt.is_uncharged())?;
+    Some(latest.channel)
 }
 
 async fn finish(
