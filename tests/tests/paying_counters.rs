@@ -2,7 +2,12 @@
 
 #![expect(clippy::expect_used, reason = "a panic is how a test fails")]
 
-use tests::{cluster::Process, shop::Shop};
+use reqwest::StatusCode;
+use serde_json::json;
+use tests::{
+    cluster::Process,
+    shop::{ORDERS, Shop},
+};
 
 /// What a process shows of itself.
 async fn metrics(process: &Process) -> String {
@@ -23,6 +28,12 @@ fn notices(metrics: &str, outcomes: &[&str]) -> Option<u32> {
     (!counts.is_empty()).then(|| counts.iter().sum())
 }
 
+/// How many calls that wait for their job came to record it like this.
+fn waiting_calls(metrics: &str, how: &str) -> Option<u32> {
+    let start = format!("feat_waiting_calls_total{{how=\"{how}\"}} ");
+    metrics.lines().find_map(|line| line.strip_prefix(&start)?.parse().ok())
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_people_watch_is_counted_from_zero() {
     let shop = Shop::open().await;
@@ -30,6 +41,9 @@ async fn what_people_watch_is_counted_from_zero() {
     let (api, worker) = (metrics(&shop.api).await, metrics(&worker).await);
     for outcome in ["taken", "replayed", "forged", "foreign", "late"] {
         assert_eq!(notices(&api, &[outcome]), Some(0), "{outcome}");
+    }
+    for how in ["in_turn", "too_long", "no_place"] {
+        assert_eq!(waiting_calls(&api, how), Some(0), "{how}");
     }
     let zeros = [
         "feat_bill_surplus_total{why=\"second_payment\"} 0",
@@ -72,4 +86,17 @@ async fn forged_notices_are_refused_and_counted() {
     let after = metrics(&shop.api).await;
     assert_eq!(notices(&after, &["forged", "malformed"]), Some(12), "{after}");
     assert_eq!(notices(&after, &["taken", "replayed", "nothing"]), Some(0), "{after}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn who_waits_takes_a_turn_and_nobody_else_does() {
+    let shop = Shop::open().await;
+    let _worker = shop.cluster.worker(None).await;
+    let (waited, begun) = (shop.bill().await, shop.bill().await);
+    let body = json!({ "pay_method": 200, "end_type": 0 });
+    shop.start(&format!("{ORDERS}{begun}/pay/"), &body).await;
+    assert_eq!(waiting_calls(&metrics(&shop.api).await, "in_turn"), Some(0));
+    let (status, reply) = shop.post(&format!("{ORDERS}{waited}/pay/"), &body).await;
+    assert_eq!(status, StatusCode::OK, "{reply}");
+    assert_eq!(waiting_calls(&metrics(&shop.api).await, "in_turn"), Some(1));
 }

@@ -42,7 +42,7 @@ use tokio_util::sync::CancellationToken;
 pub use self::document::openapi;
 use self::{app::App, site::Site};
 use crate::{
-    audit, auth, rates,
+    audit, auth, door, rates,
     state::{Api, AppState},
 };
 
@@ -68,6 +68,7 @@ pub async fn serve(
     rates::describe_metrics();
     audit::describe_metrics();
     auth::describe_metrics();
+    door::describe_metrics();
     let state = AppState::new(api, shutdown.clone());
     let upkeep = tokio::spawn(keep_metrics(state.clone()));
     let settings = state.settings.clone();
