@@ -25,7 +25,7 @@ use tracing::{info, warn};
 pub(crate) use idempotency::{IdempotencyKey, Request, idempotency};
 pub(crate) use prefer::Patience;
 pub(crate) use reply::{MadeReply, ResultReply, WorkReply};
-pub(crate) use start::{start, start_with};
+pub(crate) use start::{Begun, begin, start};
 
 use crate::{error::ApiError, fault, state::AppState};
 

@@ -5,6 +5,7 @@ use std::{net::IpAddr, ops::Deref, sync::Arc};
 use broker::Broker;
 use metrics_exporter_prometheus::PrometheusHandle;
 use providers::{blobs::Blobs, till::Till};
+use schemas::{BillRecord, image::ImageRecord};
 use store::Store;
 use tokio_util::sync::CancellationToken;
 
@@ -57,7 +58,10 @@ pub struct Services {
     pub(crate) audit: Audit,
     pub(crate) rates: Rates,
     pub(crate) pictures: Pictures,
-    pub(crate) seen: Seen,
+    /// Pictures that were seen a moment ago.
+    pub(crate) seen: Seen<ImageRecord>,
+    /// Bills that were made a moment ago.
+    pub(crate) made: Seen<BillRecord>,
     pub(crate) watch: Watch,
     pub(crate) door: Door,
     pub(crate) metrics: PrometheusHandle,
@@ -87,6 +91,7 @@ impl AppState {
             rates,
             pictures,
             seen: Seen::new(),
+            made: Seen::new(),
             watch,
             door: Door::new(),
             metrics,

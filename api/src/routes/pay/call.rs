@@ -14,12 +14,13 @@ use serde_json::Value;
 use super::{body_of, own};
 use crate::{
     error::ApiError,
-    intake::{self, IdempotencyKey, Patience, ResultReply},
+    intake::{self, Begun, IdempotencyKey, Patience, ResultReply},
     state::{AppState, RequestContext},
     view::{Bill, Resource},
 };
 
 /// Who calls, how long they wait, and what makes the call repeatable.
+#[derive(Clone)]
 pub(super) struct Call {
     /// The caller.
     pub(super) user: UserId,
@@ -78,22 +79,30 @@ impl Call {
         Self { beside: Beside::of(bill), ..self }
     }
 
+    /// Starts `job` for this call.
+    ///
+    /// # Errors
+    ///
+    /// See [`intake::begin`].
+    pub(super) async fn begin(self, state: &AppState, mut job: NewJob) -> Result<Begun, ApiError> {
+        job.idempotency = self.idempotency;
+        job.request_id = Some(self.context.request_id);
+        job.trace_parent = self.context.trace_parent;
+        intake::begin(state, job, self.patience, self.beside).await
+    }
+
     /// Starts `job` for this call and answers with what `body` makes of its output.
     ///
     /// # Errors
     ///
-    /// See [`intake::start`], and what `body` answers.
+    /// See [`intake::begin`], and what `body` answers.
     pub(super) async fn run<T: Type>(
         self,
         state: &AppState,
-        mut job: NewJob,
+        job: NewJob,
         body: impl AsyncFnOnce(Value) -> Result<Value, ApiError>,
     ) -> Result<ResultReply<T>, ApiError> {
-        job.idempotency = self.idempotency;
-        job.request_id = Some(self.context.request_id);
-        job.trace_parent = self.context.trace_parent;
-        let started = intake::start_with(state, job, self.patience, self.beside).await?;
-        ResultReply::of(&started.job, started.patience, started.replayed, body).await
+        self.begin(state, job).await?.reply(state, body).await
     }
 
     /// Starts `job` for this call and answers with the bill as it is then.

@@ -42,6 +42,7 @@ pub(super) async fn create(
         }
         if state.store.bills.insert(&bill).await? == Insert::Stored {
             metrics::counter!("feat_bills_made_total").increment(1);
+            state.made.note(&bill);
             return Ok((bill, true));
         }
     }

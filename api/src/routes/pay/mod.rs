@@ -308,8 +308,9 @@ impl PayApi {
     }
 }
 
-/// The bill `sn`, if it is `caller`'s.
+/// The bill `sn`, if it is `caller`'s. Who asks for it may change it, so it is new no more.
 async fn own(state: &AppState, caller: UserId, sn: &BillSn) -> Result<BillRecord, ApiError> {
+    state.made.take(caller, sn.clone());
     state.store.bills.get_owned(caller, sn).await?.ok_or_else(ApiError::not_found)
 }
 

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use super::{Call, Offer, Payment, body_of, own};
 use crate::{
     error::ApiError,
-    intake::ResultReply,
+    intake::{Begun, ResultReply},
     routes::json_body::JsonBody,
     state::AppState,
     view::{Bill, Resource, Shaped},
@@ -46,8 +46,47 @@ pub(super) async fn pay(
     sn: BillSn,
     body: &JsonBody<Payment>,
 ) -> Result<ResultReply<Offer>, ApiError> {
-    let bill = own(state, call.user, &sn).await?;
-    let mut order = read(state, sn, body)?;
+    let begun = if let Some(begun) = begin_new(state, &call, &sn, body).await? {
+        begun
+    } else {
+        let bill = own(state, call.user, &sn).await?;
+        begin(state, call, &bill, body).await?.map_err(conflict)?
+    };
+    begun
+        .reply(state, async |output| {
+            let offer: PayOffer = serde_json::from_value(output).map_err(ApiError::internal)?;
+            Ok(if offer.wrapped { json!({ "data": offer.reply }) } else { offer.reply })
+        })
+        .await
+}
+
+/// Begins to pay a bill that was made here a moment ago, without reading it; `None` for any other.
+///
+/// Should it have been changed elsewhere meanwhile, a job stands for this call already, or the worker
+/// finds out: its save is guarded. A key would be bound to the job that is found, whatever
+/// has become of the bill, so a call with one reads first.
+async fn begin_new(
+    state: &AppState,
+    call: &Call,
+    sn: &BillSn,
+    body: &JsonBody<Payment>,
+) -> Result<Option<Begun>, ApiError> {
+    if call.idempotency.is_some() {
+        return Ok(None);
+    }
+    let Some(bill) = state.made.take(call.user, sn.clone()) else { return Ok(None) };
+    let begun = begin(state, call.clone(), &bill, body).await?;
+    Ok(begun.ok().filter(Begun::is_new))
+}
+
+/// Records the work on `bill`, or what the bill has against it.
+async fn begin(
+    state: &AppState,
+    call: Call,
+    bill: &BillRecord,
+    body: &JsonBody<Payment>,
+) -> Result<Result<Begun, BillRefusal>, ApiError> {
+    let mut order = read(state, bill.id.clone(), body)?;
     let now = Timestamp::now();
     order.ordinal = bill.ordinal_for(&order.way(), now);
     if order.scene == Scene::H5 {
@@ -58,17 +97,12 @@ pub(super) async fn pay(
     if let Err(refusal) = payable
         && call.earlier(state).await?.is_none()
     {
-        return Err(conflict(refusal));
+        return Ok(Err(refusal));
     }
     let mut job = NewJob::of::<PayCreate>(call.user, &order).map_err(ApiError::internal)?;
     job.unique_key = Some(order.unique_key());
     job.queue = Some(Queue::of_channel(order.channel));
-    call.carrying(&bill)
-        .run(state, job, async |output| {
-            let offer: PayOffer = serde_json::from_value(output).map_err(ApiError::internal)?;
-            Ok(if offer.wrapped { json!({ "data": offer.reply }) } else { offer.reply })
-        })
-        .await
+    call.carrying(bill).begin(state, job).await.map(Ok)
 }
 
 /// Asks the providers of the open attempts of `sn`; without any, the bill is as it is.
