@@ -65,7 +65,12 @@ async fn no_trade_is_made_for_a_bill_that_was_closed_elsewhere() {
     let (status, reply) = post(&elsewhere, &format!("{ORDERS}{sn}/close/"), &json!({})).await;
     assert_eq!(status, StatusCode::OK, "{reply}");
     let (status, reply) = post(&shop.client, &format!("{ORDERS}{sn}/pay/"), &by_code()).await;
-    assert!(status.is_client_error(), "{status} {reply}");
+    let refused = (status, &reply["code"], &reply["data"]["job"]["error"]["code"]);
+    assert_eq!(
+        refused,
+        (StatusCode::UNPROCESSABLE_ENTITY, &json!("JOB_FAILED"), &json!("bill_closed")),
+        "{reply}"
+    );
     assert_eq!(shop.sim.trades().len(), 0);
 }
 
