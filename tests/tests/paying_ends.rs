@@ -207,6 +207,8 @@ async fn an_attempt_that_reached_its_provider_is_left_to_the_closing_of_its_bill
     let sn = at.bill().await;
     let job = at.pay(&sn, WECHAT_V2).await;
     at.rig.in_state(job.id, JobState::Unknown).await;
+    // No run that has read the bill before it closes asks after that.
+    worker.stop().await;
     let bill = at.read(&sn).await;
     let since = Timestamp::now();
     let until = bill.attempts[0].held_until().expect("the provider may have been reached");
@@ -215,6 +217,7 @@ async fn an_attempt_that_reached_its_provider_is_left_to_the_closing_of_its_bill
     alter(&at, &bill, |bill| bill.closing = Some(closing)).await;
     at.sim.clear_faults();
 
+    let worker = at.rig.worker();
     let job = at.ended(&job).await;
     assert_eq!(job.state, JobState::Failed, "{:?}", job.error);
     assert_eq!(job.error.map(|error| error.code).as_deref(), Some("bill_closed"));

@@ -29,6 +29,10 @@ const LOOKED_AT_AFTER: Duration = Duration::from_secs(30);
 const HANGING: usize = 400;
 /// How long it hangs, in milliseconds.
 const HANGS_MS: u64 = 60_000;
+/// Whether a provider hangs, turn by turn. A turn lasts a few seconds and may be off by a tenth, so
+/// there are four of each; in the order of a palindrome, so that a machine that gets slower or faster
+/// meanwhile does so for both.
+const TURNS: [bool; 8] = [false, true, true, false, false, true, true, false];
 /// What a provider usually takes for an answer, in milliseconds.
 const ANSWERS_MS: u64 = 100;
 
@@ -179,11 +183,10 @@ impl Place<'_> {
     }
 
     /// Bills and deletions beside the bills of a provider that is well, and beside as many of one
-    /// that hangs. In the order of a palindrome, so that a machine that gets slower or faster
-    /// meanwhile does so for both.
+    /// that hangs. By [`TURNS`].
     async fn isolation(&self, bills: usize, connections: usize) -> Result<Vec<Figure>, Fault> {
         let (mut well, mut beside) = (Spans::default(), Spans::default());
-        for (turn, hangs) in [false, true, true, false].into_iter().enumerate() {
+        for (turn, hangs) in TURNS.into_iter().enumerate() {
             let spans = self.beside(turn, hangs, bills, connections).await?;
             (if hangs { &mut beside } else { &mut well }).add(&spans);
         }
