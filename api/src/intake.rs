@@ -104,11 +104,10 @@ pub(crate) async fn record(state: &AppState, new: NewJob) -> Result<Accepted, Ap
 
 /// The job that holds one of the keys of `job`; `None` when it has been forgotten meanwhile.
 async fn earlier(state: &AppState, job: &JobRecord) -> Result<Option<Accepted>, ApiError> {
-    if let Some(Idempotency { key, fingerprint }) = &job.idempotency
-        && let Some(earlier) = state.store.jobs.by_idempotency_key(job.owner, key).await?
+    if let Some(wanted) = &job.idempotency
+        && let Some(earlier) = state.store.jobs.by_idempotency_key(job.owner, &wanted.key).await?
     {
-        let same = earlier.idempotency.as_ref().is_some_and(|one| one.fingerprint == *fingerprint);
-        return if same { Ok(Some(Accepted::Replayed(earlier))) } else { Err(key_reused()) };
+        return replayed(earlier, wanted).map(Some);
     }
     let Some(key) = &job.unique_key else { return Ok(None) };
     let Some(earlier) = state.store.jobs.by_unique_key(job.owner, key).await? else {
@@ -116,8 +115,24 @@ async fn earlier(state: &AppState, job: &JobRecord) -> Result<Option<Accepted>, 
     };
     match &job.idempotency {
         None => Ok(Some(Accepted::Same(earlier))),
-        Some(idempotency) => bind(state, earlier, idempotency.clone()).await,
+        // Perhaps the same one: a call that repeats this one has bound it since the first look.
+        Some(wanted) if earlier.idempotency.is_some() => replayed(earlier, wanted).map(Some),
+        Some(wanted) => bind(state, earlier, wanted.clone()).await,
     }
+}
+
+/// The answer of a job that has a key to a call that has one, too.
+fn replayed(earlier: JobRecord, wanted: &Idempotency) -> Result<Accepted, ApiError> {
+    let its = earlier.idempotency.as_ref();
+    if its == Some(wanted) {
+        return Ok(Accepted::Replayed(earlier));
+    }
+    let text = if its.is_some_and(|its| its.key == wanted.key) {
+        "This idempotency key was used for another request."
+    } else {
+        "This work was asked for with another idempotency key."
+    };
+    Err(ApiError::of(ErrorCode::KeyReused, text))
 }
 
 /// Gives the key of this request to the job that does its work already, so that the key cannot be
@@ -127,20 +142,13 @@ async fn bind(
     earlier: JobRecord,
     idempotency: Idempotency,
 ) -> Result<Option<Accepted>, ApiError> {
-    let Some(bound) = earlier.bind(idempotency, Timestamp::now()) else {
-        let text = "This work was asked for with another idempotency key.";
-        return Err(ApiError::of(ErrorCode::KeyReused, text));
-    };
+    let Some(bound) = earlier.bind(idempotency, Timestamp::now()) else { return Ok(None) };
     match state.store.jobs.save(&bound).await {
         Ok(Save::Stored) => Ok(Some(Accepted::Same(bound))),
         // Changed meanwhile; or the key went to another job, which the next look finds by it.
         Ok(Save::Stale) | Err(StoreError::Unreadable { .. }) => Ok(None),
         Err(error) => Err(error.into()),
     }
-}
-
-fn key_reused() -> ApiError {
-    ApiError::of(ErrorCode::KeyReused, "This idempotency key was used for another request.")
 }
 
 /// Counters that somebody watches for their first increment: they have to be there before it.
