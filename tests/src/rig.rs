@@ -150,7 +150,7 @@ impl Rig {
 
     /// Waits until the job is in `state`.
     pub async fn in_state(&self, id: JobId, state: JobState) -> JobRecord {
-        eventually(format!("job {state}"), Duration::from_secs(20), async || {
+        eventually(format!("job {state}"), Duration::from_mins(1), async || {
             Some(self.job(id).await).filter(|job| job.state == state)
         })
         .await
@@ -161,16 +161,16 @@ impl Rig {
 ///
 /// # Panics
 ///
-/// When it is not ready within 20 seconds.
+/// When it is not ready within a minute.
 pub async fn another_broker(corner: &Corner) -> Broker {
     let settings = RabbitSettings {
         uri: corner.amqp_url.clone().into(),
         name: "test".to_owned(),
-        publish_timeout: Duration::from_secs(5),
+        publish_timeout: Duration::from_mins(1),
         news: true,
     };
     let broker = Broker::rabbit(settings).expect("address");
-    broker.ready(Duration::from_secs(20)).await.expect("RabbitMQ");
+    broker.ready(Duration::from_mins(1)).await.expect("RabbitMQ");
     broker
 }
 
@@ -178,7 +178,7 @@ pub async fn another_broker(corner: &Corner) -> Broker {
 #[must_use]
 pub fn quick() -> Settings {
     Settings {
-        lease: Duration::from_secs(2),
+        lease: Duration::from_secs(10),
         schedule_interval: Duration::from_millis(50),
         sweep_interval: Duration::from_millis(100),
         sweep_margin: Duration::from_millis(500),

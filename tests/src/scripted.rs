@@ -204,7 +204,7 @@ scripted_kind! {
 }
 scripted_kind! {
     /// A kind that takes a lease before each run, as money does.
-    Leased, "test.leased", Claim::Always, Duration::from_secs(2)
+    Leased, "test.leased", Claim::Always, Duration::from_mins(2)
 }
 scripted_kind! {
     /// A kind like [`Repeatable`] whose service may take its time.

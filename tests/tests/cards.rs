@@ -171,6 +171,23 @@ async fn a_wrong_code_ends_its_payment_and_a_new_one_pays() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wrong_code_is_named_also_when_its_notice_comes_before_its_answer() {
+    let at = Counter::open(Engine::Embedded).await;
+    let sn = at.bill().await;
+    assert_eq!(at.send_code(&sn, GOOD).await.0, StatusCode::OK);
+    let late = Act::Late { ms: 3_000 };
+    at.desk.at.sim.fault(Fault::once("unionpay.back.card_pay", late)).expect("script");
+    let closed = |bill: &BillRecord| bill.attempts[0].state == AttemptState::Closed;
+    let (answer, _) = tokio::join!(
+        at.unpay(&sn, GOOD, "654321"),
+        at.desk.at.bill_becomes(&sn, "closed by the notice", closed)
+    );
+    assert_eq!((answer.0, &answer.1["code"]), (StatusCode::BAD_REQUEST, &json!("INVALID_VCODE")));
+    assert_eq!(at.read(&sn).await.attempts[0].state, AttemptState::Refused);
+    at.desk.worker.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_code_is_sent_once_a_minute_and_fifty_payments_charge_once() {
     let at = Counter::open(Engine::Embedded).await;
     let sn = at.bill().await;

@@ -24,8 +24,11 @@ const CREATE: &str = "wechat.v2.unifiedorder";
 const SOON: Duration = Duration::from_secs(20);
 
 async fn change_job(at: &Simulated, job: &JobRecord, how: impl Fn(JobRecord) -> JobRecord) {
-    let next = how(at.rig.job(job.id).await);
-    assert_eq!(at.rig.store.jobs.save(&next).await.expect("store"), Save::Stored);
+    eventually("the job is changed by nobody else", SOON, async || {
+        let next = how(at.rig.job(job.id).await);
+        (at.rig.store.jobs.save(&next).await.expect("store") == Save::Stored).then_some(())
+    })
+    .await;
 }
 
 /// A job whose provider takes `ms` for its answer, and the bill while it does.
@@ -71,15 +74,16 @@ async fn an_attempt_that_another_worker_holds_is_in_doubt_and_left_to_it() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_first_run_that_takes_long_has_a_lease_in_the_end() {
     let at = Simulated::start(Engine::Embedded).await;
-    let worker = at.rig.worker();
-    // Longer than a hold of these tests.
-    let (job, bill) = slow(&at, 3_000).await;
+    let lease = Duration::from_secs(3);
+    let worker = at.rig.worker_with(at.rig.broker.clone(), Settings { lease, ..quick() });
+    // Longer than its hold.
+    let (job, bill) = slow(&at, 4_000).await;
     assert!(bill.attempts[0].held_until().is_some());
-    assert_eq!(at.rig.job(job.id).await.state, JobState::Queued, "the hold is all there is");
 
-    let leased = at.rig.in_state(job.id, JobState::Running).await;
-    assert!(leased.lease.is_some(), "{leased:?}");
     let ended = succeeds_with_one_trade(&at, &job).await;
+    let leased = ended.history.iter().find(|change| change.to == JobState::Running);
+    let after = leased.expect("a lease").at.since(bill.attempts[0].sent_at);
+    assert!(after >= lease / 4, "the hold was all there was for a while: {after:?}");
     assert_eq!((ended.crashes, ended.calls.len()), (0, 1), "{:?}", ended.calls);
     worker.stop().await;
 }
@@ -87,8 +91,10 @@ async fn a_first_run_that_takes_long_has_a_lease_in_the_end() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_first_run_stops_when_its_job_is_anothers() {
     let at = Simulated::start(Engine::Embedded).await;
-    let worker = at.rig.worker();
-    let (job, _) = slow(&at, 4_000).await;
+    // It would be claimed after a third of this; the other one comes first.
+    let settings = Settings { lease: Duration::from_secs(9), ..quick() };
+    let worker = at.rig.worker_with(at.rig.broker.clone(), settings);
+    let (job, _) = slow(&at, 4_500).await;
     let until = Timestamp::now() + Duration::from_secs(5);
     change_job(&at, &job, |job| job.claim("another", until, Timestamp::now()).expect("queued"))
         .await;

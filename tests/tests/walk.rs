@@ -11,7 +11,7 @@ use serde_json::Value;
 use store::{JobFilter, Store};
 use tests::{cluster::Cluster, eventually, picture};
 
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_mins(1);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_picture_comes_and_goes_over_two_apis_and_two_workers() {
@@ -30,7 +30,7 @@ async fn a_picture_comes_and_goes_over_two_apis_and_two_workers() {
 
     // Waiting at one API for work that any worker does.
     let path = format!("/api/user/user-image/{id}/");
-    let deleted = other.request(Method::DELETE, &path).header("Prefer", "wait=10").send().await;
+    let deleted = other.request(Method::DELETE, &path).header("Prefer", "wait=60").send().await;
     assert_eq!(deleted.expect("answer").status(), StatusCode::NO_CONTENT);
     let gone = client.request(Method::GET, &file).send().await.expect("answer");
     assert_eq!(gone.status(), StatusCode::NOT_FOUND);

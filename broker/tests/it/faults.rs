@@ -87,12 +87,16 @@ async fn cut(vhost: &Vhost, rounds: usize) {
             let names = vhost.connections().await;
             (!names.is_empty()).then_some(names)
         });
-        for name in names.await {
+        let names = names.await;
+        for name in &names {
             eprintln!("round {round}: closing {name}");
-            vhost.close_connection(&name).await;
+            vhost.close_connection(name).await;
         }
-        until("closed connections", async || vhost.connections().await.is_empty().then_some(()))
-            .await;
+        until("closed connections", async || {
+            let open = vhost.connections().await;
+            names.iter().all(|name| !open.contains(name)).then_some(())
+        })
+        .await;
     }
 }
 

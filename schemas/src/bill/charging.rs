@@ -30,8 +30,13 @@ impl Attempt {
     /// Whether its card was charged, as far as Feat's own calls go, and its end is not known.
     #[must_use]
     pub fn is_charging(&self) -> bool {
-        let charged = self.card.as_ref().is_some_and(|card| card.charged_at.is_some());
-        charged && self.state == AttemptState::Open
+        self.is_charged() && self.state == AttemptState::Open
+    }
+
+    /// Whether its provider was asked to charge its card.
+    #[must_use]
+    pub fn is_charged(&self) -> bool {
+        self.card.as_ref().is_some_and(|card| card.charged_at.is_some())
     }
 
     /// Whether it is one of a card that was never charged: no provider knows of it, and nobody but

@@ -171,6 +171,7 @@ impl BillRecord {
     }
 
     /// Notes that the provider refused to make the trade, or to charge the card: the attempt is over.
+    /// Of a charge whose end was heard before its answer this gives the reason.
     ///
     /// # Errors
     ///
@@ -183,7 +184,12 @@ impl BillRecord {
         now: Timestamp,
     ) -> Result<Self, BillRefusal> {
         let attempt = self.attempt_mut(number)?;
-        if attempt.state != AttemptState::Sent && !attempt.is_charging() {
+        let refusable = match attempt.state {
+            AttemptState::Sent => true,
+            AttemptState::Open | AttemptState::Closed => attempt.is_charged(),
+            AttemptState::Paid | AttemptState::Refused => false,
+        };
+        if !refusable {
             return Err(BillRefusal::Ended);
         }
         attempt.state = AttemptState::Refused;

@@ -56,6 +56,11 @@ fn nothing_else_is_charged_while_the_end_of_a_charge_is_not_known() {
     let refused = charged.clone().refuse_attempt(1, "71", "job", now).unwrap();
     assert_eq!(refused.attempt(1).unwrap().state, AttemptState::Refused);
     assert!(refused.begin_attempt(&card("one"), 1, now).is_ok());
+    let closed = charged.clone().close_attempt(1, Source::Notify, "job", now).unwrap();
+    let refused = closed.refuse_attempt(1, "71", "job", now).unwrap();
+    assert_eq!(refused.attempt(1).unwrap().state, AttemptState::Refused, "the answer says why");
+    let uncharged = with_code(now).close_attempt(1, Source::Answer, "job", now).unwrap();
+    assert_eq!(uncharged.refuse_attempt(1, "71", "job", now), Err(BillRefusal::Ended));
     let done = counted(pay(charged, 1, &paid("t1", AMOUNT, now), now));
     assert_eq!(done.charge(1, now), Err(BillRefusal::Paid));
 }

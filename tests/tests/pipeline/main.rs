@@ -8,20 +8,24 @@ use std::{collections::BTreeSet, time::Duration};
 
 use futures::future::join_all;
 use schemas::{
-    DeviceId, ImageId, JobRecord, JobState, SessionId, Timestamp, UserId,
+    DeviceId, ImageId, JobRecord, JobSpec, JobState, SessionId, Timestamp, UserId,
     device::DeviceRecord,
     image::{ImageFormat, ImageRecord},
-    job::NewJob,
+    job::{NewJob, Verdict},
     kinds::{ImageDelete, JobExpiry, image_delete::ImageDeletion, job_expiry::Expiry},
     message::Beside,
     schedule::SCHEDULES,
 };
+use serde_json::Value;
 use store::{Insert, JobFilter, Save};
 use tests::{
     eventually,
     rig::{Engine, Rig, owner, quick},
     scripted::{Leased, Repeatable, Script, Slow, Step},
 };
+use workers::Settings;
+
+const HOUR: Duration = Duration::from_hours(1);
 
 tests::on_both_engines! {
     ten_deliveries_cause_one_effect,
@@ -49,7 +53,7 @@ async fn ten_deliveries_cause_one_effect(engine: Engine) {
         rig.broker.publish(&job).await.expect("publish");
     }
     let workers = [rig.worker(), rig.worker()];
-    eventually("a run", Duration::from_secs(10), async || (script.seen().begun > 0).then_some(()))
+    eventually("a run", Duration::from_mins(1), async || (script.seen().begun > 0).then_some(()))
         .await;
     script.open_gate(10);
     rig.in_state(job.id, JobState::Succeeded).await;
@@ -77,7 +81,7 @@ async fn ten_deliveries_of_a_settled_job_change_nothing(engine: Engine) {
 
 /// Waits until nothing lies in the queue. What a worker has in hand ends with the worker.
 async fn empty_queue(rig: &Rig) {
-    eventually("an empty queue", Duration::from_secs(20), async || {
+    eventually("an empty queue", Duration::from_mins(1), async || {
         let depth = rig.broker.depth(schemas::Queue::Images).await.ok()?;
         (depth.ready == 0).then_some(())
     })
@@ -112,7 +116,7 @@ async fn a_handler_that_never_returns_is_cut_off(engine: Engine) {
     let rig = Rig::new(engine).await;
     let script = Script::new(&[Step::Hang, Step::Done]);
     let worker = rig.worker();
-    let job = rig.submit::<Leased>(&script.payload()).await;
+    let job = rig.submit::<Repeatable>(&script.payload()).await;
     let done = rig.in_state(job.id, JobState::Succeeded).await;
     worker.stop().await;
 
@@ -193,7 +197,7 @@ async fn what_workers_fetched_ahead_of_a_slow_service_is_not_sent_again(engine: 
     for script in [&slow, &slow].into_iter().chain(std::iter::repeat_n(&rest, FETCHED)) {
         jobs.push(rig.submit::<Slow>(&script.payload()).await);
     }
-    eventually("two runs", Duration::from_secs(10), async || {
+    eventually("two runs", Duration::from_mins(1), async || {
         (slow.seen().running == 2).then_some(())
     })
     .await;
@@ -264,7 +268,7 @@ async fn an_unreadable_message_is_set_aside(engine: Engine) {
     let mut foreign = rig.submit::<Repeatable>(&script.payload()).await;
     "test.unheard_of".clone_into(&mut foreign.kind);
     rig.broker.publish(&foreign).await.expect("publish");
-    let parked = eventually("a parked message", Duration::from_secs(10), async || {
+    let parked = eventually("a parked message", Duration::from_mins(1), async || {
         let parked = rig.broker.parked(schemas::Queue::Images).await.ok()?;
         (!parked.is_empty()).then_some(parked)
     })
@@ -288,10 +292,12 @@ async fn a_schedule_runs_once_per_tick_over_all_workers(engine: Engine) {
     let stored = join_all(inserts).await.into_iter().filter(|insert| *insert == Insert::Stored);
     assert_eq!(stored.count(), 1, "one job for one tick");
 
-    let jobs = eventually("the tick and the next one", Duration::from_secs(20), async || {
+    let due = SCHEDULES[0].job(tick).expect("job").unique_key;
+    let jobs = eventually("the tick and the next one", Duration::from_mins(1), async || {
         let jobs = rig.store.jobs.list(&system, None, 100).await.ok()?;
-        let ran = jobs.iter().filter(|job| job.state == JobState::Succeeded).count();
-        (ran == 1 && jobs.iter().any(|job| job.state == JobState::Scheduled)).then_some(jobs)
+        let ran = |job: &JobRecord| job.unique_key == due && job.state == JobState::Succeeded;
+        let next = |job: &JobRecord| job.state == JobState::Scheduled;
+        (jobs.iter().any(ran) && jobs.iter().any(next)).then_some(jobs)
     })
     .await;
     join_all(workers.map(tests::rig::Worker::stop)).await;
@@ -301,21 +307,28 @@ async fn a_schedule_runs_once_per_tick_over_all_workers(engine: Engine) {
 
 async fn settled_jobs_are_forgotten_after_their_retention(engine: Engine) {
     let rig = Rig::new(engine).await;
+    let long_ago = Timestamp::now() - 2 * HOUR;
     let script = Script::new(&[Step::Done]);
-    let mut settings = quick();
-    settings.retention = Duration::ZERO;
+    let new = NewJob::of::<Repeatable>(owner(), &script.payload()).expect("payload");
+    let begun = JobRecord::accept(new, "api", long_ago);
+    assert_eq!(rig.store.jobs.insert(&begun).await.expect("store"), Insert::Stored);
+    let done = Verdict::Done(Value::Null);
+    let old = begun
+        .settle(&JobSpec::of::<Repeatable>(), done, "worker", long_ago, 0.0)
+        .expect("not ended");
+    assert_eq!(rig.store.jobs.save(&old).await.expect("store"), Save::Stored);
+    let device = forgotten_device(long_ago);
+    assert_eq!(rig.store.devices.insert(&device).await, Ok(Insert::Stored));
+    let settings = Settings { retention: HOUR, ..quick() };
     let worker = rig.worker_with(rig.broker.clone(), settings);
-    let old = rig.submit::<Repeatable>(&script.payload()).await;
-    rig.in_state(old.id, JobState::Succeeded).await;
     let open = Script::new(&[Step::Gate]);
     let open_job = rig.submit::<Leased>(&open.payload()).await;
-    let device = forgotten_device();
-    assert_eq!(rig.store.devices.insert(&device).await, Ok(Insert::Stored));
     let expiry = rig.submit::<JobExpiry>(&Expiry {}).await;
     let expiry = rig.in_state(expiry.id, JobState::Succeeded).await;
 
+    // The worker's own expiry, every few minutes, may have come first.
     let report = expiry.output.expect("report");
-    assert_eq!((&report["jobs_removed"], &report["devices_removed"]), (&1.into(), &1.into()));
+    assert!(report["jobs_removed"].is_u64() && report["devices_removed"].is_u64(), "{report}");
     let found = rig.store.devices.by_device(device.owner, &device.device_id).await;
     assert_eq!(found, Ok(None));
     assert_eq!(rig.store.jobs.get(old.id).await.expect("store"), None);
@@ -353,8 +366,7 @@ async fn what_comes_along_with_a_message_may_be_old(engine: Engine) {
 }
 
 /// A device whose last sign-in has ended.
-fn forgotten_device() -> DeviceRecord {
-    let now = Timestamp::now();
+fn forgotten_device(since: Timestamp) -> DeviceRecord {
     DeviceRecord {
         id: DeviceId::generate(),
         version: 1,
@@ -362,9 +374,9 @@ fn forgotten_device() -> DeviceRecord {
         device_id: "web:1".to_owned(),
         client: "demo".parse().expect("id"),
         session: SessionId::generate(),
-        first_seen: now,
-        last_seen: now,
-        expires_at: Some(now),
+        first_seen: since,
+        last_seen: since,
+        expires_at: Some(since),
     }
 }
 
