@@ -26,7 +26,20 @@ async fn open() -> (Shop, [Process; 2], Client) {
 
 /// Posts, and waits for the result of the work.
 async fn post(client: &Client, path: &str, body: &Value) -> (StatusCode, Value) {
-    let call = client.request(Method::POST, path).header("prefer", "wait=20").json(body);
+    post_with(client, path, body, None).await
+}
+
+/// The same with an idempotency key.
+async fn post_with(
+    client: &Client,
+    path: &str,
+    body: &Value,
+    key: Option<&str>,
+) -> (StatusCode, Value) {
+    let mut call = client.request(Method::POST, path).header("prefer", "wait=20").json(body);
+    if let Some(key) = key {
+        call = call.header("idempotency-key", key);
+    }
     let reply = call.send().await.expect("answer");
     (reply.status(), reply.json().await.expect("JSON"))
 }
@@ -43,19 +56,21 @@ fn by_code() -> Value {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_to_pay_with_is_given_out_for_a_bill_that_was_paid_elsewhere() {
     let (shop, _running, elsewhere) = open().await;
-    let sn = shop.bill().await;
-    let pay = format!("{ORDERS}{sn}/pay/");
-    let (status, reply) = post(&elsewhere, &pay, &by_code()).await;
-    assert_eq!(status, StatusCode::OK, "{reply}");
-    shop.sim.approve(&shop.sim.trades()[0].trade).expect("the payer pays");
-    eventually("the bill is paid", SOON, async || {
-        (bill(&elsewhere, &sn).await["data"]["status"] == 200).then_some(())
-    })
-    .await;
-    let (status, reply) = post(&shop.client, &pay, &by_code()).await;
-    assert_eq!(status, StatusCode::CONFLICT, "{reply}");
-    assert_eq!(reply["data"]["reason"], "bill_paid", "{reply}");
-    assert_eq!(shop.sim.trades().len(), 1);
+    for (others, key) in [None, Some("one")].into_iter().enumerate() {
+        let sn = shop.bill().await;
+        let pay = format!("{ORDERS}{sn}/pay/");
+        let (status, reply) = post(&elsewhere, &pay, &by_code()).await;
+        assert_eq!(status, StatusCode::OK, "{reply}");
+        shop.sim.approve(&format!("{sn}01")).expect("the payer pays");
+        eventually("the bill is paid", SOON, async || {
+            (bill(&elsewhere, &sn).await["data"]["status"] == 200).then_some(())
+        })
+        .await;
+        let (status, reply) = post_with(&shop.client, &pay, &by_code(), key).await;
+        assert_eq!(status, StatusCode::CONFLICT, "{key:?}: {reply}");
+        assert_eq!(reply["data"]["reason"], "bill_paid", "{key:?}: {reply}");
+        assert_eq!(shop.sim.trades().len(), others + 1);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
