@@ -167,54 +167,54 @@ pub(crate) fn pay_in_app(
 /// Answers a request under `/_sim`.
 pub(crate) async fn answer(sim: &Arc<Sim>, request: &Request) -> Reply {
     let parts: Vec<_> = request.path.trim_matches('/').split('/').skip(1).collect();
-    let post = request.method == Method::POST;
-    match (post, parts.as_slice()) {
-        (false, []) => Reply::html(200, page::index()),
-        (false, ["scan", code]) => match alipay::cashier_of(sim, code) {
+    let method = if request.method == Method::HEAD { "GET" } else { request.method.as_str() };
+    match (method, parts.as_slice()) {
+        ("GET", []) => Reply::html(200, page::index()),
+        ("GET", ["scan", code]) => match alipay::cashier_of(sim, code) {
             Some(trade) => Reply::html(200, page::trade(sim, &trade)),
             None => missing(),
         },
-        (false, ["pay", provider]) => known(provider)
+        ("GET", ["pay", provider]) => known(provider)
             .map_or_else(missing, |provider| Reply::html(200, page::list(sim, provider))),
-        (false, ["pay", _, id]) => {
+        ("GET", ["pay", _, id]) => {
             let trade = id.parse().ok().and_then(|id| sim.book().get(id).cloned());
             trade.map_or_else(missing, |trade| Reply::html(200, page::trade(sim, &trade)))
         }
-        (true, ["pay", _, id]) => {
+        ("POST", ["pay", _, id]) => {
             id.parse().map_or_else(|_| missing(), |id| page::choose(sim, request, id))
         }
-        (false, ["open", page]) => unionpay::show_opening(sim, page),
-        (true, ["open", page]) => unionpay::answer_opening(sim, request, page),
-        (true, ["consent"]) => alipay::consent(sim, request),
-        (true, ["wechat-consent"]) => wechat::consent(sim, request),
-        (false, ["faults"]) => show(&sim.faults.list()),
-        (true, ["faults"]) => add_fault(sim, request),
-        (false, ["ledger"]) => {
+        ("GET", ["open", page]) => unionpay::show_opening(sim, page),
+        ("POST", ["open", page]) => unionpay::answer_opening(sim, request, page),
+        ("POST", ["consent"]) => alipay::consent(sim, request),
+        ("POST", ["wechat-consent"]) => wechat::consent(sim, request),
+        ("GET", ["faults"]) => show(&sim.faults.list()),
+        ("POST", ["faults"]) => add_fault(sim, request),
+        ("GET", ["ledger"]) => {
             let ledger = sim.book().ledger.clone();
             show(&ledger)
         }
-        (false, ["trades"]) => {
+        ("GET", ["trades"]) => {
             let now = sim.now();
             let trades: Vec<_> =
                 sim.book().trades().iter().map(|trade| TradeView::of(trade, now)).collect();
             show(&trades)
         }
-        (false, ["notifies"]) => show(&sim.outbox.attempts()),
-        (false, ["merchant"]) => {
+        ("GET", ["notifies"]) => show(&sim.outbox.attempts()),
+        ("GET", ["merchant"]) => {
             let merchants: Vec<_> =
                 sim.settings.merchants.iter().map(crate::Merchant::to_json).collect();
             Reply::json(200, &json!({ "merchants": merchants }))
         }
-        (true, ["trades", name, "backdate"]) => move_back(sim, name, request),
-        (true, ["trades", name, answer]) => choose(sim, name, answer),
-        (true, ["app", provider]) => in_app(sim, provider, request),
-        (true, ["rotate"]) => rotate(sim, Provider::Wechat),
-        (true, ["rotate", provider]) => {
+        ("POST", ["trades", name, "backdate"]) => move_back(sim, name, request),
+        ("POST", ["trades", name, answer]) => choose(sim, name, answer),
+        ("POST", ["app", provider]) => in_app(sim, provider, request),
+        ("POST", ["rotate"]) => rotate(sim, Provider::Wechat),
+        ("POST", ["rotate", provider]) => {
             known(provider).map_or_else(missing, |provider| rotate(sim, provider))
         }
-        (true, ["advance"]) => advance(sim, request).await,
-        (true, ["withdraw"]) => withdraw(sim, request),
-        _ if request.method == Method::DELETE && parts == ["faults"] => {
+        ("POST", ["advance"]) => advance(sim, request).await,
+        ("POST", ["withdraw"]) => withdraw(sim, request),
+        ("DELETE", ["faults"]) => {
             sim.faults.clear();
             Reply::empty(204)
         }

@@ -1,4 +1,4 @@
-//! `feat sim`: what it says about itself is enough to push through it.
+//! `feat sim`: what it says about itself is enough to push through it, and its faults come and go.
 
 #![expect(clippy::expect_used, reason = "a panic is how a test fails")]
 
@@ -25,19 +25,45 @@ impl Drop for Running {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_push_reaches_the_simulator_of_the_command() {
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+/// Starts the simulators; gives what they say about themselves.
+fn start() -> (Running, Value) {
     let mut child = Command::new(feat())
         .args(["sim", "--listen", "127.0.0.1:0", "--apns", "127.0.0.1:0", "--json"])
         .stdout(Stdio::piped())
         .spawn()
         .expect("feat starts");
     let output = child.stdout.take().expect("a pipe");
-    let _running = Running(child);
+    let running = Running(child);
     let mut line = String::new();
     BufReader::new(output).read_line(&mut line).expect("a line");
-    let told: Value = serde_json::from_str(&line).expect("JSON");
+    (running, serde_json::from_str(&line).expect("JSON"))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fault_is_scripted_and_forgotten() {
+    let (_running, told) = start();
+    let url = told["url"].as_str().expect("address");
+    let command = |arguments: &[&str]| {
+        let listen = url.trim_start_matches("http://");
+        let mut command = Command::new(feat());
+        command.args(["sim", "fault", "--listen", listen]).args(arguments);
+        assert!(command.status().expect("feat starts").success(), "{arguments:?}");
+    };
+    let scripts = async || {
+        let reply = reqwest::get(format!("{url}/_sim/faults")).await.expect("reply");
+        reply.json::<Vec<Value>>().await.expect("JSON")
+    };
+    command(&["alipay.*", "late", "ms=3000", "--times", "5"]);
+    let set = scripts().await;
+    assert_eq!((set.len(), &set[0]["call"], &set[0]["ms"]), (1, &"alipay.*".into(), &3000.into()));
+    command(&["--clear"]);
+    assert_eq!(scripts().await, Vec::<Value>::new());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_push_reaches_the_simulator_of_the_command() {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let (_running, told) = start();
     let text = |name: &str| told["apns"][name].as_str().expect("a text").to_owned();
     assert!(told["url"].as_str().is_some_and(|url| url.starts_with("http://127.0.0.1:")));
 
