@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use schemas::Timestamp;
+use schemas::{Queue, Timestamp};
 use xtask::services::Progress;
 
 use super::{
@@ -186,7 +186,8 @@ impl Pipeline<'_> {
 
     /// What all turns came to.
     pub(super) fn figures(mut self) -> Result<Vec<Figure>, Fault> {
-        let outcome = self.installation.outcome_in_turns(&self.turns)?;
+        let outcome =
+            self.installation.outcome_in_turns("image.delete", Queue::Images, &self.turns)?;
         let mut figures = throughput(&mut self.report, &outcome);
         let left = count(self.installation.files_left());
         let (api, worker) = (self.api.peak_mib(), self.worker.peak_mib());

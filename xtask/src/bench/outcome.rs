@@ -23,29 +23,20 @@ impl Installation {
 
     /// The same of the jobs of another kind.
     pub(super) fn outcome_of(&self, kind: &str, data: Option<&Path>) -> Result<Outcome, Fault> {
-        self.outcome_where(kind, data, |_| true)
-    }
-
-    /// The same of those jobs of a kind that went through `queue`.
-    pub(super) fn outcome_on(&self, kind: &str, queue: Queue) -> Result<Outcome, Fault> {
-        self.outcome_where(kind, None, |job| job.queue == queue)
-    }
-
-    fn outcome_where(
-        &self,
-        kind: &str,
-        data: Option<&Path>,
-        meant: impl Fn(&JobRecord) -> bool,
-    ) -> Result<Outcome, Fault> {
         let jobs = self.jobs(kind, data)?;
-        let jobs: Vec<_> = jobs.into_iter().filter(meant).collect();
         Ok(Outcome { succeeded: jobs.len() as u64, span: span(jobs.iter()) })
     }
 
-    /// The same of deletions that came in turns, which began at these moments: without the time
-    /// between one turn's last job and the next turn.
-    pub(super) fn outcome_in_turns(&self, turns: &[Timestamp]) -> Result<Outcome, Fault> {
-        let jobs = self.jobs("image.delete", None)?;
+    /// The same of those jobs of a kind that went through `queue` and came in turns, which began at
+    /// these moments: without the time between one turn's last job and the next turn.
+    pub(super) fn outcome_in_turns(
+        &self,
+        kind: &str,
+        queue: Queue,
+        turns: &[Timestamp],
+    ) -> Result<Outcome, Fault> {
+        let mut jobs = self.jobs(kind, None)?;
+        jobs.retain(|job| job.queue == queue);
         let of = |turn: usize| {
             let within = |job: &&JobRecord| {
                 turns[turn] <= job.created_at
