@@ -72,6 +72,9 @@ pub(crate) struct SimArgs {
     /// Address of the simulated Apple push: the two ports behind it are its sandbox and its control
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9401")]
     apns: SocketAddr,
+    /// The application at Alipay is one with certificates, not with public keys
+    #[arg(long)]
+    alipay_certificates: bool,
     /// Say where everything is as one JSON object
     #[arg(long)]
     json: bool,
@@ -145,8 +148,8 @@ fn number(text: &str) -> Result<(String, u64), String> {
 ///
 /// The address is taken, or nobody answers there, or the simulators refuse.
 pub(crate) async fn run(args: SimArgs) -> Result<(), Failure> {
-    match args.command {
-        None => serve(args.listen, args.apns, args.json).await,
+    match args.command.clone() {
+        None => serve(&args).await,
         Some(SimCommand::Fault(fault)) => script(args.listen, fault).await,
         Some(SimCommand::Ledger { json }) => ledger(args.listen, json).await,
         Some(SimCommand::Pay(pay)) => {
@@ -161,7 +164,8 @@ pub(crate) async fn run(args: SimArgs) -> Result<(), Failure> {
     }
 }
 
-async fn serve(listen: SocketAddr, apns: SocketAddr, json: bool) -> Result<(), Failure> {
+async fn serve(args: &SimArgs) -> Result<(), Failure> {
+    let SimArgs { listen, apns, alipay_certificates, json, .. } = *args;
     if let Some(open) = [listen, apns].into_iter().find(|address| !address.ip().is_loopback()) {
         let problem = format!("{open} can be reached from other machines");
         return Err(Failure::setup(problem, "Everybody knows the simulators' keys: use loopback"));
@@ -169,7 +173,12 @@ async fn serve(listen: SocketAddr, apns: SocketAddr, json: bool) -> Result<(), F
     let shutdown = signals::shutdown()?;
     let advice = "Choose another address with --listen";
     let settings = ::sim::Settings::fixture().map_err(|error| Failure::setup(error, advice))?;
-    let settings = ::sim::Settings { listen: vec![listen], ..settings };
+    let mut settings = ::sim::Settings { listen: vec![listen], ..settings };
+    if alipay_certificates {
+        for merchant in &mut settings.merchants {
+            merchant.alipay.keys = ::sim::AlipayKeys::Certificate;
+        }
+    }
     let running = ::sim::start(settings).await.map_err(|error| Failure::setup(error, advice))?;
     let url = running.url();
     let pushes = apns::start(apns).await?;
